@@ -1,0 +1,1 @@
+"""Measurement: timing, the model zoo, peers and reports."""

@@ -1,0 +1,270 @@
+"""`hetcomp bench models`: whole networks, ours under several plans against ONNX Runtime.
+
+All arms run in this one process and take turns. A ratio is our time over theirs, so below 1 is
+faster. `ratio_to_onnxruntime` compares with as many threads as were asked for, whatever our plan
+uses; `ratio_to_onnxruntime_1_thread` with one. A plan that uses the OpenCL device has one CPU
+thread beside it, other plans have as many as asked for.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+import hetcomp
+from hetcomp.bench import zoo
+from hetcomp.bench.peers import PEERS, onnxruntime_run
+from hetcomp.bench.reference import Array, relative_error
+from hetcomp.bench.timing import Arm, Samples, TimingOptions, interleave, ratio
+from hetcomp.errors import InputError
+from hetcomp.options import CompileOptions
+from hetcomp.runtime import Session, read_image
+
+__all__ = ["BenchOptions", "Row", "bench_models"]
+
+QUICK = TimingOptions(rounds=5, reps=2, cap_seconds=5.0)
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What to run.
+
+    Attributes
+    ----------
+    models
+        Names of zoo networks.
+    plans
+        Plans of ours: `auto`, `cpu`, `gpu`, `split`, or plan files.
+    threads
+        CPU threads for ONNX Runtime and for our plans without the OpenCL device.
+    against
+        Peers.
+    size
+        `size` of `hetcomp.bench.zoo.build`; None is the published one.
+    timing
+        How long.
+    """
+
+    models: tuple[str, ...]
+    plans: tuple[str, ...] = ("cpu", "auto")
+    threads: int = 1
+    against: tuple[str, ...] = PEERS
+    size: int | None = None
+    timing: TimingOptions = TimingOptions()
+
+    def __post_init__(self) -> None:
+        for what, names, known in (
+            ("model", self.models, zoo.names()),
+            ("peer", self.against, PEERS),
+        ):
+            for name in names:
+                if name not in known:
+                    raise InputError(f"no {what} '{name}' in this version; {', '.join(known)}")
+        if not self.models or not self.plans:
+            raise InputError("name at least one model and one plan")
+        if self.threads < 1:
+            raise InputError(f"threads must be at least 1, got {self.threads}")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm of one network; times in milliseconds.
+
+    Attributes
+    ----------
+    model, size, plan
+        The network, its size (None: published), and the plan asked for, or the peer's name.
+    threads, cpu_threads
+        Threads asked for, and those the CPU part really ran on.
+    ran_plan, tier, why_no_gpu
+        What really ran: the runtime's plan and tier, and why not the device.
+    median_ms, p10_ms, p99_ms, n
+        Statistics of all samples.
+    ratio_to_onnxruntime, ratio_p10, ratio_p90
+        Our time over ONNX Runtime's with `threads` threads, within rounds.
+    ratio_to_onnxruntime_1_thread
+        The same against one thread.
+    max_relative_error
+        Largest error of an output against ONNX Runtime's.
+    fallbacks
+        Inferences that the CPU had to repeat.
+    """
+
+    model: str
+    size: int | None
+    plan: str
+    threads: int
+    cpu_threads: int
+    ran_plan: str
+    tier: str
+    why_no_gpu: str
+    median_ms: float
+    p10_ms: float
+    p99_ms: float
+    n: int
+    ratio_to_onnxruntime: float | None
+    ratio_p10: float | None
+    ratio_p90: float | None
+    ratio_to_onnxruntime_1_thread: float | None
+    max_relative_error: float | None
+    fallbacks: int
+    samples_ms: tuple[float, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`."""
+        return asdict(self)
+
+
+def bench_models(options: BenchOptions, progress: Progress | None = None) -> tuple[Row, ...]:
+    """Compile and time every network.
+
+    Raises
+    ------
+    HetcompError
+        A network cannot be compiled or run.
+    """
+    report = progress or _silent
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="hetcomp-bench-") as folder:
+        for name in options.models:
+            rows += _Network(options, name, Path(folder), report).rows()
+    return tuple(rows)
+
+
+@dataclass(frozen=True)
+class _Peer:
+    threads: int
+    run: Callable[[], dict[str, Array]]
+
+
+class _Network:
+    """One network on its way from the zoo to rows."""
+
+    def __init__(self, options: BenchOptions, name: str, folder: Path, report: Progress) -> None:
+        self.options, self.name, self.folder = options, name, folder
+        self.report = lambda text, part: report(f"{name}: {text}", part)
+        self.report("building", 0.0)
+        model = zoo.build(name, size=options.size)
+        self.feeds = zoo.random_inputs(model)
+        self.onnx = folder / f"{name}.onnx"
+        onnx.save(model, self.onnx)
+
+    def rows(self) -> list[Row]:
+        files = self._compiled()
+        with ExitStack() as stack:
+            ours = [stack.enter_context(self._load(*files[plan])) for plan in self.options.plans]
+            peers = self._peers()
+            arms = [
+                Arm(plan, partial(session.run, self.feeds))
+                for plan, session in zip(self.options.plans, ours, strict=True)
+            ]
+            arms += [Arm(f"onnxruntime x{peer.threads}", peer.run) for peer in peers]
+            errors = [self._error(session, peers) for session in ours]
+            samples = interleave(arms, self.options.timing, self.report)
+            theirs = {
+                peer.threads: found for peer, found in zip(peers, samples[len(ours) :], strict=True)
+            }
+            rows = [
+                self._our_row(plan, session, found, theirs, error)
+                for plan, session, found, error in zip(
+                    self.options.plans, ours, samples, errors, strict=False
+                )
+            ]
+        return rows + [self._peer_row(threads, found, theirs) for threads, found in theirs.items()]
+
+    def _compiled(self) -> dict[str, tuple[Path, str | None]]:
+        """File and plan name for every plan asked for; one file serves all the plans in it."""
+        found: dict[str, tuple[Path, str | None]] = {}
+        inside: dict[str, Path] = {}
+        for plan in sorted(self.options.plans, key=lambda name: name != "auto"):
+            if plan in inside:
+                found[plan] = (inside[plan], plan)
+                continue
+            path = self.folder / f"{self.name}-{len(found)}.so"
+            hetcomp.compile(
+                self.onnx, output=path, options=CompileOptions(plan=plan), progress=self.report
+            )
+            found[plan] = (path, None)
+            for other in read_image(path).plans:
+                inside.setdefault(other.name, path)
+        return found
+
+    def _load(self, path: Path, plan: str | None) -> Session:
+        session = hetcomp.load(path, plan=plan, quiet=True)
+        if self.options.threads == 1 or session.status().gpu_steps:
+            return session
+        session.close()
+        return hetcomp.load(path, plan=plan, threads=self.options.threads, quiet=True)
+
+    def _peers(self) -> list[_Peer]:
+        if not self.options.against:
+            return []
+        counts = sorted({1, self.options.threads})
+        return [_Peer(n, onnxruntime_run(self.onnx, self.feeds, n)) for n in counts]
+
+    def _error(self, session: Session, peers: Sequence[_Peer]) -> float | None:
+        if not peers:
+            return None
+        expected, got = peers[0].run(), session.run(self.feeds)
+        return max(relative_error(got[name], expected[name]) for name in expected)
+
+    def _our_row(
+        self,
+        plan: str,
+        session: Session,
+        samples: Samples,
+        theirs: Mapping[int, Samples],
+        error: float | None,
+    ) -> Row:
+        status = session.status()
+        return Row(
+            **self._common(plan, samples, theirs),
+            cpu_threads=status.threads,
+            ran_plan=status.plan,
+            tier=status.tier,
+            why_no_gpu=status.why_no_gpu,
+            max_relative_error=error,
+            fallbacks=status.fallbacks,
+        )
+
+    def _peer_row(self, threads: int, samples: Samples, theirs: Mapping[int, Samples]) -> Row:
+        return Row(
+            **self._common("onnxruntime", samples, theirs),
+            cpu_threads=threads,
+            ran_plan="onnxruntime",
+            tier="cpu",
+            why_no_gpu="",
+            max_relative_error=None,
+            fallbacks=0,
+        )
+
+    def _common(self, plan: str, samples: Samples, theirs: Mapping[int, Samples]) -> dict[str, Any]:
+        same = ratio(samples, theirs[self.options.threads]) if theirs else None
+        return {
+            "model": self.name,
+            "size": self.options.size,
+            "plan": plan,
+            "threads": self.options.threads,
+            "median_ms": samples.median_ms,
+            "p10_ms": samples.percentile_ms(10),
+            "p99_ms": samples.percentile_ms(99),
+            "n": len(samples.all_ms),
+            "ratio_to_onnxruntime": same.median if same else None,
+            "ratio_p10": same.p10 if same else None,
+            "ratio_p90": same.p90 if same else None,
+            "ratio_to_onnxruntime_1_thread": ratio(samples, theirs[1]).median if theirs else None,
+            "samples_ms": samples.all_ms,
+        }
+
+
+def _silent(text: str, part: float) -> None:
+    """Report nothing."""

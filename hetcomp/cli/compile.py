@@ -1,0 +1,105 @@
+"""`hetcomp compile`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hetcomp.cli.common import command_options
+from hetcomp.cli.output import print_json, progress_bar, size_text
+from hetcomp.cli.shapes import parse_shapes
+from hetcomp.errors import InputError, PlanError
+from hetcomp.options import PLAN_NAMES, CompileOptions
+
+__all__ = ["compile_command"]
+
+
+@click.command("compile")
+@click.argument("model", metavar="MODEL.onnx", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, metavar="M.so", type=click.Path(path_type=Path),
+    help="File to write.",
+)  # fmt: skip
+@click.option("--target", default="host", show_default=True, help="host, or a target triple.")
+@click.option(
+    "--plan", default="auto", show_default=True, metavar="auto|cpu|gpu|split|F.json",
+    help="auto measures and takes the fastest; a file is a plan that explain wrote.",
+)  # fmt: skip
+@click.option(
+    "--precision", type=click.Choice(["f32", "f16", "int8"]), default="f32", show_default=True,
+    help="Arithmetic; this version has f32.",
+)  # fmt: skip
+@click.option(
+    "--shape", "shapes", multiple=True, metavar="NAME=N,N,...",
+    help="Shape of an input with free dimensions; may be given several times.",
+)  # fmt: skip
+@click.option("--strict", is_flag=True, help="Fail where a task cannot run where the plan wants.")
+@command_options
+def compile_command(
+    model: Path,
+    output: Path,
+    target: str,
+    plan: str,
+    precision: str,
+    shapes: tuple[str, ...],
+    strict: bool,
+    as_json: bool,
+) -> None:
+    """Compile MODEL.onnx to one deployable .so."""
+    if precision != "f32":
+        raise InputError(f"--precision {precision} is not in this version; use f32")
+    _check_plan_name(plan)
+    _check_output(output)
+    bound = parse_shapes(shapes)
+    import hetcomp
+
+    with progress_bar() as progress:
+        artifact = hetcomp.compile(
+            model,
+            output=output,
+            shapes=bound or None,
+            target=target,
+            options=CompileOptions(plan=plan, strict=strict),
+            progress=progress,
+        )
+    result = _result(artifact)
+    if as_json:
+        print_json(result)
+        return
+    places = ", ".join(f"{count} {place}" for place, count in result["places"].items())
+    click.echo(
+        f"{result['output']}: {size_text(result['size_bytes'])}, plan {result['plan']} with "
+        f"{places}; compiled in {sum(result['seconds'].values()):.1f} s"
+    )
+
+
+def _check_plan_name(plan: str) -> None:
+    if plan == "npu":
+        raise PlanError(f"plan 'npu' is not in this version; use {', '.join(PLAN_NAMES)}")
+    if plan not in PLAN_NAMES and not Path(plan).is_file():
+        raise PlanError(f"'{plan}' is neither a plan ({', '.join(PLAN_NAMES)}) nor a file")
+
+
+def _check_output(output: Path) -> None:
+    if output.is_dir():
+        raise InputError(f"output '{output}' is a folder; name a file in it")
+    if not output.parent.is_dir():
+        raise InputError(f"output '{output}': folder '{output.parent}' does not exist")
+
+
+def _result(artifact: Any) -> dict[str, Any]:
+    path = Path(artifact.path)
+    return {
+        "output": str(path),
+        "size_bytes": path.stat().st_size,
+        "model": artifact.graph.name,
+        "tasks": len(artifact.graph.tasks),
+        "plan": artifact.plan.name,
+        "places": dict(Counter(decision.place.value for decision in artifact.plan.decisions)),
+        "predicted_us": artifact.plan.predicted_us,
+        "measured_us": artifact.plan.measured_us,
+        "seconds": dict(artifact.seconds),
+    }

@@ -1,0 +1,108 @@
+"""`hetcomp explain`: who runs what, and why. Reads the file without loading it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hetcomp.cli.common import command_options
+from hetcomp.cli.output import number, print_json, print_table
+from hetcomp.plan.graph import Task, TaskGraph
+from hetcomp.plan.io import write_plan
+from hetcomp.plan.plan import Decision, Plan
+from hetcomp.plan.pricing import share_of
+
+__all__ = ["explain"]
+
+_COLUMNS = ("task", "kind", "processor", "cpu share", "cpu µs", "gpu µs", "predicted µs", "reason")
+
+
+@click.command()
+@click.argument("model", metavar="M.so", type=click.Path(path_type=Path))
+@click.option(
+    "--plan-out", metavar="F.json", type=click.Path(path_type=Path),
+    help="Write the plan to a file, to edit and give to compile --plan.",
+)  # fmt: skip
+@command_options
+def explain(model: Path, plan_out: Path | None, as_json: bool) -> None:
+    """Show placement, shares, times and the reason for every task of a compiled model."""
+    from hetcomp.runtime import read_image
+
+    image = read_image(model)
+    graph, plan = image.graph, image.plans[0]
+    if plan_out:
+        write_plan(plan_out, plan)
+    names = tuple(item.name for item in image.plans)
+    if as_json:
+        print_json(_json(graph, plan, names, image.build))
+        return
+    pairs = _pairs(graph, plan)
+    rows = [_row(task, decision) for task, decision in pairs]
+    print_table(f"{graph.name}: plan {plan.name}", _COLUMNS, rows, right=_COLUMNS[3:7])
+    click.echo(_summary(graph, plan, names))
+
+
+def _json(
+    graph: TaskGraph, plan: Plan, names: tuple[str, ...], build: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "model": graph.name,
+        "plan": plan.name,
+        "plans": names,
+        "predicted_us": plan.predicted_us,
+        "measured_us": plan.measured_us,
+        "tasks": [_task_json(task, decision) for task, decision in _pairs(graph, plan)],
+        "places": dict(Counter(decision.place.value for decision in plan.decisions)),
+        "build": build,
+    }
+
+
+def _task_json(task: Task, decision: Decision) -> dict[str, Any]:
+    return {
+        "task": task.name,
+        "kind": task.kind,
+        "processor": decision.place.value,
+        "cpu_share": share_of(task, decision).cpu,
+        "axis": decision.axis.value if decision.place.value == "split" else None,
+        "cut": decision.cut if decision.place.value == "split" else None,
+        "cpu_us": decision.cpu_us,
+        "gpu_us": decision.gpu_us,
+        "predicted_us": decision.predicted_us,
+        "reason": decision.reason,
+        "flops": task.flops,
+        "source": task.source,
+    }
+
+
+def _row(task: Task, decision: Decision) -> tuple[str, ...]:
+    split = decision.place.value == "split"
+    place = f"split {decision.axis.value}" if split else decision.place.value
+    return (
+        task.name,
+        task.kind,
+        place,
+        f"{100 * share_of(task, decision).cpu:.0f}%",
+        number(decision.cpu_us),
+        number(decision.gpu_us),
+        number(decision.predicted_us),
+        decision.reason,
+    )
+
+
+def _summary(graph: TaskGraph, plan: Plan, names: tuple[str, ...]) -> str:
+    places = Counter(decision.place.value for decision in plan.decisions)
+    parts = [f"{len(graph.tasks)} tasks: " + ", ".join(f"{n} {p}" for p, n in places.items())]
+    if plan.predicted_us is not None:
+        parts.append(f"predicted {plan.predicted_us / 1e3:.2f} ms")
+    if plan.measured_us is not None:
+        parts.append(f"measured {plan.measured_us / 1e3:.2f} ms")
+    parts.append(f"plans in this file: {', '.join(names)}")
+    return "; ".join(parts)
+
+
+def _pairs(graph: TaskGraph, plan: Plan) -> list[tuple[Task, Decision]]:
+    by_task = {decision.task: decision for decision in plan.decisions}
+    return [(task, by_task[task.name]) for task in graph.tasks]

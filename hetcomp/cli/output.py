@@ -1,0 +1,77 @@
+"""Tables and JSON to stdout, progress to stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+__all__ = ["number", "print_json", "print_table", "progress_bar", "size_text"]
+
+WIDTH_OF_A_FILE = 200
+"""Columns of a table that does not go to a terminal."""
+
+
+def print_json(data: Any) -> None:
+    """Print `data` as JSON; numbers that JSON does not have become null."""
+    click.echo(json.dumps(_finite(data), indent=2, allow_nan=False))
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()
+) -> None:
+    """Print a table; columns named in `right` are flush right."""
+    console = Console(markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = WIDTH_OF_A_FILE
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, float], None]]:
+    """Show progress on stderr while the block runs, where stderr is a terminal.
+
+    Yields a function of a text and the part done, 0 to 1.
+    """
+    console = Console(stderr=True, markup=False, highlight=False)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with bar:
+        task = bar.add_task("starting", total=1.0)
+
+        def report(text: str, part: float) -> None:
+            bar.update(task, description=text, completed=max(0.0, min(part, 1.0)))
+
+        yield report
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """A number for a table; `-` where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def size_text(size_bytes: int) -> str:
+    """A size for people."""
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.1f} kB"
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {str(key): _finite(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_finite(item) for item in data]
+    if isinstance(data, float) and not math.isfinite(data):
+        return None
+    return data

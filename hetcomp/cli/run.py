@@ -1,0 +1,140 @@
+"""`hetcomp run`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hetcomp.bench.reference import TOLERANCE, OutputError, compare, reference_outputs
+from hetcomp.cli.common import FAILED, command_options
+from hetcomp.cli.feeds import Array, random_feeds, read_npz, write_npz
+from hetcomp.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from hetcomp.runtime import SessionStatus
+
+__all__ = ["run"]
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("model", metavar="M.so", type=_FILE)
+@click.option("--inputs", metavar="F.npz", type=_FILE, help="Inputs by name; random if not given.")
+@click.option("--outputs", metavar="F.npz", type=_FILE, help="File to write the outputs to.")
+@click.option(
+    "--validate", metavar="MODEL.onnx", type=_FILE,
+    help="Compare with ONNX Runtime on the same inputs; exit status 1 beyond a relative 1e-4.",
+)  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of random inputs.")
+@click.option(
+    "--device", type=click.Choice(["auto", "off"]), default="auto", show_default=True,
+    help="off runs on the CPU alone.",
+)  # fmt: skip
+@click.option("--plan", metavar="NAME", help="One of the plans in M.so; explain lists them.")
+@command_options
+def run(
+    model: Path,
+    inputs: Path | None,
+    outputs: Path | None,
+    validate: Path | None,
+    seed: int,
+    device: str,
+    plan: str | None,
+    as_json: bool,
+) -> None:
+    """Run a compiled model once and show its outputs."""
+    import hetcomp
+
+    with hetcomp.load(model, plan=plan, device=device) as session:
+        feeds = read_npz(inputs) if inputs else random_feeds(session.inputs, seed)
+        begin = time.perf_counter()
+        results = session.run(feeds)
+        run_ms = (time.perf_counter() - begin) * 1e3
+        status = session.status()
+    if outputs:
+        write_npz(outputs, results)
+    errors = compare(results, reference_outputs(validate, feeds)) if validate else ()
+    if as_json:
+        print_json(_json(results, errors, run_ms, status, validate))
+    else:
+        _print(results, errors, run_ms, status)
+    if not all(error.ok for error in errors):
+        sys.exit(FAILED)
+
+
+def _json(
+    results: Mapping[str, Array],
+    errors: Sequence[OutputError],
+    run_ms: float,
+    status: SessionStatus,
+    validate: Path | None,
+) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "outputs": [_describe(name, array) for name, array in results.items()],
+        "run_ms": run_ms,
+        "status": asdict(status),
+    }
+    if validate:
+        data["validate"] = {
+            "model": str(validate),
+            "tolerance": TOLERANCE,
+            "ok": all(error.ok for error in errors),
+            "outputs": [{**asdict(error), "ok": error.ok} for error in errors],
+        }
+    return data
+
+
+def _print(
+    results: Mapping[str, Array],
+    errors: Sequence[OutputError],
+    run_ms: float,
+    status: SessionStatus,
+) -> None:
+    by_name = {error.name: error for error in errors}
+    columns = ["output", "shape", "dtype", "min", "max", "mean"]
+    rows = []
+    for name, array in results.items():
+        item = _describe(name, array)
+        shape = "x".join(map(str, item["shape"])) or "scalar"
+        row = [name, shape, item["dtype"], *(f"{item[key]:.6g}" for key in columns[3:])]
+        if errors:
+            row.append(_verdict(by_name.get(name)))
+        rows.append(row)
+    if errors:
+        columns.append("max relative error")
+    print_table("", columns, rows, right=columns[3:])
+    click.echo(f"plan {status.plan}, tier {status.tier}, first run {run_ms:.2f} ms")
+    if status.why_no_gpu:
+        click.echo(f"plan {status.requested_plan} was asked for: {status.why_no_gpu}")
+    for error in errors:
+        if not error.ok:
+            click.echo(
+                f"error: output '{error.name}' is {error.max_relative_error:.3g} from ONNX "
+                f"Runtime's, tolerance {TOLERANCE:g}",
+                err=True,
+            )
+
+
+def _verdict(error: OutputError | None) -> str:
+    if error is None:
+        return "-"
+    return f"{error.max_relative_error:.2e} {'ok' if error.ok else 'TOO FAR'}"
+
+
+def _describe(name: str, array: Array) -> dict[str, Any]:
+    empty = array.size == 0
+    return {
+        "name": name,
+        "shape": list(array.shape),
+        "dtype": str(array.dtype),
+        "min": 0.0 if empty else float(array.min()),
+        "max": 0.0 if empty else float(array.max()),
+        "mean": 0.0 if empty else float(array.mean()),
+    }

@@ -1,0 +1,1 @@
+"""From scheduled TIR to one model.so: objects, OpenCL text, image, link."""

@@ -1,0 +1,144 @@
+"""Links kernels, runtime and image into one model.so."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from hetcomp.codegen.toolchain import Toolchain, find_toolchain, run_tool, runtime_objects
+from hetcomp.files import atomic_path
+from hetcomp.plan.graph import Kernel
+from hetcomp.runtime.image import PAGE_BYTES, SECTION
+
+__all__ = ["EXPORTED_SYMBOLS", "link_model"]
+
+# All that a model.so shows to the outside: the tvm_ffi door and the C door.
+EXPORTED_SYMBOLS = (
+    "__tvm_ffi_hetcomp_open",
+    "hetcomp_abi_version",
+    "hetcomp_last_error",
+    "hetcomp_model_close",
+    "hetcomp_model_input_count",
+    "hetcomp_model_input_info",
+    "hetcomp_model_open",
+    "hetcomp_model_output_count",
+    "hetcomp_model_output_info",
+    "hetcomp_model_run",
+    "hetcomp_model_status_json",
+)
+
+_LINK_FLAGS = (
+    "-shared",
+    "-pthread",
+    "-Wl,-Bsymbolic",  # several model.so in one process must not see each other's symbols
+    "-Wl,-z,nodelete",  # its threads and its modules' code outlive any dlclose
+    "-Wl,-z,noexecstack",
+    "-Wl,--as-needed",
+)
+
+
+def link_model(
+    kernel_objects: Sequence[Path],
+    kernels: Sequence[Kernel],
+    image: Path,
+    output: Path,
+    *,
+    toolchain: Toolchain | None = None,
+) -> None:
+    """Link one model.so; it appears under its name whole or not at all.
+
+    Parameters
+    ----------
+    kernel_objects
+        Objects that define `__tvm_ffi_<symbol>` for every kernel.
+    kernels
+        The kernels of the task graph.
+    image
+        File written by `hetcomp.codegen.image.write_image`.
+    output
+        The .so to write; an existing file is replaced.
+    toolchain
+        None takes the host's.
+
+    Raises
+    ------
+    ToolchainError
+        Compiler or linker are missing or fail, for instance because a kernel is not defined.
+    OSError
+        The output's folder cannot be written.
+    """
+    tools = toolchain or find_toolchain()
+    runtime = runtime_objects(tools)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".hetcomp-link-") as name:
+        folder = Path(name)
+        generated = [
+            _compile(tools, folder / "kernels.cc", _kernel_table(kernels)),
+            _compile(tools, folder / "image.s", _image_assembly(image.absolute())),
+        ]
+        exports = folder / "exports.map"
+        names = " ".join(f"{symbol};" for symbol in EXPORTED_SYMBOLS)
+        exports.write_text(f"{{ global: {names} local: *; }};\n")
+        with atomic_path(output) as temporary:
+            command = [*tools.cxx, *_LINK_FLAGS, f"-Wl,--version-script={exports}"]
+            command += [str(path) for path in (*kernel_objects, *generated, *runtime)]
+            command += [*_library_flags(tools, folder), "-ldl", "-lm", "-o", str(temporary)]
+            run_tool(command)
+
+
+def _compile(tools: Toolchain, source: Path, text: str) -> Path:
+    source.write_text(text)
+    target = source.with_suffix(".o")
+    run_tool([*tools.cxx, "-fPIC", "-c", str(source), "-o", str(target)])
+    return target
+
+
+def _kernel_table(kernels: Sequence[Kernel]) -> str:
+    """C++ text of the table that `runtime_patches/src/kernels.h` declares."""
+    declarations = "".join(
+        f"int __tvm_ffi_{kernel.symbol}(void*, const void*, int, void*);\n" for kernel in kernels
+    )
+    rows = "".join(f'  {{"{k.symbol}", __tvm_ffi_{k.symbol}}},\n' for k in kernels)
+    return f"""\
+extern "C" {{
+{declarations}
+struct HetcompKernel {{
+  const char* name;
+  int (*function)(void*, const void*, int, void*);
+}};
+extern const struct HetcompKernel hetcomp_kernels[];
+extern const int hetcomp_kernel_count;
+const struct HetcompKernel hetcomp_kernels[] = {{
+{rows}  {{nullptr, nullptr}}
+}};
+const int hetcomp_kernel_count = {len(kernels)};
+}}
+"""
+
+
+def _image_assembly(image: Path) -> str:
+    quoted = str(image).replace("\\", "\\\\").replace('"', '\\"')
+    return f"""\
+.section {SECTION},"a",%progbits
+.balign {PAGE_BYTES}
+.global hetcomp_image_begin
+.hidden hetcomp_image_begin
+hetcomp_image_begin:
+.incbin "{quoted}"
+.global hetcomp_image_end
+.hidden hetcomp_image_end
+hetcomp_image_end:
+.section .note.GNU-stack,"",%progbits
+"""
+
+
+def _library_flags(tools: Toolchain, folder: Path) -> list[str]:
+    if tools.ffi_library_folder is not None:
+        return ["-Wl,--no-undefined", f"-L{tools.ffi_library_folder}", "-ltvm_ffi"]
+    # Without the target's library: a stub of the same name, so that the loader looks for it.
+    stub = folder / "libtvm_ffi.so"
+    source = folder / "stub.cc"
+    source.write_text("\n")
+    name = "-Wl,-soname,libtvm_ffi.so"
+    run_tool([*tools.cxx, "-shared", "-fPIC", name, str(source), "-o", str(stub)])
+    return [f"-L{folder}", "-Wl,--no-as-needed", "-ltvm_ffi", "-Wl,--as-needed"]

@@ -1,0 +1,247 @@
+"""From the fused Relax module to the task graph: schedule every function, pack every weight."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tvm
+import tvm_ffi
+from tvm import relax, tirx
+
+from hetcomp.errors import UnsupportedOperatorError
+from hetcomp.frontend import ImportedModel
+from hetcomp.passes.relax_values import constant_value
+from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
+from hetcomp.schedules.facts import DeviceFacts
+from hetcomp.schedules.scheduled import Packing, Scheduled, TileGrid
+from hetcomp.schedules.select import schedule
+
+from .constants import ConstantPool
+from .names import unique_names
+
+__all__ = ["Lowered", "LoweredKernel", "lower_tasks"]
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class LoweredKernel:
+    """A kernel's symbol and its schedule."""
+
+    symbol: str
+    scheduled: Scheduled
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """The task graph with what code generation needs for it.
+
+    Attributes
+    ----------
+    graph
+        Tasks, tensors, kernels.
+    kernels
+        Schedules, in the order of `graph.kernels`.
+    constants
+        Arrays of the constant tensors, in the order of their offsets.
+    """
+
+    graph: TaskGraph
+    kernels: tuple[LoweredKernel, ...]
+    constants: tuple[Array, ...]
+
+
+def lower_tasks(imported: ImportedModel, mod: Any, facts: DeviceFacts, *, gpu: bool) -> Lowered:
+    """Make the task graph of a fused module.
+
+    Parameters
+    ----------
+    imported
+        Names and shapes of inputs and outputs.
+    mod
+        Output of `hetcomp.pipeline.fusion_pipeline`.
+    facts
+        Register file of the CPU.
+    gpu
+        Whether OpenCL kernels will be generated.
+    """
+    builder = _Builder(mod, facts, gpu)
+    return builder.build(imported)
+
+
+class _Builder:
+    """Walks `main` once, in order."""
+
+    def __init__(self, mod: Any, facts: DeviceFacts, gpu: bool) -> None:
+        self._mod, self._facts, self._gpu = mod, facts, gpu
+        self._tensors: list[Tensor] = []
+        self._tasks: list[Task] = []
+        self._kernels: list[LoweredKernel] = []
+        self._records: list[Kernel] = []
+        self._kernel_of: dict[tuple[str, frozenset[int]], int] = {}
+        self._values: dict[Any, tuple[int, ...]] = {}
+        self._constants = ConstantPool()
+
+    def build(self, imported: ImportedModel) -> Lowered:
+        main = self._mod["main"]
+        for param, spec in zip(main.params, imported.inputs, strict=True):
+            self._values[param] = (self._arena(spec.name, spec.shape, spec.dtype),)
+        for block in main.body.blocks:
+            for binding in block.bindings:
+                self._values[binding.var] = self._bind(binding.var, binding.value)
+        outputs = self._expr(main.body.body)
+        for position, spec in zip(outputs, imported.outputs, strict=True):
+            self._rename(position, spec.name)
+        graph = TaskGraph(
+            name=imported.name,
+            tensors=tuple(self._tensors),
+            kernels=tuple(self._records),
+            tasks=unique_names(self._tasks),
+            inputs=tuple(self._values[param][0] for param in main.params),
+            outputs=outputs,
+            constants_bytes=self._constants.size_bytes,
+        )
+        return Lowered(graph, tuple(self._kernels), self._constants.arrays)
+
+    def _bind(self, var: Any, value: Any) -> tuple[int, ...]:
+        if isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op):
+            if value.op.name == "relax.call_tir":
+                return self._task(var, value)
+            if value.op.name == "relax.reshape":
+                return (self._alias(var, self._expr(value.args[0])[0]),)
+            raise UnsupportedOperatorError(
+                f"operator {value.op.name} (at '{var.name}') did not lower to a kernel; "
+                "hetcomp runs static graphs of tensor operators"
+            )
+        return self._expr(value)
+
+    def _expr(self, expr: Any) -> tuple[int, ...]:
+        """Tensor indices of an argument: a variable, a constant, a tuple or a part of one."""
+        if isinstance(expr, relax.Var):
+            return self._values[expr]
+        if isinstance(expr, relax.Tuple):
+            return tuple(self._expr(field)[0] for field in expr.fields)
+        if isinstance(expr, relax.TupleGetItem):
+            return (self._expr(expr.tuple_value)[int(expr.index)],)
+        array = constant_value(expr)
+        if array is None:
+            raise UnsupportedOperatorError(f"cannot lower {type(expr).__name__}: {expr}")
+        return (self._constant(array, None),)
+
+    def _task(self, var: Any, call: Any) -> tuple[int, ...]:
+        function = call.args[0]
+        args = list(call.args[1].fields)
+        arrays = [constant_value(arg) for arg in args]
+        constants = frozenset(i for i, array in enumerate(arrays) if array is not None)
+        index = self._kernel(function, constants)
+        scheduled = self._kernels[index].scheduled
+        inputs = []
+        for position, (arg, array) in enumerate(zip(args, arrays, strict=True)):
+            if array is not None:
+                inputs.append(self._constant(array, scheduled.packings.get(position)))
+            else:
+                inputs.append(self._expr(arg)[0])
+        outputs = self._outputs(var)
+        self._tasks.append(
+            _task_record(var.name, scheduled, index, inputs, outputs, self._tensors)
+        )
+        return outputs
+
+    def _outputs(self, var: Any) -> tuple[int, ...]:
+        kinds = var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]
+        return tuple(
+            self._arena(var.name, [int(dim) for dim in kind.shape.values], str(kind.dtype))
+            for kind in kinds
+        )
+
+    def _kernel(self, function: Any, constants: frozenset[int]) -> int:
+        key = (function.name_hint, constants)
+        if key not in self._kernel_of:
+            func: tirx.PrimFunc = self._mod[function]
+            scheduled = schedule(func, constants, self._facts)
+            symbol = f"k{len(self._kernels)}_{scheduled.kind}"
+            self._kernel_of[key] = len(self._kernels)
+            self._kernels.append(LoweredKernel(symbol, scheduled))
+            self._records.append(self._record(symbol, scheduled, func))
+        return self._kernel_of[key]
+
+    def _record(self, symbol: str, scheduled: Scheduled, func: Any) -> Kernel:
+        why = scheduled.why_no_opencl or ("" if self._gpu else "compiled without OpenCL kernels")
+        code = tvm_ffi.structural_hash(scheduled.emit("kernel", self._facts))
+        return Kernel(
+            symbol=symbol,
+            n_buffers=len(func.params),
+            opencl=not why,
+            why_no_opencl=why,
+            key=f"{self._facts.name}-{code & (2**64 - 1):016x}",
+        )
+
+    def _arena(self, name: str, shape: Sequence[int], dtype: str) -> int:
+        return self._add(name, shape, dtype, Space.ARENA)
+
+    def _alias(self, var: Any, source: int) -> int:
+        shape = [int(dim) for dim in var.ty.shape.values]
+        kind = self._tensors[source]
+        return self._add(
+            var.name, shape, kind.dtype, kind.space, source, kind.offset_bytes
+        )
+
+    def _constant(self, array: Array, packing: Packing | None) -> int:
+        entry = self._constants.add(array, packing)
+        if entry.tensor is None:
+            name = f"constant{len(self._constants.arrays) - 1}"
+            entry.tensor = self._add(
+                name, entry.shape, entry.dtype, Space.CONSTANT, None, entry.offset_bytes
+            )
+        return entry.tensor
+
+    def _add(
+        self, name: str, shape: Sequence[int], dtype: str, space: Space,
+        alias_of: int | None = None, offset_bytes: int = 0,
+    ) -> int:  # fmt: skip
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        self._tensors.append(
+            Tensor(name, tuple(shape), dtype, size, space, alias_of, offset_bytes)
+        )
+        return len(self._tensors) - 1
+
+    def _rename(self, position: int, name: str) -> None:
+        old = self._tensors[position]
+        self._tensors[position] = Tensor(
+            name, old.shape, old.dtype, old.size_bytes, old.space, old.alias_of, old.offset_bytes
+        )
+
+
+def _task_record(
+    name: str,
+    scheduled: Scheduled,
+    kernel: int,
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+    tensors: Sequence[Tensor],
+) -> Task:
+    weights = [t for t in inputs if tensors[t].space is Space.CONSTANT]
+    moved = [t for t in (*inputs, *outputs) if tensors[t].space is Space.ARENA]
+    return Task(
+        name=name,
+        kind=scheduled.kind,
+        kernel=kernel,
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        rows=_grid(scheduled.rows),
+        channels=_grid(scheduled.channels),
+        preferred_axis=scheduled.preferred_axis,
+        axis_reason=scheduled.axis_reason,
+        flops=scheduled.flops,
+        weight_bytes=sum(tensors[t].size_bytes for t in weights),
+        activation_bytes=sum(tensors[t].size_bytes for t in moved),
+        heads=scheduled.heads,
+    )
+
+
+def _grid(grid: TileGrid) -> Grid:
+    return Grid(grid.extent, grid.ragged)

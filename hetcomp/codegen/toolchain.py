@@ -1,0 +1,179 @@
+"""The target's C++ compiler, and the C++ runtime compiled with it, cached per user.
+
+The runtime's sources are compiled when first needed, for the host and for cross targets alike, and
+kept under the user's cache folder by a hash of sources, flags and compiler.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import platformdirs
+import tvm_ffi
+from tvm_ffi import libinfo
+
+import hetcomp
+from hetcomp.errors import InternalError, ToolchainError
+
+__all__ = ["Toolchain", "find_toolchain", "run_tool", "runtime_folder", "runtime_objects"]
+
+_COMPILE_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-pthread", "-Wall")
+_STDERR_LINES = 20
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A C++ compiler driver and what it needs to link for its target.
+
+    Attributes
+    ----------
+    cxx
+        Command of the compiler driver.
+    triple
+        Target triple; None is the host.
+    ffi_library_folder
+        Folder of the target's libtvm_ffi.so; None links against a stub, so that a missing symbol
+        shows up only on the target.
+    """
+
+    cxx: tuple[str, ...]
+    triple: str | None = None
+    ffi_library_folder: Path | None = None
+
+
+def find_toolchain(triple: str | None = None) -> Toolchain:
+    """The compiler for a target.
+
+    Parameters
+    ----------
+    triple
+        None for the host: $CXX, else g++, c++ or clang++. Otherwise for instance
+        `aarch64-linux-gnu`: `<triple>-g++` or `<triple>-clang++`; Android triples take $TVM_NDK_CC.
+        A folder with the target's libtvm_ffi.so may be given in $HETCOMP_TARGET_LIB.
+
+    Raises
+    ------
+    ToolchainError
+        There is no such compiler.
+    """
+    if triple is None:
+        names = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "c++", "clang++"]
+        return Toolchain(_first(names, "CXX"), None, Path(libinfo.find_libtvm_ffi()).parent)
+    folder = os.environ.get("HETCOMP_TARGET_LIB")
+    if "android" in triple:
+        names = [os.environ.get("TVM_NDK_CC", f"{triple}-clang++")]
+        return Toolchain(_first(names, "TVM_NDK_CC"), triple, Path(folder) if folder else None)
+    short = triple.replace("-unknown-", "-")
+    names = [f"{short}-g++", f"{short}-clang++", f"{triple}-g++", f"{triple}-clang++"]
+    return Toolchain(_first(names, "PATH"), triple, Path(folder) if folder else None)
+
+
+def runtime_folder() -> Path:
+    """The folder with the runtime's `src` and `include`: in the wheel or in a checkout."""
+    package = Path(hetcomp.__file__).parent
+    for folder in (package / "runtime_patches", package.parent / "runtime_patches"):
+        if (folder / "src" / "session.cc").is_file():
+            return folder
+    raise InternalError(f"the runtime's sources are missing near {package}: reinstall hetcomp")
+
+
+def runtime_objects(toolchain: Toolchain | None = None) -> list[Path]:
+    """The compiled runtime, from the cache or compiled now.
+
+    Safe to call from several processes at once: each compiles into its own folder, and the first
+    to finish gives its folder the final name.
+
+    Raises
+    ------
+    ToolchainError
+        The compiler is missing or fails.
+    """
+    tools = toolchain or find_toolchain()
+    folder = runtime_folder()
+    cache = Path(platformdirs.user_cache_dir("hetcomp"))
+    final = cache / f"runtime-{_fingerprint(tools, folder)}"
+    if not final.is_dir():
+        _compile_into(tools, folder, final)
+    return sorted(final.glob("*.o"))
+
+
+def run_tool(command: Sequence[str]) -> str:
+    """Run a compiler or linker and return its output.
+
+    Raises
+    ------
+    ToolchainError
+        With the command and the last lines of its output.
+    """
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    except OSError as error:
+        raise ToolchainError(f"cannot run {command[0]}: {error}") from error
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).strip().splitlines()[-_STDERR_LINES:]
+        raise ToolchainError(
+            f"exit status {done.returncode} of: {shlex.join(command)}\n" + "\n".join(lines)
+        )
+    return done.stdout
+
+
+def _first(names: Sequence[str], variable: str) -> tuple[str, ...]:
+    for name in names:
+        command = shlex.split(name)
+        if command and shutil.which(command[0]):
+            return tuple(command)
+    raise ToolchainError(
+        f"no C++ compiler: tried {', '.join(names)}; install one or set ${variable}"
+    )
+
+
+def _include_flags(folder: Path) -> list[str]:
+    includes = {libinfo.find_include_path(), libinfo.find_dlpack_include_path()}
+    system = [flag for path in sorted(includes) for flag in ("-isystem", path)]
+    return ["-I", str(folder / "include"), *system]
+
+
+@lru_cache(maxsize=8)
+def _compiler_version(cxx: tuple[str, ...]) -> str:
+    return run_tool([*cxx, "--version"])
+
+
+def _fingerprint(tools: Toolchain, folder: Path) -> str:
+    digest = hashlib.sha256()
+    digest.update("\0".join([*tools.cxx, *_COMPILE_FLAGS, _compiler_version(tools.cxx)]).encode())
+    digest.update(tvm_ffi.__version__.encode())
+    for file in sorted([*folder.glob("src/*"), *folder.glob("include/*")]):
+        digest.update(file.name.encode() + b"\0")
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:20]
+
+
+def _compile_into(tools: Toolchain, folder: Path, final: Path) -> None:
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=final.parent, prefix="building-") as name:
+        built = Path(name) / "objects"
+        built.mkdir()
+        sources = sorted((folder / "src").glob("*.cc"))
+        flags = [*_COMPILE_FLAGS, f"-ffile-prefix-map={folder}=.", *_include_flags(folder)]
+
+        def compile_one(source: Path) -> None:
+            output = built / f"{source.stem}.o"
+            run_tool([*tools.cxx, *flags, "-c", str(source), "-o", str(output)])
+
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            list(pool.map(compile_one, sources))
+        try:
+            built.rename(final)
+        except OSError:
+            if not final.is_dir():  # else: another process was faster
+                raise

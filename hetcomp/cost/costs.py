@@ -1,0 +1,67 @@
+"""Times that a planner works with: of every task on either processor, and of working together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Costs", "SyncCost", "TaskCost"]
+
+LINE_BYTES = 64
+"""Unit in which caches hand data over."""
+
+
+@dataclass(frozen=True)
+class TaskCost:
+    """Time of one whole task on either processor alone, in microseconds.
+
+    `gpu_us` is None where the task cannot run there.
+    """
+
+    cpu_us: float
+    gpu_us: float | None
+
+
+@dataclass(frozen=True)
+class Costs:
+    """One `TaskCost` per task, in the order of the task graph; `device` says where measured."""
+
+    tasks: tuple[TaskCost, ...]
+    device: str = ""
+
+
+@dataclass(frozen=True)
+class SyncCost:
+    """What working together costs.
+
+    The defaults are medians measured on two x86 cores, the second one as a PoCL device, with the
+    whole chain enqueued ahead and flags in fine-grained shared memory.
+
+    Attributes
+    ----------
+    split_us
+        Added to every split task: both sides wait for each other.
+    handover_us
+        Added where one processor continues what the other one made.
+    gpu_launch_us
+        Part of a GPU kernel's time that does not shrink with its share.
+    line_ns
+        To take over one 64-byte line that the other processor wrote.
+    enqueue_us
+        CPU time per GPU kernel enqueued ahead.
+    first_enqueue_us
+        CPU time of the first enqueue of an inference, with the device asleep.
+    wake_us
+        From the first enqueue's end to the first instruction on the device.
+    """
+
+    split_us: float = 1.5
+    handover_us: float = 1.0
+    gpu_launch_us: float = 1.0
+    line_ns: float = 7.0
+    enqueue_us: float = 0.36
+    first_enqueue_us: float = 14.8
+    wake_us: float = 23.6
+
+    def transfer_us(self, size_bytes: float) -> float:
+        """Time to take over `size_bytes` that the other processor wrote."""
+        return size_bytes / LINE_BYTES * self.line_ns / 1000.0

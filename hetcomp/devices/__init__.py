@@ -1,0 +1,45 @@
+"""What processors there are, what they can do, and why one cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hetcomp.devices.cpu import describe_cpu, describe_npu
+from hetcomp.devices.info import CacheInfo, CpuInfo, DeviceInfo, OpenClInfo
+from hetcomp.devices.opencl import describe_opencl
+from hetcomp.devices.verdict import Verdict
+
+__all__ = [
+    "CacheInfo",
+    "CpuInfo",
+    "DeviceInfo",
+    "OpenClInfo",
+    "Verdict",
+    "describe_cpu",
+    "describe_devices",
+    "describe_opencl",
+    "fingerprint",
+]
+
+
+def describe_devices() -> tuple[DeviceInfo, ...]:
+    """Describe the CPU, every OpenCL device, and the NPU, each with whether it is used and why.
+
+    Takes up to 20 s where an OpenCL driver hangs; never hangs or crashes itself.
+    """
+    return (describe_cpu(), *describe_opencl(), describe_npu())
+
+
+def fingerprint(devices: Iterable[DeviceInfo], *, pinned: bool) -> str:
+    """Name the CPU, the OpenCL devices with their drivers, and the pinning, in one line.
+
+    Measured times are valid where this is equal.
+    """
+    parts = [f"pinned={int(pinned)}"]
+    for device in devices:
+        if device.cpu is not None:
+            cores = len(device.cpu.usable_cores)
+            parts.append(f"cpu={device.name} x{cores} {device.cpu.machine}")
+        if device.opencl is not None:
+            parts.append(f"opencl={device.name} {device.opencl.driver} {device.opencl.version}")
+    return "; ".join(parts)

@@ -1,0 +1,68 @@
+"""Options of a compilation, checked where they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hetcomp.errors import InputError
+
+__all__ = ["PLAN_NAMES", "CompileOptions"]
+
+PLAN_NAMES = ("auto", "cpu", "gpu", "split")
+"""Plans that can be asked for by name; anything else is the path of a plan file."""
+
+_PINS = ("auto", "on", "off")
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """How to compile.
+
+    Attributes
+    ----------
+    plan
+        `auto` measures and takes the fastest, `cpu` and `gpu` use one processor, `split` shares
+        every task half and half; anything else is the path of a plan file.
+    strict
+        Fail instead of falling back: where a task cannot run where the plan wants it.
+    gpu
+        Whether to generate OpenCL kernels at all.
+    pin
+        Pinning while measuring: `on`, `off`, or `auto` (on where the OpenCL device is a CPU).
+    measure_seconds
+        Time limit for measuring in `auto`.
+    use_cache
+        Whether times measured before may be used again.
+
+    Raises
+    ------
+    InputError
+        A value is out of range.
+
+    Examples
+    --------
+    >>> CompileOptions(plan="cpu").plan
+    'cpu'
+    """
+
+    plan: str = "auto"
+    strict: bool = False
+    gpu: bool = True
+    pin: str = "auto"
+    measure_seconds: float = 20.0
+    use_cache: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.plan:
+            raise InputError(f"plan is empty; give {', '.join(PLAN_NAMES)} or a plan file")
+        if self.pin not in _PINS:
+            raise InputError(f"pin must be one of {', '.join(_PINS)}, got '{self.pin}'")
+        if not self.measure_seconds > 0.0:
+            raise InputError(f"measure_seconds must be above 0, got {self.measure_seconds}")
+        if self.plan in ("gpu", "split") and not self.gpu:
+            raise InputError(f"plan '{self.plan}' needs OpenCL kernels, but gpu is off")
+
+    @property
+    def plan_is_file(self) -> bool:
+        """Whether `plan` is a path rather than the name of a planner."""
+        return self.plan not in PLAN_NAMES

@@ -1,0 +1,45 @@
+"""The order of all graph passes: this list, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tvm
+from tvm import relax
+
+from hetcomp.passes.anchors import LegalizeAnchors
+from hetcomp.passes.fold_constants import FoldConstants
+from hetcomp.passes.fusion_guard import GuardBroadcasts
+from hetcomp.passes.nchw_input import AbsorbInputLayout
+from hetcomp.passes.softmax_axis import SoftmaxLastAxis
+
+__all__ = ["fusion_pipeline"]
+
+
+def fusion_pipeline() -> Any:
+    """Passes from the imported Relax module to fused TIR functions, one per task."""
+    return tvm.transform.Sequential(
+        [
+            # Canonical operators
+            relax.transform.DecomposeOpsForInference(),
+            SoftmaxLastAxis(),
+            # Layout: NHWC throughout, weights HWIO
+            relax.transform.ConvertLayout({"relax.nn.conv2d": ["NHWC", "HWIO"]}),
+            relax.transform.Normalize(),
+            relax.transform.CanonicalizeBindings(),
+            FoldConstants(),
+            AbsorbInputLayout(),
+            # Operators to TIR, anchors annotated
+            LegalizeAnchors(),
+            relax.transform.DeadCodeElimination(),
+            # Tasks: an anchor with its element-wise tail, or a chain of element-wise operators
+            relax.transform.AnnotateTIROpPattern(),
+            GuardBroadcasts(),
+            relax.transform.FuseOps(),
+            relax.transform.FuseTIR(),
+            # Reshapes become views
+            relax.transform.RewriteDataflowReshape(),
+            relax.transform.DeadCodeElimination(),
+        ],
+        name="hetcomp.fusion",
+    )

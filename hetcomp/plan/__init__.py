@@ -1,0 +1,1 @@
+"""Task graph, plan, step table, and what makes one from the other. Pure Python, no TVM."""

@@ -1,0 +1,95 @@
+"""Whether a plan fits a graph. A plan may come from a user's file, so errors say what to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from difflib import get_close_matches
+
+from hetcomp.errors import PlanError
+from hetcomp.plan.graph import Grid, Task, TaskGraph
+from hetcomp.plan.plan import Axis, Decision, Place, Plan
+
+__all__ = ["check_plan", "grid_of"]
+
+_ADVICE = "`hetcomp explain M.so --plan-out F.json` writes a plan that fits, to start from"
+
+
+def grid_of(task: Task, axis: Axis) -> Grid:
+    """The grid of `task` along `axis`."""
+    return task.rows if axis is Axis.ROWS else task.channels
+
+
+def check_plan(graph: TaskGraph, plan: Plan) -> None:
+    """Check that `plan` decides every task of `graph` once and legally.
+
+    Raises
+    ------
+    PlanError
+        A task is unknown, missing or decided twice; a task without an OpenCL kernel is placed on
+        the GPU; a split has no tiles to cut or cuts where two tiles overlap.
+    """
+    _check_names(graph, plan)
+    by_name = {task.name: task for task in graph.tasks}
+    for decision in plan.decisions:
+        _check_decision(graph, plan.name, by_name[decision.task], decision)
+
+
+def _check_names(graph: TaskGraph, plan: Plan) -> None:
+    known = {task.name for task in graph.tasks}
+    counts = Counter(decision.task for decision in plan.decisions)
+    for name, count in counts.items():
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else _ADVICE
+            raise PlanError(f"plan '{plan.name}': no task '{name}' in '{graph.name}'; {hint}")
+        if count > 1:
+            raise PlanError(
+                f"plan '{plan.name}': {count} decisions for task '{name}', expected 1; "
+                "delete the others"
+            )
+    missing = [task.name for task in graph.tasks if task.name not in counts]
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        names = ", ".join(f"'{name}'" for name in missing[:3])
+        raise PlanError(
+            f"plan '{plan.name}': no decision for task {names}{more} of '{graph.name}'; "
+            f"every task needs one; {_ADVICE}"
+        )
+
+
+def _check_decision(graph: TaskGraph, plan: str, task: Task, decision: Decision) -> None:
+    where = f"plan '{plan}', task '{task.name}'"
+    kernel = graph.kernels[task.kernel]
+    if decision.place is Place.CPU:
+        return
+    if not kernel.opencl:
+        why = kernel.why_no_opencl or "no reason given"
+        raise PlanError(
+            f"{where}: placed on '{decision.place.value}' but its kernel '{kernel.symbol}' has no "
+            f"OpenCL version ({why}); set place to 'cpu'"
+        )
+    if decision.place is Place.SPLIT:
+        _check_cut(where, task, decision)
+
+
+def _check_cut(where: str, task: Task, decision: Decision) -> None:
+    grid = grid_of(task, decision.axis)
+    axis = decision.axis.value
+    if grid.extent < 2:
+        other = Axis.CHANNELS if decision.axis is Axis.ROWS else Axis.ROWS
+        advice = f"split along '{other.value}' or " if grid_of(task, other).extent > 1 else ""
+        raise PlanError(
+            f"{where}: cannot be split along '{axis}', which has {grid.extent} tile; "
+            f"{advice}set place to 'cpu' or 'gpu'"
+        )
+    if not 0 <= decision.cut <= grid.extent:
+        raise PlanError(
+            f"{where}: cut {decision.cut} along '{axis}' is outside 0..{grid.extent}; "
+            f"give the number of tiles that the CPU takes"
+        )
+    legal = grid.legal_cut(decision.cut)
+    if legal != decision.cut:
+        raise PlanError(
+            f"{where}: cut {decision.cut} along '{axis}' divides two overlapping tiles (the last "
+            f"of {grid.extent} overlaps its predecessor); the nearest legal cut is {legal}"
+        )

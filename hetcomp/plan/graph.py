@@ -1,0 +1,176 @@
+"""The task graph: what has to run, on which tensors, and how finely each task can be split.
+
+This is the data that compiler, planner and runtime share. It knows nothing of TVM or OpenCL,
+so that a plan can be made, read and replayed in a process without a compiler.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+__all__ = ["FORMAT_VERSION", "Grid", "Kernel", "Space", "Task", "TaskGraph", "Tensor"]
+
+FORMAT_VERSION = 1
+
+
+class Space(str, Enum):
+    """Where a tensor lives."""
+
+    ARENA = "arena"
+    CONSTANT = "constant"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The tiles of one axis along which a kernel can be cut.
+
+    Attributes
+    ----------
+    extent
+        Number of tiles; a kernel takes any half-open range of them.
+    ragged
+        The last tile overlaps its predecessor, so a cut between these two would let two
+        processors write the same elements.
+    """
+
+    extent: int
+    ragged: bool = False
+
+    def legal_cut(self, cut: int) -> int:
+        """The legal cut nearest to `cut`: 0, `extent`, or a boundary no two tiles share."""
+        cut = max(0, min(cut, self.extent))
+        if self.ragged and cut == self.extent - 1:
+            return self.extent if self.extent == 1 else cut - 1
+        return cut
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One value of the graph. `size_bytes` is its dense size; `alias_of` names the tensor whose
+    memory it shares (a reshape), and `offset_bytes` is its place in the constants' block."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    size_bytes: int
+    space: Space
+    alias_of: int | None = None
+    offset_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One compiled kernel; several tasks of equal shape share it.
+
+    Attributes
+    ----------
+    symbol
+        Name of the CPU function (`__tvm_ffi_<symbol>`) and of the OpenCL kernel.
+    n_buffers
+        Number of pointer arguments, inputs first.
+    opencl
+        Whether an OpenCL version exists; `why_no_opencl` says why not.
+    key
+        Hash of the generated code, under which measured times are cached.
+    """
+
+    symbol: str
+    n_buffers: int
+    opencl: bool
+    why_no_opencl: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """One fused operator: an anchor with its epilogue, the unit that is priced, placed and split.
+
+    Attributes
+    ----------
+    name
+        Readable, unique.
+    kind
+        Anchor: `conv2d`, `depthwise`, `linear`, `matmul`, `rowwise`, `elementwise`, `opaque`.
+    kernel
+        Index into `TaskGraph.kernels`.
+    inputs, outputs
+        Tensor indices in the order of the kernel's pointer arguments: inputs, then outputs.
+    rows, channels
+        Grids of the two ranges the kernel takes. `channels.extent == 1`: not splittable so.
+    preferred_axis
+        `rows` or `channels`, the axis a split should take.
+    axis_reason
+        Why that axis.
+    flops, weight_bytes, activation_bytes
+        Work and traffic of the whole task.
+    heads
+        Number of independent heads (batch of a matmul); cuts of rows at multiples of
+        `rows.extent // heads` are cuts by heads. 0 where there are none.
+    source
+        Names of the ONNX nodes, where known.
+    """
+
+    name: str
+    kind: str
+    kernel: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    rows: Grid
+    channels: Grid
+    preferred_axis: str
+    axis_reason: str
+    flops: int = 0
+    weight_bytes: int = 0
+    activation_bytes: int = 0
+    heads: int = 0
+    source: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TaskGraph:
+    """Tasks in execution order over tensors; `inputs`/`outputs` are (ONNX order) tensor indices."""
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    kernels: tuple[Kernel, ...]
+    tasks: tuple[Task, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    constants_bytes: int
+
+    def root(self, tensor: int) -> int:
+        """The tensor whose memory `tensor` uses, aliases followed."""
+        alias = self.tensors[tensor].alias_of
+        return tensor if alias is None else self.root(alias)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> TaskGraph:
+        """Inverse of `to_json`."""
+        return TaskGraph(
+            name=data["name"],
+            tensors=tuple(_tensor(item) for item in data["tensors"]),
+            kernels=tuple(Kernel(**item) for item in data["kernels"]),
+            tasks=tuple(_task(item) for item in data["tasks"]),
+            inputs=tuple(data["inputs"]),
+            outputs=tuple(data["outputs"]),
+            constants_bytes=data["constants_bytes"],
+        )
+
+
+def _tensor(item: dict[str, Any]) -> Tensor:
+    return Tensor(**{**item, "shape": tuple(item["shape"]), "space": Space(item["space"])})
+
+
+def _task(item: dict[str, Any]) -> Task:
+    fields = dict(item)
+    for key in ("inputs", "outputs", "source"):
+        fields[key] = tuple(fields[key])
+    for key in ("rows", "channels"):
+        fields[key] = Grid(**fields[key])
+    return Task(**fields)

@@ -1,0 +1,78 @@
+"""A plan: for every task the processor or the split, with times and the reason. JSON in and out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+__all__ = ["Axis", "Decision", "Place", "Plan"]
+
+
+class Place(str, Enum):
+    """Which processors run a task."""
+
+    CPU = "cpu"
+    GPU = "gpu"
+    SPLIT = "split"
+
+
+class Axis(str, Enum):
+    """Along which grid a split cuts."""
+
+    ROWS = "rows"
+    CHANNELS = "channels"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Placement of one task.
+
+    Attributes
+    ----------
+    task
+        Name of the task.
+    place, axis
+        Where it runs; `axis` counts only for a split.
+    cut
+        The CPU takes tiles [0, cut) of the axis, the GPU the rest; counts only for a split.
+    reason
+        Why, in words an engineer can check.
+    cpu_us, gpu_us
+        Measured time of the whole task on either processor alone, in microseconds; None where
+        not measured.
+    predicted_us
+        Predicted time under this decision.
+    """
+
+    task: str
+    place: Place
+    axis: Axis = Axis.ROWS
+    cut: int = 0
+    reason: str = ""
+    cpu_us: float | None = None
+    gpu_us: float | None = None
+    predicted_us: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One decision per task, in the order of the task graph."""
+
+    name: str
+    decisions: tuple[Decision, ...]
+    predicted_us: float | None = None
+    measured_us: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Plan:
+        """Inverse of `to_json`; validation against a graph is `hetcomp.plan.check_plan`."""
+        decisions = tuple(
+            Decision(**{**item, "place": Place(item["place"]), "axis": Axis(item["axis"])})
+            for item in data["decisions"]
+        )
+        return Plan(**{**data, "decisions": decisions})

@@ -1,0 +1,74 @@
+"""The step table: what each processor does, in order, for one inference. The runtime only walks it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["Step", "StepTable"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel launch on one processor over a tile range.
+
+    Attributes
+    ----------
+    task
+        Index into `TaskGraph.tasks`.
+    row_begin, row_end, channel_begin, channel_end
+        Half-open tile ranges.
+    wait
+        Number of steps of the *other* processor that must be complete before this one starts;
+        0 means none. Each processor runs its own steps in order.
+    signal
+        Whether the other processor waits for this step, so that it must publish its completion.
+        The last GPU step always signals.
+    """
+
+    task: int
+    row_begin: int
+    row_end: int
+    channel_begin: int
+    channel_end: int
+    wait: int = 0
+    signal: bool = True
+
+
+@dataclass(frozen=True)
+class StepTable:
+    """Steps of both processors and the memory map they assume.
+
+    Attributes
+    ----------
+    name
+        Name of the plan it was made from.
+    cpu, gpu
+        Steps in the order in which each processor runs them.
+    offsets
+        For each tensor of the graph its byte offset in the arena (a multiple of 128), for
+        constants their offset in the constants' block; aliases carry the offset of their root.
+    arena_bytes
+        Size of the arena.
+    """
+
+    name: str
+    cpu: tuple[Step, ...]
+    gpu: tuple[Step, ...]
+    offsets: tuple[int, ...]
+    arena_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> StepTable:
+        """Inverse of `to_json`."""
+        return StepTable(
+            name=data["name"],
+            cpu=tuple(Step(**item) for item in data["cpu"]),
+            gpu=tuple(Step(**item) for item in data["gpu"]),
+            offsets=tuple(data["offsets"]),
+            arena_bytes=data["arena_bytes"],
+        )

@@ -1,0 +1,17 @@
+"""Running compiled models. Needs tvm_ffi and NumPy, never TVM itself."""
+
+from hetcomp.runtime.image import Image, read_image
+from hetcomp.runtime.records import Profile, RunProfile, SessionStatus, StepTimes, TensorInfo
+from hetcomp.runtime.session import Session, load
+
+__all__ = [
+    "Image",
+    "Profile",
+    "RunProfile",
+    "Session",
+    "SessionStatus",
+    "StepTimes",
+    "TensorInfo",
+    "load",
+    "read_image",
+]

@@ -1,0 +1,128 @@
+"""Reads the data of a model.so from the file, without loading it: what `explain` shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hetcomp.errors import ArtifactError
+from hetcomp.plan.graph import FORMAT_VERSION, TaskGraph
+from hetcomp.plan.plan import Plan
+from hetcomp.plan.table import StepTable
+from hetcomp.runtime.elf import read_elf
+
+__all__ = ["HEADER", "MAGIC", "PAGE_BYTES", "SECTION", "Image", "parse_description", "read_image"]
+
+MAGIC = b"HETCOMP\0"
+SECTION = ".hetcomp_image"
+PAGE_BYTES = 4096
+# Fields: see hetcomp.codegen.image.
+HEADER = struct.Struct("<8sIIQQQQQII")
+
+
+@dataclass(frozen=True)
+class Image:
+    """Description of a compiled model.
+
+    Attributes
+    ----------
+    version
+        Version of hetcomp that compiled it.
+    target
+        Target triple; empty where the compiler did not say.
+    graph, plans, tables
+        What was compiled; plans and tables correspond one to one and the first is the default.
+    build
+        Free-form record of the compilation.
+    opencl_source
+        Text of the OpenCL kernels.
+    machine
+        ELF machine number.
+    """
+
+    version: str
+    target: str
+    graph: TaskGraph
+    plans: tuple[Plan, ...]
+    tables: tuple[StepTable, ...]
+    build: dict[str, Any]
+    opencl_source: str = ""
+    machine: int = 0
+
+
+def read_image(path: str | os.PathLike[str]) -> Image:
+    """Read the description in a model.so without loading the library.
+
+    Raises
+    ------
+    ArtifactError
+        The file is missing, damaged, truncated or not a compiled model.
+
+    Examples
+    --------
+    >>> read_image("model.so").graph.name  # doctest: +SKIP
+    'resnet'
+    """
+    file = Path(path)
+    elf = read_elf(file)
+    section = elf.sections.get(SECTION)
+    if section is None:
+        raise ArtifactError(f"{file} is not a compiled model: it has no section {SECTION}")
+    with file.open("rb") as stream:
+        stream.seek(section.offset)
+        fields = _header(file, stream.read(HEADER.size), section.size)
+        text = stream.read(fields.json_size)
+        source = stream.read(fields.source_size)
+    if zlib.crc32(text) != fields.json_crc:
+        raise ArtifactError(f"{file} is damaged: the checksum of its description is wrong")
+    return parse_description(file, text, source.decode(), elf.machine)
+
+
+@dataclass(frozen=True)
+class _Header:
+    json_size: int
+    source_size: int
+    json_crc: int
+
+
+def _header(path: Path, raw: bytes, available: int) -> _Header:
+    if len(raw) < HEADER.size or raw[:8] != MAGIC:
+        raise ArtifactError(f"{path} is damaged: its image has no header")
+    _, version, _, json_size, source_size, offset, size, total, crc, _ = HEADER.unpack(raw)
+    if version != FORMAT_VERSION:
+        raise ArtifactError(
+            f"{path} has image format {version}, this hetcomp reads {FORMAT_VERSION}: "
+            "compile the model again"
+        )
+    if HEADER.size + json_size + source_size > offset or offset + size > total:
+        raise ArtifactError(f"{path} is damaged: its image's header contradicts itself")
+    if total > available:
+        raise ArtifactError(f"{path} is truncated: its image is incomplete")
+    return _Header(json_size, source_size, crc)
+
+
+def parse_description(
+    path: Path, text: str | bytes, opencl_source: str = "", machine: int = 0
+) -> Image:
+    """The image's JSON as data classes; raises ArtifactError where it does not fit."""
+    try:
+        data = json.loads(text)
+        return Image(
+            version=data["hetcomp"],
+            target=data["target"],
+            graph=TaskGraph.from_json(data["graph"]),
+            plans=tuple(Plan.from_json(item) for item in data["plans"]),
+            tables=tuple(StepTable.from_json(item) for item in data["tables"]),
+            build=data["build"],
+            opencl_source=opencl_source,
+            machine=machine,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"{path}: its description does not fit this hetcomp: {error}"
+        ) from error

@@ -1,0 +1,145 @@
+"""What a session tells about itself: tensors, status, profiles. Frozen data, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hetcomp.plan.graph import Tensor
+
+__all__ = [
+    "Profile",
+    "RunProfile",
+    "SessionStatus",
+    "StepTimes",
+    "TensorInfo",
+    "parse_profile",
+]
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Name, shape and dtype of an input or output."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @staticmethod
+    def of(tensor: Tensor) -> TensorInfo:
+        """The same for a tensor of the task graph."""
+        return TensorInfo(tensor.name, tensor.shape, np.dtype(tensor.dtype))
+
+
+@dataclass(frozen=True)
+class SessionStatus:
+    """State of a session.
+
+    Attributes
+    ----------
+    tier
+        `svm-ahead`: kernels are enqueued ahead and synchronise through shared memory; `cpu`: the
+        OpenCL device is not used.
+    plan, requested_plan
+        Plan in use, and the one asked for.
+    why_no_gpu
+        Why the OpenCL device is not used although the plan asked for it; empty otherwise.
+    device, device_version, platform, device_is_cpu, device_bad, atomics, poll_ns
+        The OpenCL device, whether it has failed for good, the proven spelling of atomics and the
+        cost of one poll of a waiting kernel; empty or zero before the device is needed.
+    gpu_pinned, cpu_pinned, cpu_core, gpu_core
+        Whether kernels and the calling thread run on one core each, and on which.
+    threads, timeout_ms
+        As asked for.
+    cpu_steps, gpu_steps, arena_bytes
+        Size of the table in use.
+    runs, fallbacks, timeouts
+        Inferences so far; those that the CPU had to repeat; and those because of a time-out.
+    open_ms, warmup_ms, build_ms
+        Time to open, thereof for warming kernels up, and to build the OpenCL program.
+    """
+
+    tier: str
+    plan: str
+    requested_plan: str
+    why_no_gpu: str
+    device: str
+    device_version: str
+    platform: str
+    device_is_cpu: bool
+    device_bad: bool
+    atomics: str
+    poll_ns: float
+    gpu_pinned: bool
+    cpu_pinned: bool
+    cpu_core: int
+    gpu_core: int
+    threads: int
+    timeout_ms: float
+    cpu_steps: int
+    gpu_steps: int
+    arena_bytes: int
+    runs: int
+    fallbacks: int
+    timeouts: int
+    open_ms: float
+    warmup_ms: float
+    build_ms: float
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """One CPU step: start and end in microseconds from the start of the run, wait before it."""
+
+    start_us: float
+    end_us: float
+    wait_us: float
+
+
+@dataclass(frozen=True)
+class RunProfile:
+    """One traced inference.
+
+    Attributes
+    ----------
+    total_us
+        From before the first enqueue to the last completion, without copies of inputs and outputs.
+    cpu
+        Times of the CPU's steps.
+    gpu_end_us
+        When the CPU saw each GPU step's signal; -1 where it saw a later one first.
+    gpu_watched
+        Whether the CPU was watching when the signal came; if not, the time is an upper bound.
+    """
+
+    total_us: float
+    cpu: tuple[StepTimes, ...]
+    gpu_end_us: tuple[float, ...]
+    gpu_watched: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Traced inferences of one plan."""
+
+    plan: str
+    runs: tuple[RunProfile, ...]
+
+
+def parse_profile(data: Mapping[str, Any]) -> Profile:
+    """The runtime's JSON as data classes."""
+    return Profile(
+        plan=data["plan"],
+        runs=tuple(
+            RunProfile(
+                total_us=run["total_us"],
+                cpu=tuple(StepTimes(*times) for times in run["cpu"]),
+                gpu_end_us=tuple(run["gpu"]),
+                gpu_watched=tuple(run["gpu_watched"]),
+            )
+            for run in data["runs"]
+        ),
+    )

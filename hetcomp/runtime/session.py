@@ -1,0 +1,302 @@
+"""Runs compiled models: `load` a model.so, `Session.run` it. Imports no compiler and no TVM."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetcomp.errors import ArtifactError, FeedError, InputError
+from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.plan import Plan
+from hetcomp.plan.table import StepTable
+from hetcomp.runtime._ffi_api import ModuleApi, from_numpy, open_module
+from hetcomp.runtime.elf import host_machine
+from hetcomp.runtime.image import Image, read_image
+from hetcomp.runtime.records import Profile, SessionStatus, TensorInfo, parse_profile
+
+__all__ = ["Session", "load"]
+
+_FAULTS = ("", "wedge", "enqueue")
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    plan: str | None = None,
+    device: str = "auto",
+    pin: str = "auto",
+    threads: int = 1,
+    timeout_ms: float = 5000.0,
+    quiet: bool = False,
+    opencl_library: str | os.PathLike[str] | None = None,
+    cpu_core: int | None = None,
+    gpu_core: int | None = None,
+    fault: str = "",
+    epoch_start: int = 0,
+) -> Session:
+    """Open a compiled model.
+
+    Parameters
+    ----------
+    path
+        A model.so made by `hetcomp.compile` for this machine.
+    plan
+        Name of one of its plans; None takes the first.
+    device
+        `auto` uses the OpenCL device if the plan wants it and it serves; `off` does not.
+    pin
+        `on` runs each inference on one core; `off` never does; `auto` does so beside an OpenCL
+        device that is itself a CPU, which is pinned to another core then.
+    threads
+        CPU threads that share each CPU step.
+    timeout_ms
+        How long to wait for the OpenCL device before the CPU takes over.
+    quiet
+        Do not say on standard error why the OpenCL device is not used.
+    opencl_library
+        OpenCL library to load; None takes the system's.
+    cpu_core, gpu_core
+        Cores to pin to; None takes the first two allowed.
+    fault, epoch_start
+        For tests: a deliberate failure (`wedge` or `enqueue`) and the first epoch.
+
+    Returns
+    -------
+    Session
+        The opened model. The environment variables HETCOMP_DEVICE, HETCOMP_PIN and
+        HETCOMP_OPENCL_LIBRARY stand in for arguments that are left at their defaults.
+
+    Raises
+    ------
+    ArtifactError
+        The file is missing, damaged, or not a model compiled for this machine.
+    InputError
+        An option is wrong.
+    DeviceError
+        The plan needs the OpenCL device, it fails, and the model has no plan `cpu`.
+
+    Examples
+    --------
+    >>> with load("model.so") as session:  # doctest: +SKIP
+    ...     session.run({"x": np.ones((1, 8), np.float32)})["y"].shape
+    (1, 4)
+    """
+    file = Path(path).absolute()
+    image = read_image(file)
+    machine = host_machine()
+    if machine is not None and image.machine != machine:
+        raise ArtifactError(
+            f"{file} was compiled for another machine ({image.target or image.machine}); "
+            "compile it for this one"
+        )
+    options: dict[str, Any] = {"timeout_ms": float(timeout_ms), "threads": threads}
+    options |= {"quiet": quiet, "fault": fault, "epoch_start": epoch_start}
+    chosen = {"plan": plan, "cpu_core": cpu_core, "gpu_core": gpu_core}
+    chosen["device"] = None if device == "auto" else device
+    chosen["pin"] = None if pin == "auto" else pin
+    chosen["opencl_library"] = None if opencl_library is None else os.fspath(opencl_library)
+    options |= {key: value for key, value in chosen.items() if value is not None}
+    return Session(image, open_module(file, json.dumps(options)))
+
+
+class Session:
+    """An opened model. Thread-safe; runs are serialised. Made by `load`."""
+
+    def __init__(self, image: Image, api: ModuleApi) -> None:
+        self._image = image
+        self._api: ModuleApi | None = api
+        tensors = image.graph.tensors
+        self._inputs = tuple(TensorInfo.of(tensors[i]) for i in image.graph.inputs)
+        self._outputs = tuple(TensorInfo.of(tensors[i]) for i in image.graph.outputs)
+        self._input_names = {info.name for info in self._inputs}
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        """Inputs in the order of the ONNX model."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """Outputs in the order of the ONNX model."""
+        return self._outputs
+
+    @property
+    def image(self) -> Image:
+        """All that the model.so says about itself."""
+        return self._image
+
+    @property
+    def graph(self) -> TaskGraph:
+        """The model's task graph."""
+        return self._image.graph
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan in use; None after `set_table` with a table that belongs to no plan."""
+        name = self.status().plan
+        return next((plan for plan in self._image.plans if plan.name == name), None)
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """One inference.
+
+        Parameters
+        ----------
+        feeds
+            One array per input, by name, of exactly the input's shape and dtype.
+
+        Returns
+        -------
+        dict
+            New arrays, by output name.
+
+        Raises
+        ------
+        FeedError
+            A name, shape or dtype is wrong.
+        InternalError
+            A kernel failed.
+        """
+        arguments = self._feed_tensors(feeds)
+        results = {info.name: np.empty(info.shape, info.dtype) for info in self._outputs}
+        arguments += map(from_numpy, results.values())
+        self._open_api().run(*arguments)
+        return results
+
+    def status(self) -> SessionStatus:
+        """What runs where, why, and what has happened so far."""
+        return SessionStatus(**json.loads(self._open_api().status()))
+
+    def profile(self, reps: int = 10, feeds: Mapping[str, NDArray[Any]] | None = None) -> Profile:
+        """Run the current table `reps` times with time stamps; without feeds on made-up data."""
+        tensors = [] if feeds is None else self._feed_tensors(feeds)
+        return parse_profile(json.loads(self._open_api().profile(reps, *tensors)))
+
+    def time_task(
+        self,
+        task: int | str,
+        processor: str,
+        *,
+        rows: Sequence[int] | None = None,
+        channels: Sequence[int] | None = None,
+        warmup: int = 3,
+        reps: int = 10,
+    ) -> tuple[float, ...]:
+        """Time one task alone, on made-up data.
+
+        Parameters
+        ----------
+        task
+            Index or name.
+        processor
+            `cpu` or `gpu`.
+        rows, channels
+            Half-open tile ranges; None takes all.
+        warmup, reps
+            Executions before the timed ones, and timed ones.
+
+        Returns
+        -------
+        tuple of float
+            Microseconds per execution; on the GPU without the latency of dispatch.
+
+        Raises
+        ------
+        InputError
+            No such task or range, or the kernel has no OpenCL version.
+        DeviceError
+            The OpenCL device is missing or has failed.
+        """
+        index = self._task_index(task)
+        info = self.graph.tasks[index]
+        row_begin, row_end = rows or (0, info.rows.extent)
+        channel_begin, channel_end = channels or (0, info.channels.extent)
+        times = self._open_api().time_task(
+            index, processor, row_begin, row_end, channel_begin, channel_end, warmup, reps
+        )
+        return tuple(json.loads(times))
+
+    def set_table(self, table: StepTable) -> None:
+        """Use another step table, for instance to try a plan.
+
+        Raises
+        ------
+        InputError
+            The table does not fit the model.
+        DeviceError
+            The table needs the OpenCL device, which is missing or has failed.
+        """
+        self._open_api().set_table(json.dumps(table.to_json()))
+
+    def use_plan(self, name: str) -> None:
+        """Use another of the model's plans; `cpu` takes its place if the OpenCL device is missing.
+
+        Raises
+        ------
+        InputError
+            The model has no plan of this name.
+        """
+        self._open_api().use_plan(name)
+
+    def close(self) -> None:
+        """Free the model's memory. May be called twice; no run may be in progress."""
+        self._api = None
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open_api(self) -> ModuleApi:
+        if self._api is None:
+            raise InputError("the session is closed")
+        return self._api
+
+    def _task_index(self, task: int | str) -> int:
+        if isinstance(task, str):
+            names = [item.name for item in self.graph.tasks]
+            if task not in names:
+                raise InputError(f'the model has no task "{task}"')
+            return names.index(task)
+        if not 0 <= task < len(self.graph.tasks):
+            raise InputError(f"no task {task}: the model has {len(self.graph.tasks)}")
+        return task
+
+    def _feed_tensors(self, feeds: Mapping[str, NDArray[Any]]) -> list[Any]:
+        if feeds.keys() != self._input_names:
+            raise FeedError(_names_text(self._input_names, set(feeds)))
+        return [from_numpy(_feed_array(info, feeds[info.name])) for info in self._inputs]
+
+
+def _names_text(expected: set[str], got: set[str]) -> str:
+    parts = []
+    if missing := sorted(expected - got):
+        parts.append(f"missing inputs: {', '.join(missing)}")
+    if unknown := sorted(map(str, got - expected)):
+        parts.append(f"unknown inputs: {', '.join(unknown)}")
+    return f"{'; '.join(parts)}; expected: {', '.join(sorted(expected))}"
+
+
+def _feed_array(info: TensorInfo, value: object) -> NDArray[Any]:
+    """`value` as the writable, contiguous array of the expected shape and dtype."""
+    array = np.asarray(value)
+    if array.shape != info.shape or array.dtype != info.dtype:
+        raise FeedError(
+            f'input "{info.name}": got {array.dtype} {array.shape}, '
+            f"expected {info.dtype} {info.shape}"
+        )
+    flags = array.flags
+    # DLPack cannot say "read-only", so NumPy refuses to export such arrays.
+    return array if flags.c_contiguous and flags.writeable else array.copy(order="C")

@@ -1,0 +1,1 @@
+"""Finding out what is fastest on this machine: measuring tasks, and timing whole tables."""

@@ -1,0 +1,52 @@
+"""From the runtime's time stamps to the time each task took where it stood."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from hetcomp.plan.table import StepTable
+from hetcomp.tune.session import RunTimes
+
+__all__ = ["cpu_times", "gpu_times"]
+
+NOT_SEEN = -1.0
+"""End of a GPU step that was not noticed before a later one's."""
+
+
+def cpu_times(table: StepTable, runs: Sequence[RunTimes]) -> dict[int, list[float]]:
+    """Samples per task of what its CPU step took, in microseconds."""
+    found: dict[int, list[float]] = defaultdict(list)
+    for run in runs:
+        for step, times in zip(table.cpu, run.cpu, strict=True):
+            found[step.task].append(times.end_us - times.start_us)
+    return dict(found)
+
+
+def gpu_times(table: StepTable, runs: Sequence[RunTimes]) -> dict[int, list[float]]:
+    """Samples per task of what its GPU step took, in microseconds.
+
+    A step starts when its predecessor and the CPU step it waits for have ended. The first step is
+    left out, as it starts with the device's wake-up, and so are steps whose end, or whose
+    predecessor's end where that decides the start, was not watched.
+    """
+    found: dict[int, list[float]] = defaultdict(list)
+    for run in runs:
+        for index, step in enumerate(table.gpu[1:], start=1):
+            start = _gpu_start(run, index, step.wait)
+            if start is not None and run.gpu_watched[index]:
+                found[step.task].append(max(0.0, run.gpu_end_us[index] - start))
+    return dict(found)
+
+
+def _gpu_start(run: RunTimes, index: int, wait: int) -> float | None:
+    """When GPU step `index` could start, None where that was not seen.
+
+    An end that was noticed late is an upper bound: good enough where the CPU released the step
+    later still.
+    """
+    before = run.gpu_end_us[index - 1]
+    released = run.cpu[wait - 1].end_us if wait else 0.0
+    if before != NOT_SEEN and before <= released:
+        return released
+    return before if run.gpu_watched[index - 1] else None

@@ -1,0 +1,35 @@
+#include "arena.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "error.h"
+
+namespace hetcomp {
+namespace {
+
+constexpr size_t kPageBytes = 4096;
+
+}  // namespace
+
+Block HostBlock(size_t bytes) {
+  const size_t allocated = (bytes / kPageBytes + 1) * kPageBytes;
+  char* memory = static_cast<char*>(std::aligned_alloc(kPageBytes, allocated));
+  if (memory == nullptr) {
+    ThrowInternal("out of memory: an arena of " + std::to_string(allocated) + " bytes");
+  }
+  std::memset(memory, 0, allocated);
+  return Block(memory, &std::free);
+}
+
+Block SvmBlock(size_t bytes, const OpenClDevice& device) {
+  const ClHandles cl = device.cl();
+  char* memory = static_cast<char*>(AllocateSvm(cl, bytes == 0 ? kTensorAlignment : bytes));
+  return Block(memory, [cl](char* freed) { cl.api->clSVMFree(cl.context, freed); });
+}
+
+Block ConstantsInImage(const Image& image) {
+  return Block(const_cast<char*>(image.constants), [](char*) {});
+}
+
+}  // namespace hetcomp

@@ -1,0 +1,179 @@
+#include "atomics_probe.h"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+#include "clock.h"
+#include "error.h"
+#include "sync.h"
+
+namespace hetcomp {
+namespace {
+
+constexpr int kHandShakes = 4;
+constexpr size_t kGroups = 3;
+constexpr double kKernelLimitUs = 200e3;
+constexpr double kHostLimitUs = 1e6;
+constexpr double kCalibrationUs = 2000.0;
+constexpr int kMaxRounds = 1 << 20;
+constexpr int kWait = 1;    // the hand-shake waits for the CPU's first step
+constexpr int kSignal = 2;  // and signals as the second step; as the first it says that it runs
+
+// One probe kernel with its shared memory.
+class Probe {
+ public:
+  Probe(const ClHandles& cl, cl_program program)
+      : cl_(cl), kernel_(CreateKernel(cl, program, "hetcomp_probe")) {
+    sync_ = static_cast<SyncBlock*>(AllocateSvm(cl, sizeof(SyncBlock)));
+    data_ = static_cast<volatile int32_t*>(AllocateSvm(cl, 128));
+    SetPointerArgument(cl, kernel_, 0, sync_);
+    SetPointerArgument(cl, kernel_, 1, const_cast<const int32_t*>(data_));
+    SetIntArgument(cl, kernel_, 3, kSignal);
+  }
+
+  ~Probe() {
+    cl_.api->clSVMFree(cl_.context, sync_);
+    cl_.api->clSVMFree(cl_.context, const_cast<int32_t*>(data_));
+    cl_.api->clReleaseKernel(kernel_);
+  }
+  Probe(const Probe&) = delete;
+  Probe& operator=(const Probe&) = delete;
+
+  // Compilation at first execution must not count as waiting.
+  void WarmUp() {
+    SetIntArgument(cl_, kernel_, 2, -1);
+    Launch();
+    Finish();
+    SetIntArgument(cl_, kernel_, 2, kWait);
+  }
+
+  // Time of one round of polls: lets kernels wait in vain for ever more rounds.
+  double RoundUs() {
+    double round_us = 0.0;
+    for (int rounds = 1; rounds <= kMaxRounds; rounds *= 8) {
+      const double first_us = WaitInVainUs(rounds);
+      if (first_us < kCalibrationUs && rounds < kMaxRounds) continue;
+      round_us = std::min(first_us, WaitInVainUs(rounds)) / rounds;
+      break;
+    }
+    return round_us;
+  }
+
+  bool HandShake(int number, double round_us) {
+    Prepare(static_cast<int>(std::min<double>(kMaxRounds, kKernelLimitUs / round_us)) + 1);
+    Launch();
+    const bool ok = Converse(1000 * number);
+    if (!ok) Store(&sync_->control.abort, kAbortByHost);
+    Finish();  // bounded: the kernel ends by itself after its poll limit
+    base_ += kSignal;
+    return ok;
+  }
+
+ private:
+  void Prepare(int rounds) {
+    Store(&sync_->control.cpu_base, base_);
+    Store(&sync_->control.gpu_base, base_);
+    Store(&sync_->cpu_epoch.value, base_);
+    Store(&sync_->gpu_epoch.value, base_);
+    Store(&sync_->groups_done.value, 0);
+    Store(&sync_->control.abort, kNoAbort);
+    Store(&sync_->control.poll_rounds, static_cast<uint32_t>(rounds));
+  }
+
+  double WaitInVainUs(int rounds) {
+    Prepare(rounds);
+    const double start_us = NowUs();
+    Launch(1);
+    Finish();
+    return NowUs() - start_us;
+  }
+
+  bool Converse(int32_t payload) {
+    if (SpinUntil(sync_->gpu_epoch.value, base_ + 1, kHostLimitUs, nullptr) !=
+        WaitResult::kReached) {
+      return false;
+    }
+    const double pause_until_us = NowUs() + 20.0;  // the kernel shall be inside its loop by now
+    while (NowUs() < pause_until_us) Pause();
+    data_[0] = payload;
+    Store(&sync_->cpu_epoch.value, base_ + kWait);
+    if (SpinUntil(sync_->gpu_epoch.value, base_ + kSignal, kHostLimitUs, nullptr) !=
+        WaitResult::kReached) {
+      return false;
+    }
+    for (size_t group = 0; group < kGroups; ++group) {
+      if (data_[1 + group] != payload + static_cast<int32_t>(group)) return false;
+    }
+    return true;
+  }
+
+  void Launch(size_t groups = kGroups) {
+    const size_t global[] = {groups, 1};
+    const size_t local[] = {1, 1};
+    HETCOMP_CL_CHECK(cl_.api->clEnqueueNDRangeKernel(cl_.queue, kernel_, 2, nullptr, global, local,
+                                                     0, nullptr, nullptr));
+    HETCOMP_CL_CHECK(cl_.api->clFlush(cl_.queue));
+  }
+
+  void Finish() { HETCOMP_CL_CHECK(cl_.api->clFinish(cl_.queue)); }
+
+  const ClHandles& cl_;
+  cl_kernel kernel_;
+  SyncBlock* sync_;
+  volatile int32_t* data_;
+  uint32_t base_ = 0;
+};
+
+// Poll cost if the spelling works; throws Error(kDevice) if not.
+double Prove(const ClHandles& cl, cl_program program) {
+  Probe probe(cl, program);
+  probe.WarmUp();
+  const double round_us = probe.RoundUs();
+  if (round_us <= 0.0) throw Error(ErrorKind::kDevice, "the poll limit does not end a wait");
+  for (int number = 1; number <= kHandShakes; ++number) {
+    if (!probe.HandShake(number, round_us)) {
+      throw Error(ErrorKind::kDevice, "hand-shake " + std::to_string(number) + " failed");
+    }
+  }
+  return round_us;
+}
+
+std::string FirstLines(const std::string& text) { return text.substr(0, 300); }
+
+}  // namespace
+
+void RunNothing(const ClHandles& cl) {
+  constexpr std::string_view kNothing = "__kernel void hetcomp_nothing(void) {}\n";
+  const char* text = kNothing.data();
+  const size_t length = kNothing.size();
+  cl_program program = nullptr;
+  HETCOMP_CL_CREATE(program, cl.api->clCreateProgramWithSource, cl.context, 1, &text, &length);
+  HETCOMP_CL_CHECK(cl.api->clBuildProgram(program, 1, &cl.device, "", nullptr, nullptr));
+  cl_kernel kernel = CreateKernel(cl, program, "hetcomp_nothing");
+  const size_t one = 1;
+  HETCOMP_CL_CHECK(cl.api->clEnqueueNDRangeKernel(cl.queue, kernel, 1, nullptr, &one, &one, 0,
+                                                  nullptr, nullptr));
+  HETCOMP_CL_CHECK(cl.api->clFinish(cl.queue));
+  cl.api->clReleaseKernel(kernel);
+  cl.api->clReleaseProgram(program);
+}
+
+ProbeResult ProbeAtomics(const ClHandles& cl) {
+  std::string failures;
+  for (const AtomicsSpelling& spelling : kAtomicsSpellings) {
+    cl_program program = nullptr;
+    try {
+      program = BuildProgram(cl, spelling, {});
+      const double round_us = Prove(cl, program);
+      cl.api->clReleaseProgram(program);
+      return {&spelling, round_us};
+    } catch (const Error& error) {
+      if (program != nullptr) cl.api->clReleaseProgram(program);
+      failures += std::string("\n  ") + spelling.name + ": " + FirstLines(error.what());
+    }
+  }
+  throw Error(ErrorKind::kDevice, "no spelling of OpenCL atomics works:" + failures);
+}
+
+}  // namespace hetcomp

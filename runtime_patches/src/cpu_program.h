@@ -1,0 +1,46 @@
+// The CPU's side of a step table with every argument resolved: nothing is looked up while running.
+#ifndef HETCOMP_CPU_PROGRAM_H_
+#define HETCOMP_CPU_PROGRAM_H_
+
+#include <string>
+#include <vector>
+
+#include "arena.h"
+#include "cpu_pool.h"
+#include "model.h"
+
+namespace hetcomp {
+
+struct CpuStep {
+  size_t first_call = 0;
+  int n_calls = 0;  // more than one: the pool's threads share the step
+  uint32_t wait = 0;
+  bool signal = false;
+  int task = 0;
+};
+
+// Immutable after construction. Does not own the memory it points into.
+class CpuProgram {
+ public:
+  CpuProgram(const Graph& graph, const Table& table, const Memory& memory, int threads);
+
+  const std::vector<CpuStep>& steps() const { return steps_; }
+  const CpuCall* calls(const CpuStep& step) const { return &calls_[step.first_call]; }
+
+ private:
+  void AddStep(const Graph& graph, const Table& table, const Memory& memory, const Step& step,
+               int threads);
+  void AddCall(const Graph& graph, const Table& table, const Memory& memory, const Task& task,
+               const Range& range);
+
+  std::vector<TVMFFIAny> arguments_;
+  std::vector<CpuCall> calls_;
+  std::vector<CpuStep> steps_;
+};
+
+// `range` cut into at most `parts` ranges that write disjoint elements.
+std::vector<Range> DivideRange(const Task& task, const Range& range, int parts);
+
+}  // namespace hetcomp
+
+#endif  // HETCOMP_CPU_PROGRAM_H_

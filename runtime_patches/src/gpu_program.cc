@@ -1,0 +1,72 @@
+#include "gpu_program.h"
+
+#include "error.h"
+
+namespace hetcomp {
+
+GpuProgram::GpuProgram(const Graph& graph, const Table& table, const Memory& memory,
+                       cl_program program, GpuChannel* channel)
+    : channel_(channel), cl_(channel->device().cl()) {
+  launches_.reserve(table.gpu.size());
+  int ordinal = 0;
+  for (const Step& step : table.gpu) {
+    launches_.push_back(Prepare(graph, table, memory, program, step, ++ordinal));
+  }
+}
+
+GpuProgram::~GpuProgram() {
+  for (const Launch& launch : launches_) cl_.api->clReleaseKernel(launch.kernel);
+}
+
+GpuProgram::Launch GpuProgram::Prepare(const Graph& graph, const Table& table, const Memory& memory,
+                                       cl_program program, const Step& step, int ordinal) {
+  const Task& task = graph.tasks[static_cast<size_t>(step.task)];
+  const Range& range = step.range;
+  Launch launch;
+  launch.kernel =
+      CreateKernel(cl_, program, graph.kernels[static_cast<size_t>(task.kernel)].symbol);
+  cl_uint index = 0;
+  for (int tensor : task.buffers) {
+    SetPointerArgument(cl_, launch.kernel, index++, memory.Address(graph, table, tensor));
+  }
+  for (int bound : {range.row_begin, range.row_end, range.channel_begin, range.channel_end}) {
+    SetIntArgument(cl_, launch.kernel, index++, bound);
+  }
+  SetPointerArgument(cl_, launch.kernel, index++, channel_->sync());
+  launch.wait_index = index;
+  launch.wait = step.wait;
+  SetIntArgument(cl_, launch.kernel, index++, step.wait);
+  SetIntArgument(cl_, launch.kernel, index++, step.signal ? ordinal : 0);
+  launch.global[0] = static_cast<size_t>(range.row_end - range.row_begin);
+  launch.global[1] = static_cast<size_t>(range.channel_end - range.channel_begin);
+  return launch;
+}
+
+cl_int GpuProgram::Enqueue(const Launch& launch) {
+  static constexpr size_t kLocal[2] = {1, 1};
+  return cl_.api->clEnqueueNDRangeKernel(cl_.queue, launch.kernel, 2, nullptr, launch.global,
+                                         kLocal, 0, nullptr, nullptr);
+}
+
+void GpuProgram::WarmUp(double limit_us) {
+  for (const Launch& launch : launches_) {
+    SetIntArgument(cl_, launch.kernel, launch.wait_index, -1);
+    HETCOMP_CL_CHECK(Enqueue(launch));
+    SetIntArgument(cl_, launch.kernel, launch.wait_index, launch.wait);
+  }
+  if (channel_->Drain(limit_us)) return;
+  throw Error(ErrorKind::kDevice, "the device did not finish warming up");
+}
+
+void GpuProgram::EnqueueAll(Fault fault) {
+  if (fault == Fault::kWedge) channel_->EnqueueWedge();
+  const size_t fault_at = launches_.size() > 1 ? 1 : 0;
+  for (size_t i = 0; i < launches_.size(); ++i) {
+    const bool fail = fault == Fault::kEnqueue && i == fault_at;
+    HETCOMP_CL_CHECK(fail ? CL_OUT_OF_RESOURCES : Enqueue(launches_[i]));
+    if (i == 0) HETCOMP_CL_CHECK(cl_.api->clFlush(cl_.queue));
+  }
+  HETCOMP_CL_CHECK(cl_.api->clFlush(cl_.queue));
+}
+
+}  // namespace hetcomp

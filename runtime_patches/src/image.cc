@@ -1,0 +1,90 @@
+#include "image.h"
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+#include "error.h"
+
+extern "C" {
+__attribute__((visibility("hidden"))) extern const char hetcomp_image_begin[];
+__attribute__((visibility("hidden"))) extern const char hetcomp_image_end[];
+}
+
+namespace hetcomp {
+namespace {
+
+constexpr char kMagic[8] = {'H', 'E', 'T', 'C', 'O', 'M', 'P', '\0'};
+constexpr uint32_t kFormat = 1;
+constexpr size_t kHeaderBytes = 64;
+
+// Little-endian, as hetcomp/codegen/image.py writes it.
+struct Header {
+  char magic[8];
+  uint32_t format;
+  uint32_t flags;
+  uint64_t json_size;
+  uint64_t source_size;
+  uint64_t constants_offset;
+  uint64_t constants_size;
+  uint64_t total_size;
+  uint32_t json_crc;
+  uint32_t reserved;
+};
+static_assert(sizeof(Header) == kHeaderBytes, "the image header is packed to 64 bytes");
+
+std::array<uint32_t, 256> MakeCrcTable() {
+  std::array<uint32_t, 256> table{};
+  for (uint32_t i = 0; i < 256; ++i) {
+    uint32_t value = i;
+    for (int bit = 0; bit < 8; ++bit) value = (value >> 1) ^ ((value & 1) ? 0xEDB88320u : 0u);
+    table[i] = value;
+  }
+  return table;
+}
+
+// CRC-32 as zlib computes it.
+uint32_t Crc32(std::string_view data) {
+  const std::array<uint32_t, 256> table = MakeCrcTable();
+  uint32_t crc = 0xFFFFFFFFu;
+  for (unsigned char byte : data) crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8);
+  return crc ^ 0xFFFFFFFFu;
+}
+
+bool ExtentsFit(const Header& header, size_t available) {
+  if (header.total_size > available || header.json_size > header.total_size) return false;
+  if (header.source_size > header.total_size || header.constants_size > header.total_size) {
+    return false;
+  }
+  const uint64_t text_end = kHeaderBytes + header.json_size + header.source_size;
+  return header.constants_offset % 4096 == 0 && text_end <= header.constants_offset &&
+         header.constants_offset + header.constants_size <= header.total_size;
+}
+
+}  // namespace
+
+Image ReadImage() {
+  const char* begin = hetcomp_image_begin;
+  const size_t available = static_cast<size_t>(hetcomp_image_end - begin);
+  Header header;
+  if (available < sizeof(header)) ThrowInput("model image: no header");
+  std::memcpy(&header, begin, sizeof(header));
+  if (std::memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
+    ThrowInput("model image: wrong magic number");
+  }
+  if (header.format != kFormat) {
+    ThrowInput("model image: format " + std::to_string(header.format) + ", this runtime reads " +
+               std::to_string(kFormat));
+  }
+  if (!ExtentsFit(header, available)) ThrowInput("model image: damaged header");
+  Image image;
+  image.json = {begin + kHeaderBytes, static_cast<size_t>(header.json_size)};
+  image.opencl_source = {image.json.data() + image.json.size(),
+                         static_cast<size_t>(header.source_size)};
+  image.constants = begin + header.constants_offset;
+  image.constants_bytes = static_cast<size_t>(header.constants_size);
+  if (Crc32(image.json) != header.json_crc) ThrowInput("model image: damaged description (CRC)");
+  return image;
+}
+
+}  // namespace hetcomp

@@ -1,0 +1,23 @@
+// The model's data inside the .so: JSON description, OpenCL source and constants.
+#ifndef HETCOMP_IMAGE_H_
+#define HETCOMP_IMAGE_H_
+
+#include <cstddef>
+#include <string_view>
+
+namespace hetcomp {
+
+// Views into the mapped file; they live as long as the process (model.so is linked nodelete).
+struct Image {
+  std::string_view json;
+  std::string_view opencl_source;
+  const char* constants = nullptr;  // 4096-aligned
+  size_t constants_bytes = 0;
+};
+
+// Checks magic, format, extents and the JSON's checksum. Throws Error on damage.
+Image ReadImage();
+
+}  // namespace hetcomp
+
+#endif  // HETCOMP_IMAGE_H_

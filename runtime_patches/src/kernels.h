@@ -1,0 +1,20 @@
+// The table of CPU kernels that the compiler generates, one per model.so.
+#ifndef HETCOMP_KERNELS_H_
+#define HETCOMP_KERNELS_H_
+
+#include <tvm/ffi/c_api.h>
+
+#include <cstdint>
+
+extern "C" {
+
+struct HetcompKernel {
+  const char* name;
+  TVMFFISafeCallType function;
+};
+
+__attribute__((visibility("hidden"))) extern const HetcompKernel hetcomp_kernels[];
+__attribute__((visibility("hidden"))) extern const int hetcomp_kernel_count;
+}
+
+#endif  // HETCOMP_KERNELS_H_

@@ -1,0 +1,228 @@
+#include "model.h"
+
+#include <tvm/ffi/container/array.h>
+#include <tvm/ffi/container/map.h>
+#include <tvm/ffi/extra/json.h>
+
+#include <cstring>
+#include <unordered_map>
+
+#include "error.h"
+#include "kernels.h"
+
+namespace hetcomp {
+namespace {
+
+namespace json = tvm::ffi::json;
+using tvm::ffi::Any;
+using tvm::ffi::String;
+
+json::Value ParseText(std::string_view text, const char* what) {
+  String error;
+  json::Value value = json::Parse(String(text.data(), text.size()), &error);
+  if (error.size() != 0) ThrowInput(std::string(what) + ": not JSON: " + std::string(error));
+  return value;
+}
+
+// Typed access to one JSON object; every failure names the key.
+class Fields {
+ public:
+  Fields(const json::Value& value, const char* what) : what_(what) {
+    auto object = value.try_cast<json::Object>();
+    if (!object.has_value()) ThrowInput(std::string(what) + ": expected a JSON object");
+    object_ = *object;
+  }
+
+  Any At(const char* key) const {
+    auto it = object_.find(String(key));
+    if (it == object_.end()) ThrowInput(std::string(what_) + ": no key \"" + key + "\"");
+    return (*it).second;
+  }
+
+  int64_t Int(const char* key) const { return Cast<int64_t>(At(key), key); }
+  int SmallInt(const char* key) const {
+    const int64_t value = Int(key);
+    if (value < INT32_MIN || value > INT32_MAX) Bad(key);
+    return static_cast<int>(value);
+  }
+  size_t Size(const char* key) const {
+    const int64_t value = Int(key);
+    if (value < 0) Bad(key);
+    return static_cast<size_t>(value);
+  }
+  bool Bool(const char* key) const { return Cast<bool>(At(key), key); }
+  std::string Text(const char* key) const { return std::string(Cast<String>(At(key), key)); }
+  json::Array List(const char* key) const { return Cast<json::Array>(At(key), key); }
+
+  template <typename T>
+  std::vector<T> Ints(const char* key) const {
+    std::vector<T> result;
+    for (const Any& item : List(key)) {
+      result.push_back(static_cast<T>(Cast<int64_t>(item, key)));
+    }
+    return result;
+  }
+
+ private:
+  [[noreturn]] void Bad(const char* key) const {
+    ThrowInput(std::string(what_) + ": key \"" + key + "\" has a wrong type or value");
+  }
+
+  template <typename T>
+  T Cast(const Any& value, const char* key) const {
+    auto result = value.try_cast<T>();
+    if (!result.has_value()) Bad(key);
+    return *result;
+  }
+
+  const char* what_;
+  json::Object object_;
+};
+
+int CheckedIndex(int64_t index, size_t size, const char* what) {
+  if (index < 0 || static_cast<size_t>(index) >= size) {
+    ThrowInput(std::string("task graph: ") + what + " " + std::to_string(index) + " of " +
+               std::to_string(size));
+  }
+  return static_cast<int>(index);
+}
+
+Tensor ParseTensor(const json::Value& value) {
+  Fields fields(value, "tensor");
+  Tensor tensor;
+  tensor.name = fields.Text("name");
+  tensor.dtype = fields.Text("dtype");
+  tensor.shape = fields.Ints<int64_t>("shape");
+  tensor.size_bytes = fields.Size("size_bytes");
+  tensor.constant = fields.Text("space") == "constant";
+  return tensor;
+}
+
+TVMFFISafeCallType FindKernel(const std::string& symbol) {
+  for (int i = 0; i < hetcomp_kernel_count; ++i) {
+    if (symbol == hetcomp_kernels[i].name) return hetcomp_kernels[i].function;
+  }
+  ThrowInput("kernel " + symbol + " is not in the model's kernel table");
+}
+
+Kernel ParseKernel(const json::Value& value) {
+  Fields fields(value, "kernel");
+  Kernel kernel;
+  kernel.symbol = fields.Text("symbol");
+  kernel.n_buffers = fields.SmallInt("n_buffers");
+  kernel.opencl = fields.Bool("opencl");
+  kernel.function = FindKernel(kernel.symbol);
+  return kernel;
+}
+
+Task ParseTask(const json::Value& value, const Graph& graph) {
+  Fields fields(value, "task");
+  Task task;
+  task.name = fields.Text("name");
+  task.kernel = CheckedIndex(fields.Int("kernel"), graph.kernels.size(), "kernel");
+  const Kernel& kernel = graph.kernels[static_cast<size_t>(task.kernel)];
+  for (const char* key : {"inputs", "outputs"}) {
+    for (int64_t index : fields.Ints<int64_t>(key)) {
+      task.buffers.push_back(CheckedIndex(index, graph.tensors.size(), "tensor"));
+    }
+    if (std::strcmp(key, "inputs") == 0) task.n_inputs = static_cast<int>(task.buffers.size());
+  }
+  if (static_cast<int>(task.buffers.size()) != kernel.n_buffers) {
+    ThrowInput("task " + task.name + " has " + std::to_string(task.buffers.size()) +
+               " tensors, kernel " + kernel.symbol + " takes " + std::to_string(kernel.n_buffers));
+  }
+  Fields rows(fields.At("rows"), "rows");
+  Fields channels(fields.At("channels"), "channels");
+  task.rows = rows.SmallInt("extent");
+  task.rows_ragged = rows.Bool("ragged");
+  task.channels = channels.SmallInt("extent");
+  task.channels_ragged = channels.Bool("ragged");
+  return task;
+}
+
+Graph ParseGraph(const json::Value& value) {
+  Fields fields(value, "task graph");
+  Graph graph;
+  for (const Any& item : fields.List("tensors")) graph.tensors.push_back(ParseTensor(item));
+  for (const Any& item : fields.List("kernels")) graph.kernels.push_back(ParseKernel(item));
+  for (const Any& item : fields.List("tasks")) graph.tasks.push_back(ParseTask(item, graph));
+  for (int64_t index : fields.Ints<int64_t>("inputs")) {
+    graph.inputs.push_back(CheckedIndex(index, graph.tensors.size(), "input"));
+  }
+  for (int64_t index : fields.Ints<int64_t>("outputs")) {
+    graph.outputs.push_back(CheckedIndex(index, graph.tensors.size(), "output"));
+  }
+  graph.constants_bytes = fields.Size("constants_bytes");
+  return graph;
+}
+
+// An alias lives where its root lives.
+void ResolveAliases(const json::Value& value, Graph* graph) {
+  std::vector<int64_t> parent;
+  for (const Any& item : Fields(value, "task graph").List("tensors")) {
+    const Any alias = Fields(item, "tensor").At("alias_of");
+    parent.push_back(alias == nullptr ? -1 : alias.cast<int64_t>());
+  }
+  for (size_t i = 0; i < parent.size(); ++i) {
+    size_t root = i;
+    for (size_t hops = 0; parent[root] >= 0; ++hops) {
+      if (hops > parent.size()) ThrowInput("task graph: tensor aliases form a ring");
+      root = static_cast<size_t>(CheckedIndex(parent[root], parent.size(), "alias"));
+    }
+    graph->tensors[i].constant = graph->tensors[root].constant;
+  }
+}
+
+Step ParseStep(const json::Value& value) {
+  Fields fields(value, "step");
+  Step step;
+  step.task = fields.SmallInt("task");
+  step.range.row_begin = fields.SmallInt("row_begin");
+  step.range.row_end = fields.SmallInt("row_end");
+  step.range.channel_begin = fields.SmallInt("channel_begin");
+  step.range.channel_end = fields.SmallInt("channel_end");
+  step.wait = fields.SmallInt("wait");
+  step.signal = fields.Bool("signal");
+  return step;
+}
+
+Table TableFromJson(const json::Value& value, const Graph& graph) {
+  Fields fields(value, "step table");
+  Table table;
+  table.name = fields.Text("name");
+  for (const Any& item : fields.List("cpu")) table.cpu.push_back(ParseStep(item));
+  for (const Any& item : fields.List("gpu")) table.gpu.push_back(ParseStep(item));
+  for (int64_t offset : fields.Ints<int64_t>("offsets")) {
+    if (offset < 0) ThrowInput("step table " + table.name + ": negative offset");
+    table.offsets.push_back(static_cast<size_t>(offset));
+  }
+  table.arena_bytes = fields.Size("arena_bytes");
+  CheckTable(table, graph);
+  return table;
+}
+
+}  // namespace
+
+Model ParseModel(std::string_view text, size_t constants_bytes) {
+  const json::Value value = ParseText(text, "model description");
+  Fields fields(value, "model description");
+  if (fields.Int("format") != 1) ThrowInput("model description: unknown format");
+  Model model;
+  model.graph = ParseGraph(fields.At("graph"));
+  ResolveAliases(fields.At("graph"), &model.graph);
+  if (model.graph.constants_bytes > constants_bytes) {
+    ThrowInput("model description: " + std::to_string(model.graph.constants_bytes) +
+               " bytes of constants announced, " + std::to_string(constants_bytes) + " present");
+  }
+  for (const Any& item : fields.List("tables")) {
+    model.tables.push_back(TableFromJson(item, model.graph));
+  }
+  if (model.tables.empty()) ThrowInput("model description: no step table");
+  return model;
+}
+
+Table ParseTable(std::string_view text, const Graph& graph) {
+  return TableFromJson(ParseText(text, "step table"), graph);
+}
+
+}  // namespace hetcomp

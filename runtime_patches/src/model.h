@@ -1,0 +1,92 @@
+// Task graph and step tables as the runtime needs them: the JSON of hetcomp/plan/, resolved.
+#ifndef HETCOMP_MODEL_H_
+#define HETCOMP_MODEL_H_
+
+#include <tvm/ffi/c_api.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hetcomp {
+
+// Alignment of every tensor: the largest that clSVMAlloc grants everywhere.
+constexpr size_t kTensorAlignment = 128;
+
+struct Tensor {
+  std::string name;
+  std::string dtype;
+  std::vector<int64_t> shape;
+  size_t size_bytes = 0;
+  bool constant = false;  // lives in the constants' block (of the root, for an alias)
+};
+
+struct Kernel {
+  std::string symbol;
+  int n_buffers = 0;
+  bool opencl = false;
+  TVMFFISafeCallType function = nullptr;
+};
+
+struct Task {
+  std::string name;
+  int kernel = 0;
+  int n_inputs = 0;
+  std::vector<int> buffers;  // inputs, then outputs: the kernel's pointer arguments
+  int rows = 1;
+  int channels = 1;
+  bool rows_ragged = false;
+  bool channels_ragged = false;
+};
+
+struct Graph {
+  std::vector<Tensor> tensors;
+  std::vector<Kernel> kernels;
+  std::vector<Task> tasks;
+  std::vector<int> inputs;
+  std::vector<int> outputs;
+  size_t constants_bytes = 0;
+};
+
+struct Range {
+  int row_begin = 0;
+  int row_end = 0;
+  int channel_begin = 0;
+  int channel_end = 0;
+};
+
+struct Step {
+  int task = 0;
+  Range range;
+  int wait = 0;
+  bool signal = true;
+};
+
+struct Table {
+  std::string name;
+  std::vector<Step> cpu;
+  std::vector<Step> gpu;
+  std::vector<size_t> offsets;
+  size_t arena_bytes = 0;
+};
+
+struct Model {
+  Graph graph;
+  std::vector<Table> tables;  // the first is the default
+};
+
+// Parses the image's JSON, finds every kernel's function and checks every table.
+Model ParseModel(std::string_view json, size_t constants_bytes);
+
+// Parses one table and checks it against the graph.
+Table ParseTable(std::string_view json, const Graph& graph);
+
+// Throws Error(kInput) unless the table can run on the graph without leaving its memory or
+// dead-locking: see table_check.cc.
+void CheckTable(const Table& table, const Graph& graph);
+
+}  // namespace hetcomp
+
+#endif  // HETCOMP_MODEL_H_

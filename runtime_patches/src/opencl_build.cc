@@ -1,0 +1,71 @@
+#include "opencl_build.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "error.h"
+
+namespace hetcomp {
+namespace {
+
+constexpr size_t kMaxLogBytes = 2000;
+
+std::string BuildLog(const ClHandles& cl, cl_program program) {
+  size_t size = 0;
+  if (cl.api->clGetProgramBuildInfo(program, cl.device, CL_PROGRAM_BUILD_LOG, 0, nullptr, &size) !=
+      CL_SUCCESS) {
+    return "(no build log)";
+  }
+  std::string log(size, '\0');
+  cl.api->clGetProgramBuildInfo(program, cl.device, CL_PROGRAM_BUILD_LOG, size, log.data(),
+                                nullptr);
+  return log.substr(0, std::min(log.find('\0'), kMaxLogBytes));
+}
+
+}  // namespace
+
+cl_program BuildProgram(const ClHandles& cl, const AtomicsSpelling& spelling,
+                        std::string_view source) {
+  const char* pieces[] = {spelling.macros, kPrologue, source.data()};
+  const size_t lengths[] = {std::strlen(spelling.macros), std::strlen(kPrologue), source.size()};
+  const cl_uint count = source.empty() ? 2 : 3;
+  cl_program program = nullptr;
+  HETCOMP_CL_CREATE(program, cl.api->clCreateProgramWithSource, cl.context, count, pieces, lengths);
+  const cl_int status =
+      cl.api->clBuildProgram(program, 1, &cl.device, spelling.build_options, nullptr, nullptr);
+  if (status == CL_SUCCESS) return program;
+  const std::string log = BuildLog(cl, program);
+  cl.api->clReleaseProgram(program);
+  throw Error(ErrorKind::kDevice, std::string("clBuildProgram (") + spelling.build_options +
+                                      "): " + ClCodeName(status) + "\n" + log);
+}
+
+cl_kernel CreateKernel(const ClHandles& cl, cl_program program, const std::string& name) {
+  cl_kernel kernel = nullptr;
+  cl_int status = CL_SUCCESS;
+  kernel = cl.api->clCreateKernel(program, name.c_str(), &status);
+  CheckCl(status, ("clCreateKernel(" + name + ")").c_str(), __FILE__, __LINE__);
+  return kernel;
+}
+
+void SetIntArgument(const ClHandles& cl, cl_kernel kernel, cl_uint index, int value) {
+  HETCOMP_CL_CHECK(cl.api->clSetKernelArg(kernel, index, sizeof(value), &value));
+}
+
+void SetPointerArgument(const ClHandles& cl, cl_kernel kernel, cl_uint index, const void* pointer) {
+  HETCOMP_CL_CHECK(cl.api->clSetKernelArgSVMPointer(kernel, index, pointer));
+}
+
+void* AllocateSvm(const ClHandles& cl, size_t bytes) {
+  constexpr cl_bitfield kFlags =
+      CL_MEM_READ_WRITE | CL_MEM_SVM_FINE_GRAIN_BUFFER | CL_MEM_SVM_ATOMICS;
+  constexpr cl_uint kAlignment = 128;  // more is refused by every runtime that was tried
+  void* memory = cl.api->clSVMAlloc(cl.context, kFlags, bytes, kAlignment);
+  if (memory == nullptr) {
+    throw Error(ErrorKind::kDevice, "clSVMAlloc of " + std::to_string(bytes) + " bytes failed");
+  }
+  std::memset(memory, 0, bytes);
+  return memory;
+}
+
+}  // namespace hetcomp

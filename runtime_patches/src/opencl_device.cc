@@ -1,0 +1,82 @@
+#include "opencl_device.h"
+
+#include <map>
+#include <tuple>
+#include <vector>
+
+#include "clock.h"
+#include "error.h"
+#include "pinning.h"
+
+namespace hetcomp {
+namespace {
+
+using Key = std::tuple<std::string, PinMode, int, int>;
+
+struct Entry {
+  OpenClDevice* device = nullptr;
+  std::string why_not;
+};
+
+// Of PoCL's workers the second takes the second sub-device; the first often shares the main core.
+constexpr size_t kSubDevice = 1;
+
+}  // namespace
+
+OpenClDevice& OpenClDevice::Get(const DeviceRequest& request) {
+  static std::mutex mutex;                                  // guards `entries`
+  static auto* const entries = new std::map<Key, Entry>();  // leaked: used until exit
+  std::lock_guard<std::mutex> lock(mutex);
+  const Key key{request.library, request.pin, request.cpu_core, request.gpu_core};
+  auto found = entries->find(key);
+  if (found == entries->end()) {
+    Entry entry;
+    try {
+      entry.device = new OpenClDevice(request);
+    } catch (const Error& error) {
+      entry.why_not = error.what();
+    }
+    found = entries->emplace(key, entry).first;
+  }
+  if (found->second.device == nullptr) throw Error(ErrorKind::kDevice, found->second.why_not);
+  return *found->second.device;
+}
+
+OpenClDevice::OpenClDevice(const DeviceRequest& request) : api_(LoadOpenCl(request.library)) {
+  // A CPU device's workers inherit the mask of the thread that makes the first OpenCL call.
+  const std::vector<int> threads_before = ThreadIds();
+  ScopedPin pin(request.gpu_core);
+  choice_ = SelectDevice(api_);
+  const bool pin_worker = request.gpu_core >= 0 && (choice_.is_cpu || request.pin == PinMode::kOn);
+  if (!pin_worker) {
+    pin.Release();
+    if (request.gpu_core >= 0) CopyMaskToThreadsSince(threads_before);
+  }
+  cl_.api = &api_;
+  cl_.device = pin_worker && choice_.is_cpu ? OneUnitSubDevice(api_, choice_.device, kSubDevice)
+                                            : choice_.device;
+  CreateQueue();
+  RunNothing(cl_);
+  pin.Release();
+  pinned_ = pin_worker && choice_.is_cpu && OtherThreadsPinnedTo(request.gpu_core) > 0;
+  host_core_ = request.cpu_core;
+  ScopedPin pin_host(host_core());
+  probe_ = ProbeAtomics(cl_);
+}
+
+void OpenClDevice::CreateQueue() {
+  HETCOMP_CL_CREATE(cl_.context, api_.clCreateContext, nullptr, 1, &cl_.device, nullptr, nullptr);
+  // No properties: in order, no profiling.
+  HETCOMP_CL_CREATE(cl_.queue, api_.clCreateCommandQueueWithProperties, cl_.context, cl_.device,
+                    nullptr);
+}
+
+cl_program OpenClDevice::Program(std::string_view source) {
+  if (program_ != nullptr) return program_;
+  const double start_us = NowUs();
+  program_ = BuildProgram(cl_, *probe_.spelling, source);
+  build_ms_ = (NowUs() - start_us) * 1e-3;
+  return program_;
+}
+
+}  // namespace hetcomp

@@ -1,0 +1,73 @@
+// The process's OpenCL device: set up once, proven, never torn down.
+//
+// Drivers keep threads, and a driver's exit handlers may wait for kernels that spin: so contexts
+// and queues are leaked on purpose. Each model.so has its own instance, as each carries its own
+// copy of this runtime.
+#ifndef HETCOMP_OPENCL_DEVICE_H_
+#define HETCOMP_OPENCL_DEVICE_H_
+
+#include <atomic>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "atomics_probe.h"
+#include "opencl_api.h"
+#include "opencl_build.h"
+#include "opencl_select.h"
+#include "options.h"
+
+namespace hetcomp {
+
+struct DeviceRequest {
+  std::string library;
+  PinMode pin = PinMode::kAuto;
+  int cpu_core = -1;  // core for the threads that use the device, and
+  int gpu_core = -1;  // core for its worker if it is a CPU device; -1 = do not pin
+};
+
+class OpenClDevice {
+ public:
+  // The device for this request, set up at the first call; later calls return the same object or
+  // throw the same Error(kDevice). Any thread.
+  static OpenClDevice& Get(const DeviceRequest& request);
+
+  const ClHandles& cl() const { return cl_; }
+  const DeviceChoice& choice() const { return choice_; }
+  const ProbeResult& probe() const { return probe_; }
+  // Whether kernels run on the requested core alone.
+  bool pinned() const { return pinned_; }
+  // Where a thread that spins for this device should run; -1 = anywhere.
+  int host_core() const { return pinned_ ? host_core_ : -1; }
+
+  // The model's program, built at the first call; all sessions of this model.so share it. Call
+  // with queue_mutex held.
+  cl_program Program(std::string_view source);
+  double build_ms() const { return build_ms_; }
+
+  // Guards the queue: one inference, warm-up or measurement at a time.
+  std::mutex& queue_mutex() { return queue_mutex_; }
+
+  // A device that hung or failed is not used again by this process.
+  bool bad() const { return bad_.load(std::memory_order_acquire); }
+  void MarkBad() { bad_.store(true, std::memory_order_release); }
+
+ private:
+  explicit OpenClDevice(const DeviceRequest& request);
+  void CreateQueue();
+
+  OpenClApi api_;
+  DeviceChoice choice_;
+  ClHandles cl_;
+  ProbeResult probe_;
+  bool pinned_ = false;
+  int host_core_ = -1;
+  std::mutex queue_mutex_;
+  cl_program program_ = nullptr;  // guarded by queue_mutex_
+  double build_ms_ = 0.0;
+  std::atomic<bool> bad_{false};
+};
+
+}  // namespace hetcomp
+
+#endif  // HETCOMP_OPENCL_DEVICE_H_

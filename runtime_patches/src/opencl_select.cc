@@ -1,0 +1,112 @@
+#include "opencl_select.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "error.h"
+
+namespace hetcomp {
+namespace {
+
+template <typename T>
+T DeviceInfo(const OpenClApi& api, cl_device_id device, cl_uint what, T fallback) {
+  T value = fallback;
+  if (api.clGetDeviceInfo(device, what, sizeof(value), &value, nullptr) != CL_SUCCESS) {
+    return fallback;
+  }
+  return value;
+}
+
+std::string DeviceText(const OpenClApi& api, cl_device_id device, cl_uint what) {
+  char text[256] = "";
+  if (api.clGetDeviceInfo(device, what, sizeof(text) - 1, text, nullptr) != CL_SUCCESS) return "?";
+  return text;
+}
+
+std::string PlatformText(const OpenClApi& api, cl_platform_id platform) {
+  char text[256] = "";
+  const cl_int status =
+      api.clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof(text) - 1, text, nullptr);
+  return status == CL_SUCCESS ? text : "?";
+}
+
+std::vector<cl_platform_id> Platforms(const OpenClApi& api) {
+  cl_uint count = 0;
+  const cl_int status = api.clGetPlatformIDs(0, nullptr, &count);
+  constexpr cl_int kNoPlatform = -1001;
+  if (status == kNoPlatform || (status == CL_SUCCESS && count == 0)) return {};
+  CheckCl(status, "clGetPlatformIDs", __FILE__, __LINE__);
+  std::vector<cl_platform_id> platforms(count);
+  HETCOMP_CL_CHECK(api.clGetPlatformIDs(count, platforms.data(), nullptr));
+  return platforms;
+}
+
+std::vector<cl_device_id> Devices(const OpenClApi& api, cl_platform_id platform) {
+  cl_uint count = 0;
+  if (api.clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, nullptr, &count) != CL_SUCCESS) return {};
+  std::vector<cl_device_id> devices(count);
+  if (count > 0) {
+    HETCOMP_CL_CHECK(
+        api.clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, count, devices.data(), nullptr));
+  }
+  return devices;
+}
+
+bool HasFineGrainedSvm(const OpenClApi& api, cl_device_id device) {
+  constexpr cl_bitfield kNeeded = CL_DEVICE_SVM_FINE_GRAIN_BUFFER | CL_DEVICE_SVM_ATOMICS;
+  const cl_bitfield offered = DeviceInfo<cl_bitfield>(api, device, CL_DEVICE_SVM_CAPABILITIES, 0);
+  return (offered & kNeeded) == kNeeded;
+}
+
+// GPUs before accelerators before CPUs.
+int Rank(cl_bitfield type) {
+  if ((type & CL_DEVICE_TYPE_GPU) != 0) return 0;
+  return (type & CL_DEVICE_TYPE_CPU) != 0 ? 2 : 1;
+}
+
+DeviceChoice Describe(const OpenClApi& api, cl_platform_id platform, cl_device_id device) {
+  DeviceChoice choice;
+  choice.device = device;
+  choice.name = DeviceText(api, device, CL_DEVICE_NAME);
+  choice.version = DeviceText(api, device, CL_DEVICE_VERSION);
+  choice.platform = PlatformText(api, platform);
+  choice.is_cpu =
+      (DeviceInfo<cl_bitfield>(api, device, CL_DEVICE_TYPE, 0) & CL_DEVICE_TYPE_CPU) != 0;
+  return choice;
+}
+
+}  // namespace
+
+DeviceChoice SelectDevice(const OpenClApi& api) {
+  DeviceChoice best;
+  int best_rank = 3;
+  std::string rejected;
+  for (cl_platform_id platform : Platforms(api)) {
+    for (cl_device_id device : Devices(api, platform)) {
+      if (!HasFineGrainedSvm(api, device)) {
+        rejected += (rejected.empty() ? "" : ", ") + DeviceText(api, device, CL_DEVICE_NAME);
+        continue;
+      }
+      const int rank = Rank(DeviceInfo<cl_bitfield>(api, device, CL_DEVICE_TYPE, 0));
+      if (rank >= best_rank) continue;
+      best_rank = rank;
+      best = Describe(api, platform, device);
+    }
+  }
+  if (best.device != nullptr) return best;
+  throw Error(ErrorKind::kDevice,
+              rejected.empty() ? "no OpenCL device" : "no fine-grained SVM on " + rejected);
+}
+
+cl_device_id OneUnitSubDevice(const OpenClApi& api, cl_device_id device, size_t index) {
+  const intptr_t properties[] = {CL_DEVICE_PARTITION_EQUALLY, 1, 0};
+  cl_uint count = 0;
+  if (api.clCreateSubDevices(device, properties, 0, nullptr, &count) != CL_SUCCESS || count < 2) {
+    return device;
+  }
+  std::vector<cl_device_id> parts(count);
+  HETCOMP_CL_CHECK(api.clCreateSubDevices(device, properties, count, parts.data(), nullptr));
+  return parts[std::min(index, parts.size() - 1)];
+}
+
+}  // namespace hetcomp

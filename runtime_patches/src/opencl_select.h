@@ -1,0 +1,28 @@
+// Choice of the OpenCL device to co-execute with.
+#ifndef HETCOMP_OPENCL_SELECT_H_
+#define HETCOMP_OPENCL_SELECT_H_
+
+#include <string>
+
+#include "opencl_api.h"
+
+namespace hetcomp {
+
+struct DeviceChoice {
+  cl_device_id device = nullptr;
+  std::string name;
+  std::string version;
+  std::string platform;
+  bool is_cpu = false;
+};
+
+// The first GPU, else accelerator, else CPU device with fine-grained SVM and SVM atomics. Throws
+// Error(kDevice) that says why the others do not serve.
+DeviceChoice SelectDevice(const OpenClApi& api);
+
+// The `index`-th of the one-unit sub-devices of a CPU device, or `device` if it cannot be divided.
+cl_device_id OneUnitSubDevice(const OpenClApi& api, cl_device_id device, size_t index);
+
+}  // namespace hetcomp
+
+#endif  // HETCOMP_OPENCL_SELECT_H_

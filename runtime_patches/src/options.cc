@@ -1,0 +1,123 @@
+#include "options.h"
+
+#include <tvm/ffi/container/map.h>
+#include <tvm/ffi/extra/json.h>
+
+#include <cstdlib>
+
+#include "error.h"
+
+namespace hetcomp {
+namespace {
+
+namespace json = tvm::ffi::json;
+using tvm::ffi::Any;
+using tvm::ffi::String;
+
+[[noreturn]] void BadValue(const std::string& key, const std::string& expected) {
+  ThrowInput("option \"" + key + "\": expected " + expected);
+}
+
+std::string Text(const std::string& key, const Any& value) {
+  auto text = value.try_cast<String>();
+  if (!text.has_value()) BadValue(key, "a string");
+  return std::string(*text);
+}
+
+// null stands for the default.
+std::string TextOrNull(const std::string& key, const Any& value) {
+  return value == nullptr ? std::string() : Text(key, value);
+}
+
+int64_t Integer(const std::string& key, const Any& value, int64_t low, int64_t high) {
+  auto number = value.try_cast<int64_t>();
+  if (!number.has_value() || *number < low || *number > high) {
+    BadValue(key, "an integer from " + std::to_string(low) + " to " + std::to_string(high));
+  }
+  return *number;
+}
+
+double Positive(const std::string& key, const Any& value) {
+  auto number = value.try_cast<double>();
+  if (!number.has_value() || !(*number > 0.0 && *number <= 3.6e6)) {
+    BadValue(key, "a number of milliseconds, more than 0 and at most one hour");
+  }
+  return *number;
+}
+
+bool DeviceOff(const std::string& key, const std::string& value) {
+  if (value != "auto" && value != "off")
+    BadValue(key, "\"auto\" or \"off\", got \"" + value + "\"");
+  return value == "off";
+}
+
+PinMode Pin(const std::string& key, const std::string& value) {
+  if (value == "auto") return PinMode::kAuto;
+  if (value == "on") return PinMode::kOn;
+  if (value == "off") return PinMode::kOff;
+  BadValue(key, "\"auto\", \"on\" or \"off\", got \"" + value + "\"");
+}
+
+Fault FaultOf(const std::string& key, const std::string& value) {
+  if (value.empty()) return Fault::kNone;
+  if (value == "wedge") return Fault::kWedge;
+  if (value == "enqueue") return Fault::kEnqueue;
+  BadValue(key, "\"\", \"wedge\" or \"enqueue\", got \"" + value + "\"");
+}
+
+void ReadEnvironment(Options* options) {
+  if (const char* value = std::getenv("HETCOMP_DEVICE")) {
+    options->device_off = DeviceOff("HETCOMP_DEVICE", value);
+  }
+  if (const char* value = std::getenv("HETCOMP_PIN")) options->pin = Pin("HETCOMP_PIN", value);
+  if (const char* value = std::getenv("HETCOMP_OPENCL_LIBRARY")) options->opencl_library = value;
+}
+
+void SetOption(const std::string& key, const Any& value, Options* options) {
+  constexpr int64_t kMaxCore = 1023;
+  if (key == "plan") {
+    options->plan = TextOrNull(key, value);
+  } else if (key == "device") {
+    options->device_off = DeviceOff(key, Text(key, value));
+  } else if (key == "opencl_library") {
+    if (value != nullptr) options->opencl_library = Text(key, value);
+  } else if (key == "pin") {
+    options->pin = Pin(key, Text(key, value));
+  } else if (key == "cpu_core") {
+    options->cpu_core = static_cast<int>(Integer(key, value, -1, kMaxCore));
+  } else if (key == "gpu_core") {
+    options->gpu_core = static_cast<int>(Integer(key, value, -1, kMaxCore));
+  } else if (key == "threads") {
+    options->threads = static_cast<int>(Integer(key, value, 1, 256));
+  } else if (key == "timeout_ms") {
+    options->timeout_ms = Positive(key, value);
+  } else if (key == "fault") {
+    options->fault = FaultOf(key, Text(key, value));
+  } else if (key == "quiet") {
+    auto flag = value.try_cast<bool>();
+    if (!flag.has_value()) BadValue(key, "true or false");
+    options->quiet = *flag;
+  } else if (key == "epoch_start") {
+    options->epoch_start = static_cast<uint32_t>(Integer(key, value, 0, UINT32_MAX));
+  } else {
+    ThrowInput("unknown option \"" + key + "\"");
+  }
+}
+
+}  // namespace
+
+Options ParseOptions(std::string_view text) {
+  Options options;
+  ReadEnvironment(&options);
+  if (text.empty()) return options;
+  String error;
+  const json::Value value = json::Parse(String(text.data(), text.size()), &error);
+  auto object = value.try_cast<json::Object>();
+  if (error.size() != 0 || !object.has_value()) ThrowInput("options: expected a JSON object");
+  for (const auto& [key, item] : *object) {
+    SetOption(std::string(key.cast<String>()), item, &options);
+  }
+  return options;
+}
+
+}  // namespace hetcomp

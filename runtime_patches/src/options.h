@@ -1,0 +1,36 @@
+// What the caller may choose when opening a model.
+#ifndef HETCOMP_OPTIONS_H_
+#define HETCOMP_OPTIONS_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace hetcomp {
+
+enum class PinMode { kAuto, kOn, kOff };
+
+// A deliberate failure, so that tests can see the way out of it; strikes once.
+enum class Fault { kNone, kWedge, kEnqueue };
+
+struct Options {
+  std::string plan;            // "" = the model's first
+  bool device_off = false;     // CPU only
+  std::string opencl_library;  // "" = libOpenCL.so.1, then libOpenCL.so
+  PinMode pin = PinMode::kAuto;
+  int cpu_core = -1;  // -1 = the first allowed CPU
+  int gpu_core = -1;  // -1 = the second
+  int threads = 1;
+  double timeout_ms = 5000.0;
+  Fault fault = Fault::kNone;
+  bool quiet = false;
+  uint32_t epoch_start = 0;  // for tests of the wrap-around
+};
+
+// Defaults, overridden by HETCOMP_DEVICE, HETCOMP_PIN and HETCOMP_OPENCL_LIBRARY, overridden by
+// the keys of `json`. Unknown keys and values are errors.
+Options ParseOptions(std::string_view json);
+
+}  // namespace hetcomp
+
+#endif  // HETCOMP_OPTIONS_H_

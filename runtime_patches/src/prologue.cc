@@ -1,0 +1,121 @@
+#include "prologue.h"
+
+namespace hetcomp {
+namespace {
+
+// Asking for a scope that the compiler lacks is an error, and some drivers print it: so ask first.
+// What the device info says about scopes is not to be trusted (PoCL 3.1 claims too much).
+constexpr const char* kWidestScope =
+    "#ifdef __opencl_c_atomic_scope_all_devices\n"
+    "#define HETCOMP_SCOPE memory_scope_all_svm_devices\n"
+    "#else\n"
+    "#define HETCOMP_SCOPE memory_scope_device\n"
+    "#endif\n"
+    "#define HETCOMP_C11 1\n";
+
+constexpr const char* kAllDevicesScope =
+    "#define HETCOMP_SCOPE memory_scope_all_svm_devices\n"
+    "#define HETCOMP_C11 1\n";
+
+constexpr const char* kVolatile = "#define HETCOMP_C11 0\n";
+
+}  // namespace
+
+const std::array<AtomicsSpelling, 3> kAtomicsSpellings = {{
+    {"CL3.0 atomics, widest scope", "-cl-std=CL3.0", kWidestScope},
+    {"CL2.0 atomics, all_svm_devices scope", "-cl-std=CL2.0", kAllDevicesScope},
+    {"CL1.2 volatile and mem_fence", "-cl-std=CL1.2", kVolatile},
+}};
+
+// The integers of `sync` are those of SyncBlock (sync.h): lines of 32 integers.
+const char* const kPrologue = R"(
+#if HETCOMP_C11
+#define HETCOMP_ATOMIC(p) ((volatile __global atomic_int*)(p))
+#define HETCOMP_LOAD(p) \
+  atomic_load_explicit(HETCOMP_ATOMIC(p), memory_order_acquire, HETCOMP_SCOPE)
+#define HETCOMP_STORE(p, v) \
+  atomic_store_explicit(HETCOMP_ATOMIC(p), (v), memory_order_release, HETCOMP_SCOPE)
+#define HETCOMP_INCREMENT(p) \
+  atomic_fetch_add_explicit(HETCOMP_ATOMIC(p), 1, memory_order_acq_rel, HETCOMP_SCOPE)
+#else
+inline __attribute__((always_inline)) int hetcomp_load_fenced(volatile __global int* p) {
+  int value = *p;
+  mem_fence(CLK_GLOBAL_MEM_FENCE);
+  return value;
+}
+inline __attribute__((always_inline)) int hetcomp_increment_fenced(volatile __global int* p) {
+  mem_fence(CLK_GLOBAL_MEM_FENCE);
+  int value = atomic_inc(p);
+  mem_fence(CLK_GLOBAL_MEM_FENCE);
+  return value;
+}
+#define HETCOMP_LOAD(p) hetcomp_load_fenced(p)
+#define HETCOMP_STORE(p, v) \
+  do { mem_fence(CLK_GLOBAL_MEM_FENCE); *(volatile __global int*)(p) = (v); } while (0)
+#define HETCOMP_INCREMENT(p) hetcomp_increment_fenced(p)
+#endif
+
+#define HETCOMP_CPU_EPOCH 0
+#define HETCOMP_GPU_EPOCH 32
+#define HETCOMP_GROUPS_DONE 64
+#define HETCOMP_CPU_BASE 96
+#define HETCOMP_GPU_BASE 97
+#define HETCOMP_ABORT 98
+#define HETCOMP_POLL_ROUNDS 99
+#define HETCOMP_POLLS_PER_ROUND 1024
+#define HETCOMP_ABORT_BY_KERNEL 2
+
+// Whether the work-group may run. wait: -1 = no (warm-up), 0 = at once, k = after the CPU's k-th
+// step. A wait that exceeds the poll limit raises the abort flag, which drains the queue.
+inline __attribute__((always_inline)) int hetcomp_enter(__global int* sync, int wait) {
+  if (wait < 0 || HETCOMP_LOAD(sync + HETCOMP_ABORT) != 0) return 0;
+  if (wait == 0) return 1;
+  uint target = (uint)sync[HETCOMP_CPU_BASE] + (uint)wait;
+  int rounds = sync[HETCOMP_POLL_ROUNDS];
+  for (int round = 0; round < rounds; ++round) {
+    for (int poll = 0; poll < HETCOMP_POLLS_PER_ROUND; ++poll) {
+      if ((int)((uint)HETCOMP_LOAD(sync + HETCOMP_CPU_EPOCH) - target) >= 0) return 1;
+    }
+    if (HETCOMP_LOAD(sync + HETCOMP_ABORT) != 0) return 0;
+  }
+  HETCOMP_STORE(sync + HETCOMP_ABORT, HETCOMP_ABORT_BY_KERNEL);
+  return 0;
+}
+
+// The last work-group of the launch publishes epoch `signal`; 0 = nobody waits for this step.
+inline __attribute__((always_inline)) void hetcomp_leave(__global int* sync, int signal) {
+  if (signal == 0) return;
+  int groups = (int)(get_num_groups(0) * get_num_groups(1));
+  if (HETCOMP_INCREMENT(sync + HETCOMP_GROUPS_DONE) != groups - 1) return;
+  sync[HETCOMP_GROUPS_DONE] = 0;
+  HETCOMP_STORE(sync + HETCOMP_GPU_EPOCH, (int)((uint)sync[HETCOMP_GPU_BASE] + (uint)signal));
+}
+
+// Start-up probe: says that it runs (epoch 1), waits, answers with data, says that it is done.
+__kernel void hetcomp_probe(__global int* sync, __global int* data, int wait, int signal) {
+  if (wait > 0) {
+    HETCOMP_STORE(sync + HETCOMP_GPU_EPOCH, (int)((uint)sync[HETCOMP_GPU_BASE] + 1u));
+  }
+  if (!hetcomp_enter(sync, wait)) return;
+  data[1 + get_group_id(0)] = data[0] + (int)get_group_id(0);
+  hetcomp_leave(sync, signal);
+}
+
+// Publishes `signal` whatever the abort flag says: all earlier kernels have ended.
+__kernel void hetcomp_drain(__global int* sync, int signal) {
+  HETCOMP_STORE(sync + HETCOMP_GPU_EPOCH, (int)((uint)sync[HETCOMP_GPU_BASE] + (uint)signal));
+}
+
+// Test hook: a device that hangs, until the host gives up or twice the poll limit has passed.
+__kernel void hetcomp_wedge(__global int* sync) {
+  int rounds = sync[HETCOMP_POLL_ROUNDS];
+  for (int round = 0; round < rounds; ++round) {
+    for (int poll = 0; poll < 2 * HETCOMP_POLLS_PER_ROUND; ++poll) {
+      if (HETCOMP_LOAD(sync + HETCOMP_ABORT) != 0) return;
+    }
+  }
+  HETCOMP_STORE(sync + HETCOMP_ABORT, HETCOMP_ABORT_BY_KERNEL);
+}
+)";
+
+}  // namespace hetcomp

@@ -1,0 +1,242 @@
+#include "session.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "clock.h"
+#include "error.h"
+#include "json_writer.h"
+#include "notice.h"
+#include "pinning.h"
+#include "workspace.h"
+
+namespace hetcomp {
+namespace {
+
+constexpr const char* kCpuPlan = "cpu";
+// Compilation at first execution included, with a cold kernel cache on a slow machine.
+constexpr double kWarmUpLimitUs = 300e6;
+constexpr double kDrainLimitUs = 5e6;
+
+}  // namespace
+
+Session::Session(std::string_view options_json)
+    : options_(ParseOptions(options_json)),
+      image_(ReadImage()),
+      model_(ParseModel(image_.json, image_.constants_bytes)),
+      fault_(options_.fault) {
+  const double start_us = NowUs();
+  FillKernelSlots();
+  ResolveCores();
+  const Table& table = options_.plan.empty() ? model_.tables.front() : FindTable(options_.plan);
+  if (table.gpu.empty()) MakePool();
+  InstallOrFallBack(table);
+  if (pool_ == nullptr) MakePool();
+  open_ms_ = (NowUs() - start_us) * 1e-3;
+}
+
+Session::~Session() {
+  if (channel_ == nullptr) return;
+  ScopedPin pin(device_->host_core());
+  std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
+  bool drained = false;
+  try {
+    drained = !device_->bad() && channel_->Drain(kDrainLimitUs);
+    if (drained) HETCOMP_CL_CHECK(device_->cl().api->clFinish(device_->cl().queue));
+  } catch (const Error&) {
+    drained = false;
+  }
+  if (drained) {
+    ready_.reset();
+    channel_.reset();
+    return;
+  }
+  // A kernel may still write to this memory: leak it.
+  channel_->Abandon();
+  static_cast<void>(channel_.release());
+  static_cast<void>(ready_.release());
+  static_cast<void>(new Block(svm_arena_));
+  static_cast<void>(new Block(svm_constants_));
+}
+
+void Session::ResolveCores() {
+  const std::vector<int> allowed = AllowedCpus();
+  if (options_.pin == PinMode::kOff || allowed.empty()) return;
+  const bool can_share = allowed.size() >= 2;
+  if (options_.pin == PinMode::kAuto && !can_share) return;
+  cores_.cpu = options_.cpu_core >= 0 ? options_.cpu_core : allowed[0];
+  if (!can_share) return;
+  cores_.gpu =
+      options_.gpu_core >= 0 ? options_.gpu_core : allowed[cores_.cpu == allowed[1] ? 0 : 1];
+  for (int core : {cores_.cpu, cores_.gpu}) {
+    if (std::find(allowed.begin(), allowed.end(), core) != allowed.end()) continue;
+    ThrowInput("this process may not run on CPU " + std::to_string(core) + ": choose other cores");
+  }
+}
+
+void Session::MakePool() {
+  if (options_.threads == 1) return;
+  std::vector<int> cores;
+  const bool gpu_in_use = ready_ != nullptr && ready_->gpu != nullptr;
+  if (options_.pin == PinMode::kOn && !gpu_in_use) {
+    const std::vector<int> allowed = AllowedCpus();
+    const auto first = std::find(allowed.begin(), allowed.end(), cores_.cpu);
+    cores.assign(first, allowed.end());
+  }
+  pool_ = std::make_unique<CpuPool>(options_.threads, cores);
+}
+
+const Table& Session::FindTable(const std::string& name) const {
+  std::string names;
+  for (const Table& table : model_.tables) {
+    if (table.name == name) return table;
+    names += (names.empty() ? "" : ", ") + table.name;
+  }
+  ThrowInput("the model has no plan \"" + name + "\"; it has: " + names);
+}
+
+const Table* Session::CpuTable() const {
+  for (const Table& table : model_.tables) {
+    if (table.name == kCpuPlan && table.gpu.empty()) return &table;
+  }
+  return nullptr;
+}
+
+// Call with mutex_ held (or from the constructor). Throws Error(kDevice).
+void Session::PrepareGpu() {
+  if (options_.device_off) {
+    throw Error(ErrorKind::kDevice, "OpenCL is switched off (device = off)");
+  }
+  if (device_ == nullptr) {
+    DeviceRequest request;
+    request.library = options_.opencl_library;
+    request.pin = options_.pin;
+    request.cpu_core = cores_.cpu;
+    request.gpu_core = cores_.gpu;
+    device_ = &OpenClDevice::Get(request);
+  }
+  if (device_->bad()) {
+    throw Error(ErrorKind::kDevice,
+                device_->choice().name + " failed earlier and is not used again by this process");
+  }
+  if (channel_ != nullptr) return;
+  std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
+  channel_ = std::make_unique<GpuChannel>(device_, device_->Program(image_.opencl_source),
+                                          options_.timeout_ms, options_.epoch_start);
+}
+
+Memory Session::SvmMemory(size_t arena_bytes) {
+  if (svm_constants_ == nullptr) {
+    svm_constants_ = SvmBlock(image_.constants_bytes, *device_);
+    std::memcpy(svm_constants_.get(), image_.constants, image_.constants_bytes);
+  }
+  if (svm_arena_ == nullptr || svm_arena_bytes_ < arena_bytes) {
+    svm_arena_ = SvmBlock(arena_bytes, *device_);
+    svm_arena_bytes_ = arena_bytes;
+  }
+  return {svm_arena_, svm_arena_bytes_, svm_constants_};
+}
+
+Memory Session::HostMemory(size_t arena_bytes) {
+  if (host_arena_ == nullptr || host_arena_bytes_ < arena_bytes) {
+    host_arena_ = HostBlock(arena_bytes);
+    host_arena_bytes_ = arena_bytes;
+  }
+  return {host_arena_, host_arena_bytes_, ConstantsInImage(image_)};
+}
+
+std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table) {
+  auto ready = std::make_unique<Ready>();
+  ready->table = table;
+  if (table.gpu.empty()) {
+    ready->memory = HostMemory(table.arena_bytes);
+  } else {
+    PrepareGpu();
+    ScopedPin pin(device_->host_core());
+    ready->memory = SvmMemory(table.arena_bytes);
+    std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
+    ready->gpu =
+        std::make_unique<GpuProgram>(model_.graph, ready->table, ready->memory,
+                                     device_->Program(image_.opencl_source), channel_.get());
+    const double start_us = NowUs();
+    ready->gpu->WarmUp(kWarmUpLimitUs);
+    warmup_ms_ += (NowUs() - start_us) * 1e-3;
+  }
+  ready->cpu =
+      std::make_unique<CpuProgram>(model_.graph, ready->table, ready->memory, options_.threads);
+  return ready;
+}
+
+void Session::Install(std::unique_ptr<Ready> ready) {
+  if (device_ == nullptr) {
+    ready_ = std::move(ready);
+    return;
+  }
+  std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());  // releases kernels
+  ready_ = std::move(ready);
+}
+
+void Session::InstallOrFallBack(const Table& table) {
+  requested_plan_ = table.name;
+  try {
+    Install(MakeReady(table));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kDevice) throw;
+    why_no_gpu_ = error.what();
+    if (!options_.device_off) {
+      NoticeOnce(why_no_gpu_ + "; running on the CPU alone", options_.quiet);
+    }
+    FallBack(why_no_gpu_);
+  }
+}
+
+// Installs the CPU's table.
+void Session::FallBack(const std::string& why) {
+  const Table* table = CpuTable();
+  if (table == nullptr) {
+    throw Error(ErrorKind::kDevice, why + "; and the model has no plan \"cpu\" to fall back to");
+  }
+  Install(MakeReady(*table));
+}
+
+void Session::SetTable(std::string_view table_json) {
+  const Table table = ParseTable(table_json, model_.graph);
+  std::lock_guard<std::mutex> lock(mutex_);
+  Install(MakeReady(table));
+  requested_plan_ = table.name;
+}
+
+void Session::UsePlan(const std::string& name) {
+  const Table& table = FindTable(name);
+  std::lock_guard<std::mutex> lock(mutex_);
+  InstallOrFallBack(table);
+}
+
+std::string Session::StatusJson() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const bool gpu = ready_->gpu != nullptr;
+  JsonObject status;
+  status.Text("tier", gpu ? "svm-ahead" : "cpu").Text("plan", ready_->table.name);
+  status.Text("requested_plan", requested_plan_).Text("why_no_gpu", why_no_gpu_);
+  status.Text("device", device_ != nullptr ? device_->choice().name : "");
+  status.Text("device_version", device_ != nullptr ? device_->choice().version : "");
+  status.Text("platform", device_ != nullptr ? device_->choice().platform : "");
+  status.Flag("device_is_cpu", device_ != nullptr && device_->choice().is_cpu);
+  status.Flag("device_bad", device_ != nullptr && device_->bad());
+  status.Text("atomics", device_ != nullptr ? device_->probe().spelling->name : "");
+  status.Number("poll_ns", device_ != nullptr ? device_->probe().poll_round_us / 1.024 : 0.0);
+  status.Flag("gpu_pinned", device_ != nullptr && device_->pinned());
+  status.Flag("cpu_pinned", RunCore() >= 0);
+  status.Count("cpu_core", cores_.cpu).Count("gpu_core", cores_.gpu);
+  status.Count("threads", options_.threads).Number("timeout_ms", options_.timeout_ms);
+  status.Count("cpu_steps", static_cast<long long>(ready_->table.cpu.size()));
+  status.Count("gpu_steps", static_cast<long long>(ready_->table.gpu.size()));
+  status.Count("arena_bytes", static_cast<long long>(ready_->table.arena_bytes));
+  status.Count("runs", runs_).Count("fallbacks", fallbacks_).Count("timeouts", timeouts_);
+  status.Number("open_ms", open_ms_).Number("warmup_ms", warmup_ms_);
+  status.Number("build_ms", device_ != nullptr ? device_->build_ms() : 0.0);
+  return status.Done();
+}
+
+}  // namespace hetcomp

@@ -1,0 +1,129 @@
+// One opened model: its memory, its step table made ready, and its way back to the CPU.
+#ifndef HETCOMP_SESSION_H_
+#define HETCOMP_SESSION_H_
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "arena.h"
+#include "cpu_pool.h"
+#include "cpu_program.h"
+#include "gpu_channel.h"
+#include "gpu_program.h"
+#include "image.h"
+#include "model.h"
+#include "options.h"
+#include "step_runner.h"
+
+namespace hetcomp {
+
+enum class Processor { kCpu, kGpu };
+
+// Thread-safe: one mutex serialises everything. Inferences that use the GPU also hold the device's
+// queue_mutex, taken second. No run may be in progress when a session is destroyed.
+class Session {
+ public:
+  // Reads the image, chooses plan and device, and warms every kernel up. Throws Error.
+  explicit Session(std::string_view options_json);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  std::string_view Describe() const { return image_.json; }
+  const Graph& graph() const { return model_.graph; }
+
+  // One inference over dense host tensors in the graph's order. If the GPU fails or is late, the
+  // answer comes from the CPU, and the GPU is not used again.
+  void Run(const void* const* inputs, void* const* outputs);
+
+  std::string StatusJson();
+
+  // Makes a table ready. SetTable throws Error(kDevice) if it needs the GPU and there is none;
+  // UsePlan goes to the CPU then, as opening does.
+  void SetTable(std::string_view table_json);
+  void UsePlan(const std::string& name);
+
+  // Runs the current table `reps` times with time stamps; JSON as in README.md. `inputs` may be
+  // null: float inputs are then made up, others are zero.
+  std::string ProfileJson(int reps, const void* const* inputs);
+
+  // Times one task alone over a range; JSON list of microseconds per execution.
+  std::string TimeTaskJson(int task, Processor processor, const Range& range, int warmup, int reps);
+
+ private:
+  // A table made ready to run. Programs must go before the memory they point into.
+  struct Ready {
+    Table table;
+    Memory memory;
+    std::unique_ptr<CpuProgram> cpu;
+    std::unique_ptr<GpuProgram> gpu;  // null: a table of the CPU alone
+  };
+  struct Cores {
+    int cpu = -1;  // -1 = do not pin
+    int gpu = -1;
+  };
+
+  // session.cc: opening, tables, status.
+  void ResolveCores();
+  void MakePool();
+  const Table& FindTable(const std::string& name) const;
+  const Table* CpuTable() const;
+  void PrepareGpu();
+  std::unique_ptr<Ready> MakeReady(const Table& table);
+  Memory SvmMemory(size_t arena_bytes);
+  Memory HostMemory(size_t arena_bytes);
+  void Install(std::unique_ptr<Ready> ready);
+  void InstallOrFallBack(const Table& table);
+  void FallBack(const std::string& why);
+
+  // session_run.cc: inferences and the ways out of failures.
+  int RunCore() const;
+  WalkContext Context(const Ready& ready) const;
+  void CopyIn(const void* const* inputs);
+  void CopyOut(void* const* outputs) const;
+  void RunCpu();
+  bool RunGpu();
+  void AbandonDevice(const std::string& why);
+  void LeaveGpu();
+  [[noreturn]] void ThrowKernelFailure();
+
+  // session_measure.cc.
+  void FillInputs();
+  void FillTaskInputs(const Ready& ready, int task) const;
+  void FillTensor(const Memory& memory, const Table& table, int tensor) const;
+  Trace TraceOnce();
+  std::vector<double> TimeOnCpu(const Table& table, int warmup, int reps);
+  std::vector<double> TimeOnGpu(const Step& step, int copies, int warmup, int reps);
+  double TimeBatch(GpuProgram* program);
+
+  Options options_;
+  Image image_;
+  Model model_;
+  Cores cores_;
+
+  std::mutex mutex_;  // guards everything below
+  std::unique_ptr<CpuPool> pool_;
+  OpenClDevice* device_ = nullptr;  // lives as long as the process
+  std::unique_ptr<GpuChannel> channel_;
+  Block host_arena_;
+  size_t host_arena_bytes_ = 0;
+  Block svm_arena_;
+  size_t svm_arena_bytes_ = 0;
+  Block svm_constants_;
+  std::unique_ptr<Ready> ready_;
+  std::string requested_plan_;
+  std::string why_no_gpu_;
+  Fault fault_ = Fault::kNone;  // strikes at the next inference on the GPU
+  long long runs_ = 0;
+  long long fallbacks_ = 0;  // inferences that the CPU had to repeat
+  long long timeouts_ = 0;   // of these, because the GPU was late
+  double open_ms_ = 0.0;
+  double warmup_ms_ = 0.0;
+};
+
+}  // namespace hetcomp
+
+#endif  // HETCOMP_SESSION_H_

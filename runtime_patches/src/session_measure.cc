@@ -1,0 +1,202 @@
+// Session: measurements. They run on made-up data and leave no trace in later inferences.
+#include <algorithm>
+#include <mutex>
+
+#include "clock.h"
+#include "error.h"
+#include "json_writer.h"
+#include "pinning.h"
+#include "session.h"
+
+namespace hetcomp {
+namespace {
+
+// Executions per GPU measurement: enqueued together, timed from the first signal to the last, so
+// that the latency of dispatch is left out.
+constexpr int kGpuBatch = 8;
+// For kernels that take longer, dispatch is negligible and time is not.
+constexpr int kGpuBatchLong = 3;
+constexpr double kLongKernelUs = 20e3;
+
+// A table of `copies` equal steps on one processor.
+Table SingleTaskTable(const Table& base, Processor processor, const Step& step, int copies) {
+  Table table = base;
+  table.name = "time_task";
+  table.cpu.clear();
+  table.gpu.clear();
+  std::vector<Step>& steps = processor == Processor::kCpu ? table.cpu : table.gpu;
+  steps.assign(static_cast<size_t>(copies), step);
+  return table;
+}
+
+std::string NumberList(const std::vector<double>& values) {
+  std::vector<std::string> items;
+  for (double value : values) items.push_back(JsonNumber(value));
+  return JsonList(items);
+}
+
+std::string TraceJson(const Trace& trace) {
+  std::vector<std::string> cpu;
+  for (const Trace::CpuTimes& times : trace.cpu) {
+    cpu.push_back(NumberList({times.start_us, times.end_us, times.wait_us}));
+  }
+  std::vector<std::string> watched;
+  for (bool flag : trace.gpu_watched) watched.push_back(flag ? "true" : "false");
+  return JsonObject()
+      .Number("total_us", trace.total_us)
+      .Raw("cpu", JsonList(cpu))
+      .Raw("gpu", NumberList(trace.gpu_end_us))
+      .Raw("gpu_watched", JsonList(watched))
+      .Done();
+}
+
+}  // namespace
+
+// Floats in [0.25, 1.25), so that no denormal slows a kernel; integers 0, a valid index anywhere.
+void Session::FillTensor(const Memory& memory, const Table& table, int tensor) const {
+  const Tensor& info = model_.graph.tensors[static_cast<size_t>(tensor)];
+  if (info.constant) return;
+  char* data = memory.Address(model_.graph, table, tensor);
+  if (info.dtype != "float32") {
+    std::fill(data, data + info.size_bytes, '\0');
+    return;
+  }
+  float* values = reinterpret_cast<float*>(data);
+  uint32_t state = 12345;
+  for (size_t i = 0; i < info.size_bytes / sizeof(float); ++i) {
+    state = state * 1664525u + 1013904223u;
+    values[i] = 0.25f + static_cast<float>(state >> 8) * (1.0f / (1 << 24));
+  }
+}
+
+void Session::FillInputs() {
+  for (int tensor : model_.graph.inputs) FillTensor(ready_->memory, ready_->table, tensor);
+}
+
+Trace Session::TraceOnce() {
+  Trace trace;
+  trace.cpu.resize(ready_->table.cpu.size());
+  trace.gpu_end_us.assign(ready_->table.gpu.size(), -1.0);
+  trace.gpu_watched.assign(ready_->table.gpu.size(), false);
+  WalkResult result = WalkResult::kDone;
+  if (ready_->gpu == nullptr) {
+    trace.origin_us = NowUs();
+    result = WalkTraced(Context(*ready_), &trace);
+  } else {
+    std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
+    channel_->Begin(static_cast<uint32_t>(trace.cpu.size()), ready_->gpu->n_steps());
+    trace.origin_us = NowUs();
+    ready_->gpu->EnqueueAll(Fault::kNone);
+    result = WalkTraced(Context(*ready_), &trace);
+    if (result == WalkResult::kDone) channel_->End();
+  }
+  if (result == WalkResult::kDone) return trace;
+  if (ready_->gpu == nullptr) ThrowKernelFailure();
+  AbandonDevice("a measurement failed or timed out");
+  throw Error(ErrorKind::kDevice, why_no_gpu_);
+}
+
+std::string Session::ProfileJson(int reps, const void* const* inputs) {
+  if (reps < 1 || reps > 100000) ThrowInput("profile: reps must be from 1 to 100000");
+  std::lock_guard<std::mutex> lock(mutex_);
+  ScopedPin pin(RunCore());
+  const PoolScope pool_scope(pool_.get());
+  std::vector<std::string> runs;
+  for (int rep = 0; rep < reps; ++rep) {
+    // Anew each time: the arena may reuse the inputs' memory.
+    if (inputs != nullptr) {
+      CopyIn(inputs);
+    } else {
+      FillInputs();
+    }
+    runs.push_back(TraceJson(TraceOnce()));
+  }
+  return JsonObject().Text("plan", ready_->table.name).Raw("runs", JsonList(runs)).Done();
+}
+
+std::vector<double> Session::TimeOnCpu(const Table& table, int warmup, int reps) {
+  Ready ready;
+  ready.table = table;
+  ready.memory = ready_->memory;
+  ready.cpu = std::make_unique<CpuProgram>(model_.graph, table, ready.memory, options_.threads);
+  FillTaskInputs(ready, table.cpu.front().task);
+  const PoolScope pool_scope(pool_.get());
+  const WalkContext context = Context(ready);
+  std::vector<double> times_us;
+  for (int rep = -warmup; rep < reps; ++rep) {
+    const double start_us = NowUs();
+    if (Walk(context) != WalkResult::kDone) ThrowKernelFailure();
+    if (rep >= 0) times_us.push_back(NowUs() - start_us);
+  }
+  return times_us;
+}
+
+std::vector<double> Session::TimeOnGpu(const Step& step, int copies, int warmup, int reps) {
+  std::unique_ptr<Ready> ready =
+      MakeReady(SingleTaskTable(ready_->table, Processor::kGpu, step, copies));
+  FillTaskInputs(*ready, step.task);
+  std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
+  std::vector<double> times_us;
+  try {
+    for (int rep = -warmup; rep < reps; ++rep) {
+      const double time_us = TimeBatch(ready->gpu.get());
+      if (rep >= 0) times_us.push_back(time_us);
+    }
+  } catch (const Error& error) {
+    static_cast<void>(ready.release());  // its kernels may be running still
+    AbandonDevice(error.what());
+    throw;
+  }
+  ready.reset();  // under the lock
+  return times_us;
+}
+
+double Session::TimeBatch(GpuProgram* program) {
+  const SyncBlock& sync = *channel_->sync();
+  const uint32_t steps = program->n_steps();
+  channel_->Begin(0, steps);
+  program->EnqueueAll(Fault::kNone);
+  double ends_us[2] = {0.0, 0.0};
+  const uint32_t targets[2] = {1, steps};
+  for (int i = 0; i < 2; ++i) {
+    const WaitResult result = SpinUntil(sync.gpu_epoch.value, channel_->gpu_base() + targets[i],
+                                        channel_->timeout_us(), &sync.control.abort);
+    if (result != WaitResult::kReached) {
+      throw Error(ErrorKind::kDevice, "a measured task did not finish in time");
+    }
+    ends_us[i] = NowUs();
+  }
+  channel_->End();
+  return (ends_us[1] - ends_us[0]) / (steps - 1);
+}
+
+void Session::FillTaskInputs(const Ready& ready, int task) const {
+  const Task& info = model_.graph.tasks[static_cast<size_t>(task)];
+  for (int i = 0; i < info.n_inputs; ++i) {
+    FillTensor(ready.memory, ready.table, info.buffers[static_cast<size_t>(i)]);
+  }
+}
+
+std::string Session::TimeTaskJson(int task, Processor processor, const Range& range, int warmup,
+                                  int reps) {
+  if (reps < 1 || reps > 100000 || warmup < 0 || warmup > 100000) {
+    ThrowInput("time_task: reps must be from 1 and warmup from 0 to 100000");
+  }
+  Step step;
+  step.task = task;
+  step.range = range;
+  std::lock_guard<std::mutex> lock(mutex_);
+  const Table table = SingleTaskTable(ready_->table, processor, step, 1);
+  CheckTable(table, model_.graph);
+  if (processor == Processor::kCpu) {
+    ScopedPin pin(RunCore());
+    return NumberList(TimeOnCpu(table, warmup, reps));
+  }
+  PrepareGpu();
+  ScopedPin pin(device_->host_core());
+  const double probe_us = TimeOnGpu(step, kGpuBatchLong, 0, 1).front();
+  const int copies = probe_us < kLongKernelUs ? kGpuBatch : kGpuBatchLong;
+  return NumberList(TimeOnGpu(step, copies, warmup, reps));
+}
+
+}  // namespace hetcomp

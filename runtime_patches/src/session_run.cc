@@ -1,0 +1,138 @@
+// Session: inferences, and the ways out when the GPU fails.
+#include <cstring>
+#include <mutex>
+
+#include "error.h"
+#include "notice.h"
+#include "pinning.h"
+#include "session.h"
+
+namespace hetcomp {
+namespace {
+
+constexpr double kDrainLimitUs = 5e6;
+
+}  // namespace
+
+// The core for the calling thread; -1 = wherever it is. "auto" pins only beside a pinned device:
+// two threads that spin for each other must not share a core.
+int Session::RunCore() const {
+  if (options_.pin == PinMode::kOn) return cores_.cpu;
+  return options_.pin == PinMode::kAuto && ready_->gpu != nullptr ? device_->host_core() : -1;
+}
+
+WalkContext Session::Context(const Ready& ready) const {
+  WalkContext context;
+  context.cpu = ready.cpu.get();
+  context.pool = pool_.get();
+  if (ready.gpu != nullptr) {
+    context.channel = channel_.get();
+    context.gpu_steps = ready.gpu->n_steps();
+  }
+  return context;
+}
+
+void Session::CopyIn(const void* const* inputs) {
+  const Graph& graph = model_.graph;
+  for (size_t i = 0; i < graph.inputs.size(); ++i) {
+    const int tensor = graph.inputs[i];
+    std::memcpy(ready_->memory.Address(graph, ready_->table, tensor), inputs[i],
+                graph.tensors[static_cast<size_t>(tensor)].size_bytes);
+  }
+}
+
+void Session::CopyOut(void* const* outputs) const {
+  const Graph& graph = model_.graph;
+  for (size_t i = 0; i < graph.outputs.size(); ++i) {
+    const int tensor = graph.outputs[i];
+    std::memcpy(outputs[i], ready_->memory.Address(graph, ready_->table, tensor),
+                graph.tensors[static_cast<size_t>(tensor)].size_bytes);
+  }
+}
+
+void Session::Run(const void* const* inputs, void* const* outputs) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  ScopedPin pin(RunCore());
+  const PoolScope pool_scope(pool_.get());
+  if (ready_->gpu != nullptr && device_->bad()) AbandonDevice("failed earlier");
+  CopyIn(inputs);
+  if (ready_->gpu == nullptr) {
+    RunCpu();
+  } else if (!RunGpu()) {
+    ++fallbacks_;
+    CopyIn(inputs);  // the CPU's table has other memory
+    RunCpu();
+  }
+  CopyOut(outputs);
+  ++runs_;
+}
+
+void Session::ThrowKernelFailure() {
+  ThrowInternal("a CPU kernel failed: " +
+                (pool_ != nullptr ? pool_->TakeError() : TakeKernelError()));
+}
+
+void Session::RunCpu() {
+  if (Walk(Context(*ready_)) != WalkResult::kDone) ThrowKernelFailure();
+}
+
+// False: the GPU is given up and the CPU's table is installed; the inference must be repeated.
+bool Session::RunGpu() {
+  std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
+  const uint32_t cpu_steps = static_cast<uint32_t>(ready_->cpu->steps().size());
+  channel_->Begin(cpu_steps, ready_->gpu->n_steps());
+  const Fault fault = fault_;
+  fault_ = Fault::kNone;
+  std::string why;
+  try {
+    ready_->gpu->EnqueueAll(fault);
+    switch (Walk(Context(*ready_))) {
+      case WalkResult::kDone:
+        channel_->End();
+        return true;
+      case WalkResult::kKernelFailed:
+        if (channel_->Drain(kDrainLimitUs)) ThrowKernelFailure();
+        why = "the GPU did not stop after a CPU kernel failed";
+        break;
+      case WalkResult::kTimedOut:
+        ++timeouts_;
+        why = "the GPU did not answer within " + std::to_string(options_.timeout_ms) + " ms";
+        break;
+      case WalkResult::kAborted:
+        ++timeouts_;
+        why = "a GPU kernel gave up waiting for the CPU";
+        break;
+    }
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kDevice) throw;
+    why = error.what();
+  }
+  AbandonDevice(why);
+  return false;
+}
+
+// Gives the device up. Its memory is leaked: a late kernel may still write there.
+void Session::AbandonDevice(const std::string& why) {
+  channel_->Abandon();
+  static_cast<void>(channel_.release());
+  static_cast<void>(new Block(svm_arena_));
+  static_cast<void>(new Block(svm_constants_));
+  svm_arena_.reset();
+  svm_constants_.reset();
+  why_no_gpu_ = device_->choice().name + ": " + why;
+  NoticeOnce(why_no_gpu_ + "; OpenCL is not used again by this process, the CPU takes over",
+             options_.quiet);
+  if (ready_->gpu != nullptr) LeaveGpu();
+}
+
+// Goes over to the CPU's table; kernels of the old one may be running still.
+void Session::LeaveGpu() {
+  static_cast<void>(ready_->gpu.release());
+  const Table* table = CpuTable();
+  if (table == nullptr) {
+    throw Error(ErrorKind::kDevice, why_no_gpu_ + "; and the model has no plan \"cpu\"");
+  }
+  ready_ = MakeReady(*table);
+}
+
+}  // namespace hetcomp

@@ -1,0 +1,61 @@
+// The epochs through which CPU and GPU wait for each other, in fine-grained SVM.
+//
+// Epochs only grow (modulo 2^32) and are never reset: in one inference the k-th step of a
+// processor is finished when its epoch has reached base + k. Every word that the two processors
+// hand to and fro has its own 128-byte line. prologue.cc names the same words by integer index.
+#ifndef HETCOMP_SYNC_H_
+#define HETCOMP_SYNC_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace hetcomp {
+
+struct SyncBlock {
+  struct alignas(128) Line {
+    std::atomic<int32_t> value;
+  };
+  struct alignas(128) Control {  // written by the CPU between inferences, and `abort` by anyone
+    std::atomic<int32_t> cpu_base;
+    std::atomic<int32_t> gpu_base;
+    std::atomic<int32_t> abort;
+    std::atomic<int32_t> poll_rounds;
+  };
+
+  Line cpu_epoch;
+  Line gpu_epoch;
+  Line groups_done;  // work-groups of the current launch that have finished
+  Control control;
+};
+
+static_assert(std::atomic<int32_t>::is_always_lock_free, "shared with OpenCL's atomic_int");
+static_assert(offsetof(SyncBlock, gpu_epoch) == 32 * 4 && offsetof(SyncBlock, control) == 96 * 4,
+              "prologue.cc counts integers");
+
+// Values of SyncBlock::Control::abort.
+enum AbortReason : int32_t { kNoAbort = 0, kAbortByHost = 1, kAbortByKernel = 2 };
+
+inline uint32_t Load(const std::atomic<int32_t>& word) {
+  return static_cast<uint32_t>(word.load(std::memory_order_acquire));
+}
+
+inline void Store(std::atomic<int32_t>* word, uint32_t value) {
+  word->store(static_cast<int32_t>(value), std::memory_order_release);
+}
+
+// Whether an epoch has reached a target, also across the wrap of 2^32.
+inline bool Reached(uint32_t epoch, uint32_t target) {
+  return static_cast<int32_t>(epoch - target) >= 0;
+}
+
+enum class WaitResult { kReached, kTimedOut, kAborted };
+
+// Spins until `word` reaches `target`, another party aborts, or `timeout_us` has passed. `abort`
+// may be null.
+WaitResult SpinUntil(const std::atomic<int32_t>& word, uint32_t target, double timeout_us,
+                     const std::atomic<int32_t>* abort);
+
+}  // namespace hetcomp
+
+#endif  // HETCOMP_SYNC_H_

@@ -1,0 +1,231 @@
+"""Direct convolution, NHWC, weights packed `[tiles][kh][kw][ci][width]`, any window."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import tirx
+from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
+
+from .epilogue import Epilogue, anchor_operands
+from .facts import DeviceFacts
+from .frame import Frame, Param, build_kernel, i32
+from .gemm import GemmShape, gemm, pack_columns
+from .program import Program, Stage
+from .register_tile import ChannelTiles, RegisterTile, channel_tiles, row_tile
+from .scheduled import Packing, Scheduled, TileGrid
+from .splitting import rows_inner, split_axis
+from .window import PixelTile, Window, window_of
+
+__all__ = ["conv2d"]
+
+
+@dataclass(frozen=True)
+class _Conv:
+    """One convolution: window, channels per group, tiling."""
+
+    window: Window
+    in_channels: int
+    group_in: int
+    group_out: int
+    nchw_input: bool
+    columns: ChannelTiles
+    pixels: int
+
+    @property
+    def taps(self) -> int:
+        return self.window.kernel_h * self.window.kernel_w
+
+    @property
+    def panel(self) -> int:
+        """Elements of one tile's weights."""
+        return self.taps * self.group_in * self.columns.width
+
+    @property
+    def rows_inner(self) -> bool:
+        """See `splitting.rows_inner`."""
+        return rows_inner(4 * self.taps * self.group_in * self.group_out)
+
+    def input_index(self, image: Any, row: Any, column: Any, channel: Any) -> Any:
+        w = self.window
+        if self.nchw_input:
+            return ((image * self.in_channels + channel) * w.height + row) * w.width + column
+        return ((image * w.height + row) * w.width + column) * self.in_channels + channel
+
+
+def conv2d(program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts) -> (
+    Scheduled | None
+):
+    """A convolution with constant HWIO weights; None where they are not constant."""
+    data, weight = anchor_operands(program, anchor)
+    if weight not in constants:
+        return None
+    conv = _conv(program, anchor, data, weight, facts)
+    w = conv.window
+    if w.is_pointwise and w.groups == 1 and not conv.nchw_input:
+        shape = GemmShape(w.batch * w.height * w.width, anchor.shape[-1], conv.group_in)
+        return gemm(program, anchor, shape, "conv2d", facts)
+    epilogue = Epilogue(program, anchor)
+    params = [_param(buffer) for buffer in program.params]
+    params[weight] = Param(w.groups * conv.columns.count * conv.panel, "float32")
+
+    def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
+        def body(frame: Frame) -> None:
+            _emit(frame, conv, epilogue, frame.buffers[data], frame.buffers[weight])
+
+        return build_kernel(symbol, params, device, body)
+
+    return _scheduled(conv, anchor, emit, weight)
+
+
+def _scheduled(conv: _Conv, anchor: Stage, emit: Any, weight: int) -> Scheduled:
+    w, columns = conv.window, conv.columns
+    out_channels = anchor.shape[-1]
+    outputs = math.prod(anchor.shape)
+    channels = TileGrid(columns.count, columns.ragged) if w.groups == 1 else TileGrid(1)
+    axis, reason = split_axis(
+        rows=w.batch * w.out_height,
+        channels=channels.extent,
+        weight_bytes=4 * conv.taps * conv.group_in * out_channels,
+        activation_bytes=4 * (w.batch * w.height * w.width * conv.in_channels + outputs),
+    )
+    return Scheduled(
+        kind="conv2d",
+        emit=emit,
+        rows=TileGrid(w.batch * w.out_height),
+        channels=channels,
+        flops=2 * outputs * conv.taps * conv.group_in,
+        preferred_axis=axis,
+        axis_reason=reason,
+        packings={weight: _packing(conv)},
+        rows_inner=conv.rows_inner,
+    )
+
+
+def _conv(program: Program, anchor: Stage, data: int, weight: int, facts: DeviceFacts) -> _Conv:
+    window = window_of(anchor)
+    nchw_input = bool(int(anchor.annotations.get("hetcomp.nchw_input", 0)))
+    shape = [int(dim) for dim in program.params[data].shape]
+    in_channels = shape[1] if nchw_input else shape[-1]
+    group_in = int(program.params[weight].shape[2])
+    group_out = anchor.shape[-1] // window.groups
+    return _Conv(
+        window=window,
+        in_channels=in_channels,
+        group_in=group_in,
+        group_out=group_out,
+        nchw_input=nchw_input,
+        columns=channel_tiles(group_out, facts.lanes, facts.vectors),
+        pixels=row_tile(window.out_width, facts.max_rows),
+    )
+
+
+def _emit(frame: Frame, conv: _Conv, epilogue: Epilogue, x: Any, weights: Any) -> None:
+    w = conv.window
+    with frame.tiles(rows_inner=conv.rows_inner) as (row, block):
+        image = i32(0) if w.batch == 1 else frame.bind("n", tirx.floordiv(row, w.out_height))
+        out_row = row if w.batch == 1 else frame.bind("h", tirx.floormod(row, w.out_height))
+        emitter = _RowEmitter(frame, conv, epilogue, x, weights, image, out_row)
+        if w.groups == 1:
+            emitter.row(block, i32(0))
+            return
+        with frame.loop(w.groups) as group:
+            with frame.loop(conv.columns.count) as inner:
+                emitter.row(inner, group)
+
+
+class _RowEmitter:
+    """Emits one output row of one channel tile."""
+
+    def __init__(
+        self, frame: Frame, conv: _Conv, epilogue: Epilogue, x: Any, weights: Any, image: Any,
+        out_row: Any,
+    ) -> None:  # fmt: skip
+        self._frame, self._conv, self._epilogue = frame, conv, epilogue
+        self._x, self._weights = x, weights
+        self._image, self._out_row = image, out_row
+
+    def row(self, block: Any, group: Any) -> None:
+        conv, frame = self._conv, self._frame
+        tile_index = group * conv.columns.count + block
+        panel = frame.bind("panel", tile_index * conv.panel)
+        first = frame.bind("first", group * conv.group_out + conv.columns.begin(block))
+        begin, count = conv.window.row_bounds(self._out_row)
+        begin = frame.bind("kh0", begin)
+        for pixels in conv.window.pixel_tiles(conv.pixels):
+            pixels.emit(
+                frame,
+                lambda column, pixels=pixels: self._tile(  # type: ignore[misc]
+                    pixels, column, panel, first, group, (begin, count)
+                ),
+            )
+
+    def _tile(
+        self, pixels: PixelTile, column: Any, panel: Any, first: Any, group: Any, rows: Any
+    ) -> None:
+        conv, frame, w = self._conv, self._frame, self._conv.window
+        column = frame.bind("column", column)
+        tile = RegisterTile(frame, pixels.size, conv.columns.width)
+        with frame.loop(rows[1]) as step:
+            kh = frame.bind("kh", rows[0] + step)
+            in_row = frame.bind(
+                "in_row", self._out_row * w.stride_h - w.pad_top + kh * w.dilation_h
+            )
+            if pixels.taps is None:
+                with frame.loop(w.kernel_w) as kw:
+                    self._tap(tile, panel, group, in_row, column, (kh, kw), range(pixels.size))
+            else:
+                for kw, inside in pixels.taps.items():
+                    if inside:
+                        self._tap(tile, panel, group, in_row, column, (kh, i32(kw)), inside)
+        self._store(tile, column, first)
+
+    def _tap(
+        self, tile: RegisterTile, panel: Any, group: Any, in_row: Any, column: Any, tap: Any,
+        inside: Any,
+    ) -> None:  # fmt: skip
+        conv, frame, w = self._conv, self._frame, self._conv.window
+        kh, kw = tap
+        left = frame.bind("left", column * w.stride_w - w.pad_left + kw * w.dilation_w)
+        base = frame.bind("tap", panel + (kh * w.kernel_w + kw) * conv.group_in * conv.columns.width)
+        with T.serial(0, conv.group_in) as ci:
+            channel = group * conv.group_in + ci
+            tile.multiply_add(
+                lambda i: self._x[
+                    conv.input_index(self._image, in_row, left + i * w.stride_w, channel)
+                ],
+                lambda c: self._weights[base + ci * conv.columns.width + c],
+                inside,
+            )
+
+    def _store(self, tile: RegisterTile, column: Any, first: Any) -> None:
+        w, channels = self._conv.window, self._epilogue.shape[-1]
+        row = (self._image * w.out_height + self._out_row) * w.out_width
+        tile.finish(
+            lambda i, c, acc: self._epilogue.store(
+                self._frame,
+                [self._image, self._out_row, column + i, first + c],
+                (row + column + i) * channels + first + c,
+                acc,
+            ),
+            self._conv.columns.valid,
+        )
+
+
+def _packing(conv: _Conv) -> Packing:
+    w = conv.window
+
+    def apply(weight: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        matrix = weight.reshape(conv.taps * conv.group_in, w.groups * conv.group_out)
+        parts = np.split(matrix, w.groups, axis=1)
+        return np.concatenate([pack_columns(part, conv.columns) for part in parts])
+
+    shape = f"{w.kernel_h}x{w.kernel_w}x{conv.group_in}x{conv.group_out} groups={w.groups}"
+    return Packing(f"conv {shape} width={conv.columns.width}", apply)
+
+
+def _param(buffer: Any) -> Param:
+    return Param(math.prod(int(dim) for dim in buffer.shape), str(buffer.dtype))

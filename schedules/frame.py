@@ -1,0 +1,153 @@
+"""The frame every kernel shares: raw pointers, four range arguments, and the two tile loops.
+
+A kernel `f(b0, b1, ..., r0, r1, c0, c1)` computes the tiles [r0, r1) x [c0, c1). On the CPU the
+tiles are loop iterations; on OpenCL each is a work-group of one work-item, so the same body serves
+both and one build serves every share of a split.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import tirx
+from tvm.ir import PointerType, PrimType
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
+
+from .expression import as_dtype, dtype_of
+from .facts import DeviceFacts
+
+__all__ = ["Frame", "Param", "build_kernel", "i32"]
+
+
+_CPU = 1
+"""DLPack's device type; TVM wants one named where a kernel has local buffers."""
+
+
+@dataclass(frozen=True)
+class Param:
+    """A pointer argument: number of elements and element type."""
+
+    size: int
+    dtype: str
+
+
+class Frame:
+    """Statements and buffers of one kernel while it is being built."""
+
+    def __init__(self, facts: DeviceFacts, buffers: Sequence[Any], ranges: Sequence[Any]) -> None:
+        self.facts = facts
+        self.buffers = tuple(buffers)
+        self._r0, self._r1, self._c0, self._c1 = ranges
+
+    @contextmanager
+    def tiles(self, *, rows_inner: bool = True) -> Iterator[tuple[Any, Any]]:
+        """The two tile loops; yields row and channel tile index.
+
+        Parameters
+        ----------
+        rows_inner
+            Whether rows vary fastest (CPU; on OpenCL they always do).
+        """
+        if self.facts.opencl:
+            with T.thread_binding(0, self._c1 - self._c0, thread="blockIdx.y") as channel:
+                with T.thread_binding(0, self._r1 - self._r0, thread="blockIdx.x") as row:
+                    yield self._r0 + row, self._c0 + channel
+        elif rows_inner:
+            with T.serial(0, self._c1 - self._c0) as channel:
+                with T.serial(0, self._r1 - self._r0) as row:
+                    yield self._r0 + row, self._c0 + channel
+        else:
+            with T.serial(0, self._r1 - self._r0) as row:
+                with T.serial(0, self._c1 - self._c0) as channel:
+                    yield self._r0 + row, self._c0 + channel
+
+    def local(self, name: str, size: int, dtype: str = "float32") -> Any:
+        """A register tile of `size` elements.
+
+        On the CPU TVM keeps a buffer of `global` scope below 1 KiB on the stack, whence LLVM
+        promotes it to registers; one of `local` scope would be a workspace call.
+        """
+        scope = "local" if self.facts.opencl else "global"
+        buffer = T.sblock_alloc_buffer((size,), dtype, scope=scope)
+        IRBuilder.name(name, buffer)
+        return buffer
+
+    def bind(self, name: str, value: Any) -> Any:
+        """Name an index so that it is computed once."""
+        var = T.bind(value)
+        IRBuilder.name(name, var)
+        return var
+
+    def store(self, buffer: Any, index: Any, value: Any) -> None:
+        """Store `value` (scalar or vector) at the flat `index`."""
+        T.buffer_store(buffer, value, [index])
+
+    def loop(self, extent: Any) -> Any:
+        """A serial loop from 0; use as a context manager."""
+        return T.serial(0, extent)
+
+    def vector_loop(self, extent: int, body: Callable[[Any], None]) -> None:
+        """Run `body(index)` for `extent` elements: whole vectors first, then a scalar tail."""
+        lanes = self.facts.lanes
+        whole = extent // lanes
+        if whole == 1:
+            with T.vectorized(0, lanes) as lane:
+                body(lane)
+        elif whole > 1:
+            with T.serial(0, whole) as chunk:
+                with T.vectorized(0, lanes) as lane:
+                    body(chunk * lanes + lane)
+        if extent % lanes:
+            with T.serial(0, extent % lanes) as tail:
+                body(tail + whole * lanes)
+
+
+def build_kernel(
+    symbol: str,
+    params: Sequence[Param],
+    facts: DeviceFacts,
+    body: Callable[[Frame], None],
+) -> tirx.PrimFunc:
+    """Build the PrimFunc `symbol` whose statements `body` emits."""
+    with warnings.catch_warnings(), IRBuilder() as builder:
+        warnings.simplefilter("ignore", DeprecationWarning)
+        with T.prim_func(s_tir=True):
+            T.func_name(symbol)
+            T.func_attr(
+                {"global_symbol": symbol, "tirx.noalias": True, "tirx.is_scheduled": True}
+            )
+            pointers = [_pointer(index, param) for index, param in enumerate(params)]
+            ranges = [T.arg(name, tirx.Var(name, "int32")) for name in ("r0", "r1", "c0", "c1")]
+            buffers = [
+                _buffer(index, param, pointer)
+                for index, (param, pointer) in enumerate(zip(params, pointers, strict=True))
+            ]
+            with T.attr(0, "device_id", 0), T.attr(0, "device_type", _CPU):
+                body(Frame(facts, buffers, ranges))
+    return builder.get()
+
+
+def _pointer(index: int, param: Param) -> Any:
+    name = f"b{index}"
+    return T.arg(name, tirx.Var(name, PointerType(PrimType(param.dtype), "global")))
+
+
+def _buffer(index: int, param: Param, pointer: Any) -> Any:
+    buffer = T.decl_buffer((max(1, param.size),), param.dtype, data=pointer)
+    IRBuilder.name(f"b{index}", buffer)
+    return buffer
+
+
+def i32(value: int) -> Any:
+    """A 32-bit integer constant."""
+    return tirx.IntImm("int32", value)
+
+
+def cast_for(buffer: Any, value: Any) -> Any:
+    """`value` in the element type of `buffer`."""
+    return value if dtype_of(value) == str(buffer.dtype) else as_dtype(value, str(buffer.dtype))

@@ -1,0 +1,182 @@
+"""Linear layers and 1x1 convolutions: rows of activations times packed constant weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import tirx
+
+from .epilogue import Epilogue, anchor_operands
+from .facts import DeviceFacts
+from .frame import Frame, Param, build_kernel, i32
+from .program import Program, Stage
+from .register_tile import ChannelTiles, RegisterTile, channel_tiles, row_tile, tiles_per_unit
+from .scheduled import Packing, Scheduled, TileGrid
+from .splitting import rows_inner, split_axis
+
+__all__ = ["GemmShape", "gemm", "linear"]
+
+_VECTORS_BY_ROWS = ((1, 8), (3, 4))
+"""Few rows leave room for, and need, more vectors in flight: (rows up to, vectors)."""
+
+
+@dataclass(frozen=True)
+class GemmShape:
+    """`out[m, n] = sum_k x[m, k] w[k, n]`."""
+
+    m: int
+    n: int
+    k: int
+
+
+@dataclass(frozen=True)
+class _Tiling:
+    columns: ChannelTiles
+    height: int
+    tiles: int
+    per_unit: int
+
+    @property
+    def units(self) -> int:
+        return -(-self.tiles // self.per_unit)
+
+
+def linear(program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts) -> (
+    Scheduled | None
+):
+    """A matmul whose second operand `w[k, n]` is a constant; None where it is not."""
+    _, weight = anchor_operands(program, anchor)
+    if weight not in constants:
+        return None
+    k = anchor.reduce[0].extent
+    *lead, n = anchor.shape
+    return gemm(program, anchor, GemmShape(math.prod(lead), n, k), "linear", facts)
+
+
+def gemm(
+    program: Program, anchor: Stage, shape: GemmShape, kind: str, facts: DeviceFacts
+) -> Scheduled:
+    """Schedule `anchor` as a matrix product of `shape` with packed weights."""
+    left, weight = anchor_operands(program, anchor)
+    epilogue = Epilogue(program, anchor)
+    tiling = _tiling(shape, facts)
+    params = [_param(buffer) for buffer in program.params]
+    params[weight] = Param(tiling.columns.count * shape.k * tiling.columns.width, "float32")
+
+    def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
+        def body(frame: Frame) -> None:
+            _emit(frame, shape, tiling, epilogue, frame.buffers[left], frame.buffers[weight])
+
+        return build_kernel(symbol, params, device, body)
+
+    columns = tiling.columns
+    ragged = shape.m % tiling.height != 0 and (tiling.tiles - 1) % tiling.per_unit == 0
+    axis, reason = split_axis(
+        rows=tiling.units,
+        channels=columns.count,
+        weight_bytes=4 * shape.k * shape.n,
+        activation_bytes=4 * shape.m * (shape.k + shape.n),
+    )
+    return Scheduled(
+        kind=kind,
+        emit=emit,
+        rows=TileGrid(tiling.units, ragged and tiling.units > 1),
+        channels=TileGrid(columns.count, columns.ragged),
+        flops=2 * shape.m * shape.n * shape.k,
+        preferred_axis=axis,
+        axis_reason=reason,
+        packings={weight: _packing(shape, columns)},
+        rows_inner=_rows_inner(shape),
+    )
+
+
+def _rows_inner(shape: GemmShape) -> bool:
+    return rows_inner(4 * shape.k * shape.n)
+
+
+def _tiling(shape: GemmShape, facts: DeviceFacts) -> _Tiling:
+    vectors = next((v for rows, v in _VECTORS_BY_ROWS if shape.m <= rows), facts.vectors)
+    columns = channel_tiles(shape.n, facts.lanes, vectors)
+    height = row_tile(shape.m, facts.max_rows)
+    tiles = -(-shape.m // height)
+    per_unit = tiles_per_unit(tiles, 2 * height * columns.width * shape.k)
+    return _Tiling(columns, height, tiles, per_unit)
+
+
+def _emit(
+    frame: Frame, shape: GemmShape, tiling: _Tiling, epilogue: Epilogue, x: Any, w: Any
+) -> None:
+    columns, height = tiling.columns, tiling.height
+    with frame.tiles(rows_inner=_rows_inner(shape)) as (unit, block):
+        count: Any = tiling.per_unit
+        if tiling.tiles % tiling.per_unit:
+            count = tirx.min(i32(tiling.per_unit), tiling.tiles - unit * tiling.per_unit)
+        with frame.loop(count) as inner:
+            base = frame.bind("base", _row_begin(unit * tiling.per_unit + inner, shape, tiling))
+            panel = frame.bind("panel", block * (shape.k * columns.width))
+            first = frame.bind("first", columns.begin(block))
+            tile = RegisterTile(frame, height, columns.width)
+            with frame.loop(shape.k) as k:
+                tile.multiply_add(
+                    lambda i: x[(base + i) * shape.k + k],
+                    lambda c: w[panel + k * columns.width + c],
+                    range(height),
+                )
+            tile.finish(
+                lambda i, c, acc: epilogue.store(
+                    frame,
+                    [*_unravel(base + i, epilogue.shape[:-1]), first + c],
+                    (base + i) * shape.n + first + c,
+                    acc,
+                ),
+                columns.valid,
+            )
+
+
+def _row_begin(tile: Any, shape: GemmShape, tiling: _Tiling) -> Any:
+    if shape.m % tiling.height == 0:
+        return tile * tiling.height
+    return tirx.min(tile * tiling.height, i32(shape.m - tiling.height))
+
+
+def _unravel(index: Any, shape: Sequence[int]) -> list[Any]:
+    """Coordinates of the row `index` in the leading axes `shape`."""
+    coordinates: list[Any] = []
+    stride = math.prod(shape)
+    for position, extent in enumerate(shape):
+        stride //= extent
+        quotient = index if stride == 1 else tirx.floordiv(index, i32(stride))
+        outermost = math.prod(shape[:position]) == 1
+        coordinates.append(
+            i32(0) if extent == 1 else quotient if outermost else tirx.floormod(quotient, extent)
+        )
+    return coordinates
+
+
+def _packing(shape: GemmShape, columns: ChannelTiles) -> Packing:
+    def apply(weight: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        matrix = weight.reshape(shape.k, shape.n)
+        return pack_columns(matrix, columns)
+
+    key = f"gemm k={shape.k} n={shape.n} width={columns.width}"
+    return Packing(key, apply)
+
+
+def pack_columns(matrix: np.ndarray[Any, Any], columns: ChannelTiles) -> np.ndarray[Any, Any]:
+    """`[k, n]` to `[tiles, k, width]`; the last tile overlaps, or is padded with zeros."""
+    if columns.valid < columns.width:
+        matrix = np.pad(matrix, ((0, 0), (0, columns.width - columns.valid)))
+        return np.ascontiguousarray(matrix[None])
+    starts = np.minimum(np.arange(columns.count) * columns.width, columns.channels - columns.width)
+    packed = np.empty((columns.count, matrix.shape[0], columns.width), matrix.dtype)
+    for tile, start in enumerate(starts):
+        packed[tile] = matrix[:, start : start + columns.width]
+    return packed
+
+
+def _param(buffer: Any) -> Param:
+    return Param(math.prod(int(dim) for dim in buffer.shape), str(buffer.dtype))

@@ -1,0 +1,171 @@
+"""Batched products of two computed matrices (attention): nothing to pack, cut by heads or rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import tirx
+
+from .epilogue import Epilogue, anchor_operands
+from .expression import Translator, flat_index
+from .facts import DeviceFacts
+from .frame import Frame, Param, build_kernel, i32
+from .program import NotStaged, Program, Stage
+from .register_tile import RegisterTile, row_tile, tiles_per_unit
+from .scheduled import Scheduled, TileGrid
+
+__all__ = ["matmul"]
+
+
+@dataclass(frozen=True)
+class _Product:
+    """`batch` products of `m x k` by `k x n`; a unit is `per_unit` row tiles of one batch."""
+
+    batch: tuple[int, ...]
+    m: int
+    n: int
+    k: int
+    height: int
+    width: int
+    per_unit: int
+
+    @property
+    def batches(self) -> int:
+        return math.prod(self.batch)
+
+    @property
+    def tiles(self) -> int:
+        return -(-self.m // self.height)
+
+    @property
+    def units(self) -> int:
+        return -(-self.tiles // self.per_unit)
+
+    @property
+    def ragged(self) -> bool:
+        last_alone = (self.tiles - 1) % self.per_unit == 0 and self.units > 1
+        return self.m % self.height != 0 and last_alone
+
+
+def matmul(program: Program, anchor: Stage, facts: DeviceFacts) -> Scheduled:
+    """Schedule a product of two activations with any leading batch axes."""
+    if len(anchor.reduce) != 1 or len(anchor.shape) < 2:
+        raise NotStaged("a matrix product needs two axes and one reduction")
+    operands = anchor_operands(program, anchor)
+    epilogue = Epilogue(program, anchor)
+    product = _product(anchor, facts)
+    params = [Param(math.prod(int(d) for d in b.shape), str(b.dtype)) for b in program.params]
+
+    def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
+        return build_kernel(
+            symbol,
+            params,
+            device,
+            lambda frame: _Emitter(frame, program, anchor, product, epilogue, operands).kernel(),
+        )
+
+    heads = product.batches if product.batches > 1 else 0
+    reason = (
+        f"rows, cut between the {heads} heads: each is independent"
+        if heads
+        else "rows: both operands are activations"
+    )
+    return Scheduled(
+        kind="matmul",
+        emit=emit,
+        rows=TileGrid(product.batches * product.units, product.ragged and not heads),
+        flops=2 * product.batches * product.m * product.n * product.k,
+        axis_reason=reason,
+        heads=heads,
+    )
+
+
+def _product(anchor: Stage, facts: DeviceFacts) -> _Product:
+    *batch, m, n = anchor.shape
+    k = anchor.reduce[0].extent
+    width = facts.tile_channels
+    while width > n:
+        width //= 2
+    height = row_tile(m, facts.max_rows)
+    tiles = -(-m // height)
+    per_unit = min(tiles, tiles_per_unit(tiles * math.prod(batch), 2 * height * n * k))
+    return _Product(tuple(batch), m, n, k, height, width, per_unit)
+
+
+class _Emitter:
+    def __init__(
+        self, frame: Frame, program: Program, anchor: Stage, product: _Product,
+        epilogue: Epilogue, operands: Sequence[int],
+    ) -> None:  # fmt: skip
+        self._frame, self._program, self._anchor = frame, program, anchor
+        self._product, self._epilogue, self._operands = product, epilogue, operands
+
+    def kernel(self) -> None:
+        frame, p = self._frame, self._product
+        with frame.tiles() as (index, _):
+            batch = frame.bind("batch", tirx.floordiv(index, p.units))
+            unit = frame.bind("unit", tirx.floormod(index, p.units))
+            count: Any = p.per_unit
+            if p.tiles % p.per_unit:
+                count = tirx.min(i32(p.per_unit), p.tiles - unit * p.per_unit)
+            with frame.loop(count) as inner:
+                row = frame.bind("row", self._clamp(unit * p.per_unit + inner, p.height, p.m))
+                with frame.loop(-(-p.n // p.width)) as block:
+                    column = frame.bind("column", self._clamp(block, p.width, p.n))
+                    self._tile(batch, row, column)
+
+    def _clamp(self, tile: Any, size: int, extent: int) -> Any:
+        if extent % size == 0:
+            return tile * size
+        return tirx.min(tile * size, i32(extent - size))
+
+    def _tile(self, batch: Any, row: Any, column: Any) -> None:
+        frame, p = self._frame, self._product
+        leads = self._unravel(batch)
+        tile = RegisterTile(frame, p.height, p.width)
+        with frame.loop(p.k) as k:
+            tile.multiply_add(
+                lambda i: self._operand(0, [*leads, row + i, column], k),
+                lambda c: self._operand(1, [*leads, row, column + c], k),
+                range(p.height),
+            )
+        tile.finish(
+            lambda i, c, acc: self._epilogue.store(
+                frame,
+                [*leads, row + i, column + c],
+                (batch * p.m + row + i) * p.n + column + c,
+                acc,
+            )
+        )
+
+    def _unravel(self, batch: Any) -> list[Any]:
+        coordinates: list[Any] = []
+        stride = self._product.batches
+        rest = batch
+        for extent in self._product.batch:
+            stride //= extent
+            if extent == 1:
+                coordinates.append(i32(0))
+                continue
+            coordinates.append(rest if stride == 1 else tirx.floordiv(rest, i32(stride)))
+            rest = rest if stride == 1 else tirx.floormod(rest, i32(stride))
+        return coordinates
+
+    def _operand(self, which: int, at: Sequence[Any], k: Any) -> Any:
+        """The operand as the anchor's own expression reads it: broadcasts and transposes too."""
+        found: list[Any] = []
+        position = self._operands[which]
+
+        def load(buffer: Any, indices: Sequence[Any]) -> Any:
+            if buffer.same_as(self._program.params[position]):
+                shape = [int(dim) for dim in buffer.shape]
+                found.append(self._frame.buffers[position][flat_index(shape, indices)])
+            return tirx.const(0, str(buffer.dtype))
+
+        axes = [*self._anchor.spatial, *self._anchor.reduce]
+        pairs = [(axis.var, value) for axis, value in zip(axes, [*at, k], strict=True)]
+        Translator(pairs, load)(self._anchor.value)
+        return found[0]

@@ -1,0 +1,48 @@
+"""The last resort: the function as TVM made it, whole, on the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.ir import PointerType, PrimType
+
+from .facts import DeviceFacts
+from .scheduled import Scheduled, TileGrid
+
+__all__ = ["opaque"]
+
+
+def opaque(func: tirx.PrimFunc, reason: str) -> Scheduled:
+    """Run `func` unscheduled as one tile on one CPU thread; `reason` says why it has no better."""
+
+    def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
+        assert not device.opencl, "an opaque task has no OpenCL kernel"
+        return _with_range(func, symbol)
+
+    return Scheduled(
+        kind="opaque",
+        emit=emit,
+        rows=TileGrid(1),
+        axis_reason="one tile",
+        why_no_opencl=reason,
+    )
+
+
+def _with_range(func: tirx.PrimFunc, symbol: str) -> tirx.PrimFunc:
+    """`func` on raw pointers with the four range arguments, run where row tile 0 is asked for."""
+    buffers = list(func.params)
+    pointers = [
+        tirx.Var(f"b{i}", PointerType(PrimType(str(buffer.dtype)), "global"))
+        for i, buffer in enumerate(buffers)
+    ]
+    ranges = [tirx.Var(name, "int32") for name in ("r0", "r1", "c0", "c1")]
+    declared: list[Any] = [
+        tirx.DeclBuffer(buffer, data=pointer)
+        for buffer, pointer in zip(buffers, pointers, strict=True)
+    ]
+    wanted = tirx.And(ranges[0] < ranges[1], ranges[2] < ranges[3])
+    body = tirx.SeqStmt([*declared, tirx.IfThenElse(wanted, func.body, None)])
+    attributes = dict(func.attrs.items()) if func.attrs is not None else {}
+    attributes.update({"global_symbol": symbol, "tirx.noalias": True})
+    return tirx.PrimFunc(pointers + ranges, body).with_attrs(attributes)
