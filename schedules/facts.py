@@ -45,6 +45,8 @@ class CpuFacts:
     """32 registers of 512 bits: 14 x 2 accumulators + 2 weights + 1 broadcast = 31."""
     AVX2 = DeviceFacts("avx2", lanes=8, vectors=2, max_rows=6)
     """16 registers of 256 bits: 6 x 2 accumulators + 2 weights + 1 broadcast = 15."""
+    SSE = DeviceFacts("sse", lanes=4, vectors=2, max_rows=6)
+    """16 registers of 128 bits."""
     NEON = DeviceFacts("neon", lanes=4, vectors=2, max_rows=12)
     """32 registers of 128 bits: 12 x 2 accumulators + 2 weights + broadcasts = 27."""
 
@@ -54,4 +56,5 @@ class OpenclCpuFacts:
 
     AVX512 = DeviceFacts("opencl-cpu-avx512", lanes=16, vectors=2, max_rows=14, opencl=True)
     AVX2 = DeviceFacts("opencl-cpu-avx2", lanes=8, vectors=2, max_rows=6, opencl=True)
+    SSE = DeviceFacts("opencl-cpu-sse", lanes=4, vectors=2, max_rows=6, opencl=True)
     NEON = DeviceFacts("opencl-cpu-neon", lanes=4, vectors=2, max_rows=12, opencl=True)

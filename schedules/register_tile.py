@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,63 +78,68 @@ def tiles_per_unit(tiles: int, tile_flops: int) -> int:
 
 
 class RegisterTile:
-    """Accumulators of `rows` x `width` float32, one buffer a row so that each stays on the stack.
+    """Accumulators of `rows` x `width` float32, each vector a buffer of its own.
+
+    A buffer of exactly one vector becomes one register: LLVM promotes it on the CPU, and TVM
+    declares it as a vector variable in OpenCL C.
 
     Parameters
     ----------
     frame
         Kernel being built.
     rows, width
-        Size of the tile; `width` is a multiple of `lanes`, or below it a power of two.
+        Size of the tile; `width` is a multiple of the device's lanes, or below them a power of
+        two.
     """
 
     def __init__(self, frame: Frame, rows: int, width: int) -> None:
         self._frame = frame
         self._lanes = min(frame.facts.lanes, width)
         self._vectors = width // self._lanes
-        self._rows = [frame.local("acc", width) for _ in range(rows)]
-        self.height = rows
-        for row in self._rows:
-            for j in range(self._vectors):
-                zero = tirx.Broadcast(tirx.FloatImm("float32", 0.0), self._lanes)
-                frame.store(row, tirx.Ramp(j * self._lanes, 1, self._lanes), zero)
+        self._cells = [
+            [frame.local("acc", self._lanes) for _ in range(self._vectors)] for _ in range(rows)
+        ]
+        for row in self._cells:
+            for cell in row:
+                with self._lane_loop() as lane:
+                    frame.store(cell, lane, tirx.FloatImm("float32", 0.0))
 
     def multiply_add(
         self, left: Callable[[int], Any], right: Callable[[Any], Any], rows: Iterable[int]
     ) -> None:
         """`acc[i, c] += left(i) * right(c)` for the given rows; `right` takes a channel offset."""
         for i in rows:
-            self.each_vector(
-                lambda c, i=i: self._frame.store(  # type: ignore[misc]
-                    self._rows[i], c, self._rows[i][c] + left(i) * right(c)
-                )
-            )
+            scalar = self._frame.bind("x", left(i))
+            self.multiply_add_each(lambda _i, _c, scalar=scalar: scalar, right, (i,))  # type: ignore[misc]
 
     def multiply_add_each(
         self, left: Callable[[int, Any], Any], right: Callable[[Any], Any], rows: Iterable[int]
     ) -> None:
         """As `multiply_add`, with a left operand that varies by channel (depthwise)."""
         for i in rows:
-            self.each_vector(
-                lambda c, i=i: self._frame.store(  # type: ignore[misc]
-                    self._rows[i], c, self._rows[i][c] + left(i, c) * right(c)
-                )
-            )
+            for j, cell in enumerate(self._cells[i]):
+                with self._lane_loop() as lane:
+                    channel = lane + j * self._lanes
+                    self._frame.store(
+                        cell, lane, cell[lane] + left(i, channel) * right(channel)
+                    )
 
     def finish(self, store: Callable[[int, Any, Any], None], valid: int | None = None) -> None:
         """Call `store(row, channel offset, accumulator)`; only for `valid` channels if given."""
-        for i, row in enumerate(self._rows):
-            if valid is not None and valid < self._lanes * self._vectors:
-                for c in range(valid):
-                    store(i, tirx.IntImm("int32", c), row[c])
-            else:
-                self.each_vector(lambda c, i=i, row=row: store(i, c, row[c]))  # type: ignore[misc]
+        padded = valid is not None and valid < self._lanes * self._vectors
+        for i, row in enumerate(self._cells):
+            for j, cell in enumerate(row):
+                if padded:
+                    for c in range(min(self._lanes, (valid or 0) - j * self._lanes)):
+                        store(i, tirx.IntImm("int32", j * self._lanes + c), cell[c])
+                    continue
+                with self._lane_loop() as lane:
+                    store(i, lane + j * self._lanes, cell[lane])
 
-    def each_vector(self, body: Callable[[Any], None]) -> None:
-        """Run `body(channel offset)` once per vector of the tile's width, vectorised."""
-        for j in range(self._vectors):
-            if self._lanes == 1:
-                body(tirx.IntImm("int32", j))
-                continue
-            with T.vectorized(0, self._lanes) as lane:
-                body(lane + j * self._lanes)
+    @contextmanager
+    def _lane_loop(self) -> Iterator[Any]:
+        if self._lanes == 1:
+            yield tirx.IntImm("int32", 0)
+            return
+        with T.vectorized(0, self._lanes) as lane:
+            yield lane

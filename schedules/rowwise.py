@@ -123,7 +123,7 @@ class _Emitter:
             self._nest(outer, [], lambda o: self._scalar_terms(stage, at, cell, o, 0))
             return
         vector = frame.local("v", lanes, str(stage.buffer.dtype))
-        frame.store(vector, tirx.Ramp(0, 1, lanes), tirx.Broadcast(init, lanes))
+        self._lanes(lanes, lambda lane: frame.store(vector, lane, init))
         whole = last.extent // lanes
 
         def body(over: list[Any]) -> None:
@@ -183,8 +183,7 @@ class _Emitter:
         frame, dtype = self._frame, str(stage.buffer.dtype)
         cell = frame.local("v", extent, dtype)
         init = cast_for(cell, Translator([], self._load)(stage.init))
-        where = tirx.Ramp(0, 1, extent) if extent > 1 else i32(0)
-        frame.store(cell, where, tirx.Broadcast(init, extent) if extent > 1 else init)
+        self._lanes(extent, lambda lane: frame.store(cell, lane, init))
 
         def step(lane: Any, over: list[Any]) -> None:
             term = cast_for(cell, self._value(stage, [*at[:-1], at[-1] + lane], over))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class BenchOptions:
     threads: int = 1
     against: tuple[str, ...] = PEERS
     size: int | None = None
-    timing: TimingOptions = TimingOptions()
+    timing: TimingOptions = field(default_factory=TimingOptions)
 
     def __post_init__(self) -> None:
         for what, names, known in (
@@ -151,14 +151,19 @@ class _Network:
 
     def __init__(self, options: BenchOptions, name: str, folder: Path, report: Progress) -> None:
         self.options, self.name, self.folder = options, name, folder
-        self.report = lambda text, part: report(f"{name}: {text}", part)
+        self._report = report
         self.report("building", 0.0)
         model = zoo.build(name, size=options.size)
         self.feeds = zoo.random_inputs(model)
         self.onnx = folder / f"{name}.onnx"
         onnx.save(model, self.onnx)
 
+    def report(self, text: str, part: float) -> None:
+        """Pass progress on, with the network's name before it."""
+        self._report(f"{self.name}: {text}", part)
+
     def rows(self) -> list[Row]:
+        """Compile, load, compare once, time."""
         files = self._compiled()
         with ExitStack() as stack:
             ours = [stack.enter_context(self._load(*files[plan])) for plan in self.options.plans]

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["bench"]
 
 _MODELS = "mobilenetv1,resnet18,squeezenet"
+# fmt: off
 _COLUMNS = (
-    ("model", "plan", "ran", "threads", "median ms", "p10 ms", "p99 ms", "n")
-    + ("/ onnxruntime", "p10..p90", "/ 1 thread", "max rel. error")
-)  # fmt: skip
+    "model", "plan", "ran", "threads", "median ms", "p10 ms", "p99 ms", "n",
+    "/ onnxruntime", "p10..p90", "/ 1 thread", "max rel. error",
+)
+# fmt: on
 
 
 @click.group()
@@ -44,7 +46,8 @@ def models(
     as_json: bool,
 ) -> None:
     """Time whole networks against ONNX Runtime, in turns; ratios below 1 are faster."""
-    from hetcomp.bench.models import QUICK, BenchOptions, TimingOptions, bench_models
+    from hetcomp.bench.models import QUICK, BenchOptions, bench_models
+    from hetcomp.bench.timing import TimingOptions
 
     options = BenchOptions(
         models=_split(models),

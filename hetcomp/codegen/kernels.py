@@ -26,7 +26,10 @@ def cpu_object(
 ) -> Path:
     """Compile the CPU kernels into one object file at `path`."""
     functions = {k.symbol: k.scheduled.emit(k.symbol, facts) for k in kernels}
-    built = _compile(functions, target)
+    # Reuse of register tiles is the register allocator's work: TVM's StorageRewrite would hoist
+    # them out of the scope that says which device they live on.
+    with tvm.transform.PassContext(disabled_pass=["tirx.StorageRewrite"]):
+        built = _compile(functions, target)
     built.write_to_file(str(path))
     return path
 
@@ -47,10 +50,7 @@ def opencl_source(kernels: Sequence[LoweredKernel], facts: DeviceFacts) -> str:
 
 
 def _compile(functions: dict[str, tirx.PrimFunc], target: Any) -> Any:
-    # Reuse of register tiles is the register allocator's work: TVM's StorageRewrite would hoist
-    # them out of the scope that says which device they live on.
-    with tvm.transform.PassContext(disabled_pass=["tirx.StorageRewrite"]):
-        built = tvm.compile(tvm.IRModule(functions), target=target)
+    built = tvm.compile(tvm.IRModule(functions), target=target)
     return built.mod if hasattr(built, "mod") else built
 
 

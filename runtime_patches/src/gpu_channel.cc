@@ -7,8 +7,9 @@
 namespace hetcomp {
 namespace {
 
-// Kernels count to twice the host's limit, so that as a rule the host is the one to give up.
-constexpr double kKernelLimitFactor = 2.0;
+// Kernels wait far longer than the host, so that the host is the one to give up: the cost of a
+// poll is not known well, and a kernel that gives up in vain costs the device for good.
+constexpr double kKernelLimitFactor = 4.0;
 constexpr double kMaxRounds = 1 << 30;
 
 // All channels, so that no kernel spins on while the process exits.

@@ -55,6 +55,7 @@ void GpuProgram::WarmUp(double limit_us) {
     SetIntArgument(cl_, launch.kernel, launch.wait_index, launch.wait);
   }
   if (channel_->Drain(limit_us)) return;
+  channel_->Abandon();
   throw Error(ErrorKind::kDevice, "the device did not finish warming up");
 }
 

@@ -10,8 +10,8 @@
 
 namespace hetcomp {
 
-// Owns its kernel objects; borrows channel and device. Call every method, the destructor too, with
-// the device's queue_mutex held and the queue idle (except EnqueueAll).
+// Owns its kernel objects; borrows channel and device. Call WarmUp and EnqueueAll with the device's
+// queue_mutex held.
 class GpuProgram {
  public:
   GpuProgram(const Graph& graph, const Table& table, const Memory& memory, cl_program program,

@@ -4,6 +4,7 @@
 #include <tvm/ffi/container/map.h>
 #include <tvm/ffi/extra/json.h>
 
+#include <algorithm>
 #include <cstring>
 #include <unordered_map>
 
@@ -217,7 +218,9 @@ Model ParseModel(std::string_view text, size_t constants_bytes) {
   for (const Any& item : fields.List("tables")) {
     model.tables.push_back(TableFromJson(item, model.graph));
   }
-  if (model.tables.empty()) ThrowInput("model description: no step table");
+  if (std::none_of(model.tables.begin(), model.tables.end(), IsCpuTable)) {
+    ThrowInput("model description: no step table \"cpu\" without GPU steps to fall back to");
+  }
   return model;
 }
 

@@ -77,6 +77,9 @@ struct Model {
   std::vector<Table> tables;  // the first is the default
 };
 
+// Whether this is the table to which the runtime can always fall back.
+inline bool IsCpuTable(const Table& table) { return table.name == "cpu" && table.gpu.empty(); }
+
 // Parses the image's JSON, finds every kernel's function and checks every table.
 Model ParseModel(std::string_view json, size_t constants_bytes);
 

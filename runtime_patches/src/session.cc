@@ -14,7 +14,6 @@
 namespace hetcomp {
 namespace {
 
-constexpr const char* kCpuPlan = "cpu";
 // Compilation at first execution included, with a cold kernel cache on a slow machine.
 constexpr double kWarmUpLimitUs = 300e6;
 constexpr double kDrainLimitUs = 5e6;
@@ -96,11 +95,11 @@ const Table& Session::FindTable(const std::string& name) const {
   ThrowInput("the model has no plan \"" + name + "\"; it has: " + names);
 }
 
-const Table* Session::CpuTable() const {
+const Table& Session::CpuTable() const {
   for (const Table& table : model_.tables) {
-    if (table.name == kCpuPlan && table.gpu.empty()) return &table;
+    if (IsCpuTable(table)) return table;
   }
-  return nullptr;
+  ThrowInternal("the model has lost its plan \"cpu\"");
 }
 
 // Call with mutex_ held (or from the constructor). Throws Error(kDevice).
@@ -168,42 +167,25 @@ std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table) {
   return ready;
 }
 
-void Session::Install(std::unique_ptr<Ready> ready) {
-  if (device_ == nullptr) {
-    ready_ = std::move(ready);
-    return;
-  }
-  std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());  // releases kernels
-  ready_ = std::move(ready);
-}
-
 void Session::InstallOrFallBack(const Table& table) {
   requested_plan_ = table.name;
+  why_no_gpu_.clear();
   try {
-    Install(MakeReady(table));
+    ready_ = MakeReady(table);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kDevice) throw;
     why_no_gpu_ = error.what();
     if (!options_.device_off) {
       NoticeOnce(why_no_gpu_ + "; running on the CPU alone", options_.quiet);
     }
-    FallBack(why_no_gpu_);
+    ready_ = MakeReady(CpuTable());
   }
-}
-
-// Installs the CPU's table.
-void Session::FallBack(const std::string& why) {
-  const Table* table = CpuTable();
-  if (table == nullptr) {
-    throw Error(ErrorKind::kDevice, why + "; and the model has no plan \"cpu\" to fall back to");
-  }
-  Install(MakeReady(*table));
 }
 
 void Session::SetTable(std::string_view table_json) {
   const Table table = ParseTable(table_json, model_.graph);
   std::lock_guard<std::mutex> lock(mutex_);
-  Install(MakeReady(table));
+  ready_ = MakeReady(table);
   requested_plan_ = table.name;
 }
 

@@ -70,14 +70,12 @@ class Session {
   void ResolveCores();
   void MakePool();
   const Table& FindTable(const std::string& name) const;
-  const Table* CpuTable() const;
+  const Table& CpuTable() const;
   void PrepareGpu();
   std::unique_ptr<Ready> MakeReady(const Table& table);
   Memory SvmMemory(size_t arena_bytes);
   Memory HostMemory(size_t arena_bytes);
-  void Install(std::unique_ptr<Ready> ready);
   void InstallOrFallBack(const Table& table);
-  void FallBack(const std::string& why);
 
   // session_run.cc: inferences and the ways out of failures.
   int RunCore() const;
@@ -86,6 +84,7 @@ class Session {
   void CopyOut(void* const* outputs) const;
   void RunCpu();
   bool RunGpu();
+  std::string WalkWithGpu(Fault fault, Trace* trace);
   void AbandonDevice(const std::string& why);
   void LeaveGpu();
   [[noreturn]] void ThrowKernelFailure();

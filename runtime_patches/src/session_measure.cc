@@ -78,21 +78,14 @@ Trace Session::TraceOnce() {
   trace.cpu.resize(ready_->table.cpu.size());
   trace.gpu_end_us.assign(ready_->table.gpu.size(), -1.0);
   trace.gpu_watched.assign(ready_->table.gpu.size(), false);
-  WalkResult result = WalkResult::kDone;
+  trace.origin_us = NowUs();
   if (ready_->gpu == nullptr) {
-    trace.origin_us = NowUs();
-    result = WalkTraced(Context(*ready_), &trace);
-  } else {
-    std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
-    channel_->Begin(static_cast<uint32_t>(trace.cpu.size()), ready_->gpu->n_steps());
-    trace.origin_us = NowUs();
-    ready_->gpu->EnqueueAll(Fault::kNone);
-    result = WalkTraced(Context(*ready_), &trace);
-    if (result == WalkResult::kDone) channel_->End();
+    if (WalkTraced(Context(*ready_), &trace) != WalkResult::kDone) ThrowKernelFailure();
+    return trace;
   }
-  if (result == WalkResult::kDone) return trace;
-  if (ready_->gpu == nullptr) ThrowKernelFailure();
-  AbandonDevice("a measurement failed or timed out");
+  const std::string why = WalkWithGpu(Fault::kNone, &trace);
+  if (why.empty()) return trace;
+  AbandonDevice(why);
   throw Error(ErrorKind::kDevice, why_no_gpu_);
 }
 
@@ -147,7 +140,6 @@ std::vector<double> Session::TimeOnGpu(const Step& step, int copies, int warmup,
     AbandonDevice(error.what());
     throw;
   }
-  ready.reset();  // under the lock
   return times_us;
 }
 

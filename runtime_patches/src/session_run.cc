@@ -1,4 +1,5 @@
 // Session: inferences, and the ways out when the GPU fails.
+#include <cmath>
 #include <cstring>
 #include <mutex>
 
@@ -78,37 +79,42 @@ void Session::RunCpu() {
 
 // False: the GPU is given up and the CPU's table is installed; the inference must be repeated.
 bool Session::RunGpu() {
+  const Fault fault = fault_;
+  fault_ = Fault::kNone;
+  const std::string why = WalkWithGpu(fault, nullptr);
+  if (why.empty()) return true;
+  AbandonDevice(why);
+  return false;
+}
+
+// Enqueues and walks the installed table. Returns why the GPU failed, or "". A failing CPU kernel
+// is thrown; the channel is in order then.
+std::string Session::WalkWithGpu(Fault fault, Trace* trace) {
   std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
   const uint32_t cpu_steps = static_cast<uint32_t>(ready_->cpu->steps().size());
   channel_->Begin(cpu_steps, ready_->gpu->n_steps());
-  const Fault fault = fault_;
-  fault_ = Fault::kNone;
-  std::string why;
   try {
     ready_->gpu->EnqueueAll(fault);
-    switch (Walk(Context(*ready_))) {
+    const WalkContext context = Context(*ready_);
+    switch (trace == nullptr ? Walk(context) : WalkTraced(context, trace)) {
       case WalkResult::kDone:
         channel_->End();
-        return true;
+        return "";
       case WalkResult::kKernelFailed:
         if (channel_->Drain(kDrainLimitUs)) ThrowKernelFailure();
-        why = "the GPU did not stop after a CPU kernel failed";
-        break;
+        return "it did not stop after a CPU kernel had failed";
       case WalkResult::kTimedOut:
         ++timeouts_;
-        why = "the GPU did not answer within " + std::to_string(options_.timeout_ms) + " ms";
-        break;
+        return "no answer within " + std::to_string(std::lround(options_.timeout_ms)) + " ms";
       case WalkResult::kAborted:
         ++timeouts_;
-        why = "a GPU kernel gave up waiting for the CPU";
-        break;
+        return "a kernel gave up waiting for the CPU";
     }
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kDevice) throw;
-    why = error.what();
+    return error.what();
   }
-  AbandonDevice(why);
-  return false;
+  return "unknown result";
 }
 
 // Gives the device up. Its memory is leaked: a late kernel may still write there.
@@ -128,11 +134,7 @@ void Session::AbandonDevice(const std::string& why) {
 // Goes over to the CPU's table; kernels of the old one may be running still.
 void Session::LeaveGpu() {
   static_cast<void>(ready_->gpu.release());
-  const Table* table = CpuTable();
-  if (table == nullptr) {
-    throw Error(ErrorKind::kDevice, why_no_gpu_ + "; and the model has no plan \"cpu\"");
-  }
-  ready_ = MakeReady(*table);
+  ready_ = MakeReady(CpuTable());
 }
 
 }  // namespace hetcomp

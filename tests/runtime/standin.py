@@ -19,6 +19,7 @@ from tvm_ffi import libinfo
 
 from hetcomp.codegen.image import write_image
 from hetcomp.codegen.link import link_model
+from hetcomp.codegen.toolchain import Toolchain
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
 from hetcomp.plan.plan import Axis, Decision, Place, Plan
 from hetcomp.plan.table import Step, StepTable
@@ -26,7 +27,7 @@ from hetcomp.plan.table import Step, StepTable
 ROWS, CHANNELS = 23, 64
 ROW_GRID = Grid(extent=12, ragged=True)
 CHANNEL_GRID = Grid(extent=8)
-POISON = 4096.0  # kernel `add` fails when it meets this number in its first element
+POISON = 4096.0  # kernel `add` fails when its second input begins with this number
 
 C_SOURCE = """
 #include <tvm/ffi/c_api.h>
@@ -50,7 +51,7 @@ __attribute__((weak)) int (*__TVMBackendFreeWorkspace)(int, int, void*) = 0;
 
 KERNEL(bias) { FOR_TILES(3) F(2)[r * C + c] = 2.0f * F(0)[r * C + c] + F(1)[c]; return 0; }
 KERNEL(add) {
-  if (F(0)[0] == 4096.0f) {
+  if (F(1)[0] == 4096.0f) {
     const char* parts[] = {"poisoned ", "input"};
     TVMFFIErrorSetRaisedFromCStrParts("ValueError", parts, 2);
     return -1;
@@ -300,6 +301,7 @@ def build(
     seed: int = 7,
     model_tables: Sequence[StepTable] | None = None,
     edit_source: Callable[[str], str] = lambda text: text,
+    toolchain: Toolchain | None = None,
 ) -> Path:
     """Write image and kernels and link them to folder/name."""
     chosen = list(model_tables) if model_tables is not None else tables()
@@ -309,6 +311,7 @@ def build(
     source = edit_source(opencl_source())
     write_image(image, model, plans, chosen, source, constants(seed), {"note": "stand-in"})
     output = folder / name
-    link_model([compile_c(C_SOURCE, folder, "standin")], model.kernels, image, output)
+    objects = [compile_c(C_SOURCE, folder, "standin")]
+    link_model(objects, model.kernels, image, output, toolchain=toolchain)
     image.unlink()
     return output

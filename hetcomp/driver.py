@@ -1,0 +1,188 @@
+"""`compile`: from an ONNX model to one model.so, one call per stage."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx
+
+from hetcomp.codegen.image import write_image
+from hetcomp.codegen.kernels import cpu_object, opencl_source
+from hetcomp.codegen.link import link_model
+from hetcomp.codegen.lower import Lowered, lower_tasks
+from hetcomp.errors import InputError
+from hetcomp.frontend import ImportedModel, import_onnx
+from hetcomp.options import CompileOptions
+from hetcomp.pipeline import fusion_pipeline
+from hetcomp.placement import Placement, base_plans, choose_plan
+from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.plan import Plan
+from hetcomp.plan.steps import make_table
+from hetcomp.targets import CompileTarget, find_target
+
+__all__ = ["Artifact", "compile"]
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A compiled model.
+
+    Attributes
+    ----------
+    path
+        The model.so.
+    plan
+        Its default plan.
+    graph
+        Its task graph.
+    seconds
+        Time spent per stage, in seconds.
+    """
+
+    path: Path
+    plan: Plan
+    graph: TaskGraph
+    seconds: Mapping[str, float]
+
+
+def compile(  # noqa: A001 (the public name)
+    model: str | os.PathLike[str] | bytes | onnx.ModelProto,
+    *,
+    output: str | os.PathLike[str],
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    target: str = "host",
+    options: CompileOptions | None = None,
+    progress: Progress | None = None,
+) -> Artifact:
+    """Compile an ONNX model to one deployable .so.
+
+    Parameters
+    ----------
+    model
+        Path or bytes of an ONNX file, or a `ModelProto`.
+    output
+        The .so to write; it appears whole or not at all.
+    shapes
+        Input name to shape, for inputs with free dimensions.
+    target
+        `host`.
+    options
+        Plan and measuring; defaults to `CompileOptions()`.
+    progress
+        Called with the stage's name and the part done, 0 to 1.
+
+    Returns
+    -------
+    Artifact
+        Path, plan, task graph and times.
+
+    Raises
+    ------
+    InputError
+        Model, shapes, plan or target are wrong; nothing is written.
+    ToolchainError
+        The C++ compiler is missing or fails.
+
+    Examples
+    --------
+    >>> artifact = compile("model.onnx", output="model.so")  # doctest: +SKIP
+    >>> artifact.plan.name  # doctest: +SKIP
+    'auto'
+    """
+    options = options or CompileOptions()
+    path = Path(output)
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"output '{path}': folder '{path.absolute().parent}' does not exist")
+    compile_target = find_target(target)
+    stages = _Stages(progress or (lambda _stage, _done: None))
+    with stages.stage("import", 0.05):
+        imported = import_onnx(model, shapes=shapes)
+    with tempfile.TemporaryDirectory(prefix="hetcomp-") as folder:
+        kernels = _generate(imported, compile_target, options, Path(folder), stages)
+        with stages.stage("plan", 0.75):
+            placement = _place(kernels, options, Path(folder), stages)
+        with stages.stage("link", 0.95):
+            _link(kernels, placement, path)
+    stages.report("done", 1.0)
+    return Artifact(path, placement.plans[0], kernels.lowered.graph, dict(stages.seconds))
+
+
+@dataclass(frozen=True)
+class _Kernels:
+    """Everything of the .so except its plans."""
+
+    lowered: Lowered
+    object_file: Path
+    opencl: str
+    target: CompileTarget
+    folder: Path
+    model_name: str
+
+
+def _generate(
+    imported: ImportedModel,
+    target: CompileTarget,
+    options: CompileOptions,
+    folder: Path,
+    stages: _Stages,
+) -> _Kernels:
+    with stages.stage("fuse", 0.1):
+        module = fusion_pipeline()(imported.mod)
+    with stages.stage("schedule and pack", 0.15):
+        lowered = lower_tasks(imported, module, target.cpu, gpu=options.gpu)
+    with stages.stage("CPU kernels", 0.25):
+        object_file = cpu_object(lowered.kernels, target.cpu, target.llvm, folder / "kernels.o")
+    with stages.stage("OpenCL kernels", 0.55):
+        opencl = opencl_source(lowered.kernels, target.opencl) if options.gpu else ""
+    return _Kernels(lowered, object_file, opencl, target, folder, imported.name)
+
+
+def _place(
+    kernels: _Kernels, options: CompileOptions, folder: Path, stages: _Stages
+) -> Placement:
+    """Choose the plans; `auto` links a trial .so and measures on this machine."""
+    graph = kernels.lowered.graph
+    if options.plan != "auto":
+        return choose_plan(graph, options, None, stages.report)
+    trial = folder / "trial.so"
+    _link(kernels, Placement(base_plans(graph), {}), trial)
+    return choose_plan(graph, options, trial, stages.report)
+
+
+def _link(kernels: _Kernels, placement: Placement, output: Path) -> None:
+    graph = kernels.lowered.graph
+    image = kernels.folder / "image.bin"
+    write_image(
+        image,
+        graph,
+        placement.plans,
+        [make_table(graph, plan) for plan in placement.plans],
+        kernels.opencl,
+        kernels.lowered.constants,
+        {"model": kernels.model_name, **placement.notes},
+        target=kernels.target.name,
+    )
+    link_model([kernels.object_file], graph.kernels, image, output)
+
+
+@dataclass
+class _Stages:
+    """Times stages and passes progress on."""
+
+    report: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str, done: float) -> Iterator[None]:
+        self.report(name, done)
+        begin = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - begin

@@ -1,0 +1,168 @@
+"""Which plans a .so carries and which is its default: asked for, or measured on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hetcomp.cost.cache import TimesCache
+from hetcomp.cost.costs import Costs, SyncCost
+from hetcomp.devices import describe_devices, fingerprint
+from hetcomp.errors import PlanError
+from hetcomp.options import CompileOptions
+from hetcomp.plan.by_times import by_times
+from hetcomp.plan.check import check_plan
+from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.io import read_plan
+from hetcomp.plan.plan import Place, Plan
+from hetcomp.plan.planners import fixed_split, single
+from hetcomp.plan.steps import make_table
+from hetcomp.runtime import Session, load
+from hetcomp.tune.measure import measure
+from hetcomp.tune.select import fastest, pick_fastest
+
+__all__ = ["Placement", "base_plans", "choose_plan"]
+
+Progress = Callable[[str, float], None]
+_ROUNDS = 7
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The plans of a .so, the default first, and notes for `explain`."""
+
+    plans: tuple[Plan, ...]
+    notes: Mapping[str, Any]
+
+
+def base_plans(graph: TaskGraph, costs: Costs | None = None) -> tuple[Plan, ...]:
+    """`cpu`, `gpu` and `split` (every task in halves), as far as there are OpenCL kernels."""
+    plans = [single(graph, Place.CPU, costs)]
+    if any(kernel.opencl for kernel in graph.kernels):
+        plans += [single(graph, Place.GPU, costs), fixed_split(graph, 0.5, costs=costs)]
+    return tuple(plans)
+
+
+def choose_plan(
+    graph: TaskGraph, options: CompileOptions, trial: Path | None, progress: Progress
+) -> Placement:
+    """Plans for `options.plan`.
+
+    Parameters
+    ----------
+    graph
+        What has to run.
+    options
+        `plan` names a planner or a file; `strict` makes a fallback an error.
+    trial
+        A linked .so to measure on; needed for `auto`.
+    progress
+        Called while measuring.
+
+    Raises
+    ------
+    PlanError
+        The plan does not fit the model, or `strict` forbids what it would fall back to.
+    """
+    if options.plan == "auto":
+        assert trial is not None
+        return _measured(graph, options, trial, progress)
+    base = base_plans(graph)
+    if options.plan_is_file:
+        chosen = read_plan(options.plan)
+        check_plan(graph, chosen)
+        chosen = dataclasses.replace(chosen, name=_file_name(chosen, base))
+    else:
+        chosen = next((plan for plan in base if plan.name == options.plan), base[0])
+    if options.strict:
+        _check_strict(graph, options, chosen)
+    others = [plan for plan in base if plan.name != chosen.name]
+    return Placement((chosen, *others), {})
+
+
+def _file_name(plan: Plan, base: tuple[Plan, ...]) -> str:
+    """A plan file may be an edited `cpu` plan: the name must not hide the built-in one."""
+    return f"{plan.name}-edited" if plan.name in {other.name for other in base} else plan.name
+
+
+def _check_strict(graph: TaskGraph, options: CompileOptions, plan: Plan) -> None:
+    if options.plan not in ("gpu", "split"):
+        return
+    wanted = Place(options.plan)
+    fallen = [d for d in plan.decisions if d.place is Place.CPU and wanted is not Place.CPU]
+    if fallen:
+        listed = "; ".join(f"{d.task}: {d.reason}" for d in fallen[:10])
+        raise PlanError(
+            f"strict: {len(fallen)} of {len(graph.tasks)} tasks cannot follow plan "
+            f"'{options.plan}': {listed}; compile without --strict to let them run on the CPU"
+        )
+
+
+def _measured(
+    graph: TaskGraph, options: CompileOptions, trial: Path, progress: Progress
+) -> Placement:
+    """Time every task on either processor, plan by these times, time the plans, keep the best."""
+
+    def report(text: str, done: float) -> None:
+        progress(text, 0.75 + 0.2 * done)
+
+    cache = TimesCache() if options.use_cache else None
+    with load(trial, plan="cpu", pin=options.pin, quiet=True) as session:
+        why_no_gpu = _why_no_gpu(session, graph, options)
+        device = fingerprint(describe_devices(), pinned=session.status().gpu_pinned)
+        costs = measure(session, device, gpu=not why_no_gpu, cache=cache, progress=report)
+        plans = base_plans(graph, costs)
+        if why_no_gpu:
+            cpu = plans[0]
+            notes = {"auto": f"all on the CPU: {why_no_gpu}", "device": device}
+            return Placement((dataclasses.replace(cpu, name="auto"), *plans), notes)
+        return _compare(session, graph, costs, plans, options, report, device)
+
+
+def _why_no_gpu(session: Session, graph: TaskGraph, options: CompileOptions) -> str:
+    if not options.gpu:
+        return "compiled without OpenCL kernels"
+    if not any(kernel.opencl for kernel in graph.kernels):
+        return "no task has an OpenCL kernel"
+    session.use_plan("gpu")
+    reason = session.status().why_no_gpu
+    session.use_plan("cpu")
+    return reason
+
+
+def _compare(
+    session: Session,
+    graph: TaskGraph,
+    costs: Costs,
+    plans: tuple[Plan, ...],
+    options: CompileOptions,
+    report: Progress,
+    device: str,
+) -> Placement:
+    candidates = [by_times(graph, costs, SyncCost(), "auto"), *plans]
+    times = pick_fastest(
+        session,
+        [make_table(graph, plan) for plan in candidates],
+        _zero_feeds(session),
+        rounds=_ROUNDS,
+        cap_seconds=options.measure_seconds,
+        progress=report,
+    )
+    timed = [
+        dataclasses.replace(plan, measured_us=time.median_us)
+        for plan, time in zip(candidates, times, strict=True)
+    ]
+    best = fastest(times)
+    text = ", ".join(f"{plan.name} {(plan.measured_us or 0) / 1e3:.2f} ms" for plan in timed)
+    notes = {"auto": f"fastest of the measured plans: {text}", "device": device}
+    winner = dataclasses.replace(timed[best], name="auto")
+    return Placement((winner, *timed[1:]), notes)
+
+
+def _zero_feeds(session: Session) -> dict[str, np.ndarray[Any, Any]]:
+    return {info.name: np.zeros(info.shape, info.dtype) for info in session.inputs}

@@ -1,0 +1,79 @@
+"""Targets: which instruction set and register file the kernels are generated for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import tvm
+
+from hetcomp.devices import describe_cpu
+from hetcomp.errors import InputError
+from hetcomp.schedules.facts import CpuFacts, DeviceFacts, OpenclCpuFacts
+
+__all__ = ["CompileTarget", "find_target"]
+
+
+@dataclass(frozen=True)
+class CompileTarget:
+    """A processor pair.
+
+    Attributes
+    ----------
+    name
+        What is written into the artifact.
+    llvm
+        TVM target of the CPU kernels.
+    cpu, opencl
+        Register files; `opencl` describes an OpenCL device that is a CPU of the same kind.
+    """
+
+    name: str
+    llvm: Any
+    cpu: DeviceFacts
+    opencl: DeviceFacts
+
+
+def find_target(name: str) -> CompileTarget:
+    """The target called `name`; this version knows `host`.
+
+    Raises
+    ------
+    InputError
+        Another target is asked for, or the host is of an unknown kind.
+    """
+    if name != "host":
+        raise InputError(
+            f"target '{name}' is not in this version; it compiles for 'host', the machine it "
+            "runs on"
+        )
+    cpu = describe_cpu().cpu
+    assert cpu is not None
+    if cpu.machine in ("x86_64", "AMD64"):
+        return _x86(frozenset(cpu.features))
+    if cpu.machine in ("aarch64", "arm64"):
+        llvm = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mattr": ["+neon"]}
+        return _target("aarch64 neon", llvm, CpuFacts.NEON, OpenclCpuFacts.NEON)
+    raise InputError(f"no kernels for a host of machine '{cpu.machine}'; x86_64 and aarch64 have")
+
+
+def _x86(features: frozenset[str]) -> CompileTarget:
+    if {"avx512f", "avx512bw", "avx512vl"} <= features:
+        llvm: dict[str, Any] = {
+            "kind": "llvm",
+            "mcpu": "skylake-avx512",
+            "mattr": ["-prefer-256-bit"],
+        }
+        return _target("x86_64 avx512", llvm, CpuFacts.AVX512, OpenclCpuFacts.AVX512)
+    if {"avx2", "fma"} <= features:
+        llvm = {"kind": "llvm", "mcpu": "haswell"}
+        return _target("x86_64 avx2", llvm, CpuFacts.AVX2, OpenclCpuFacts.AVX2)
+    llvm = {"kind": "llvm", "mcpu": "x86-64"}
+    return _target("x86_64 sse2", llvm, CpuFacts.SSE, OpenclCpuFacts.SSE)
+
+
+def _target(
+    name: str, llvm: dict[str, Any], cpu: DeviceFacts, opencl: DeviceFacts
+) -> CompileTarget:
+    # One thread: hetcomp's runtime divides the work, not TVM's.
+    return CompileTarget(name, tvm.target.Target({**llvm, "num-cores": 1}), cpu, opencl)

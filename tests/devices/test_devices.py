@@ -1,0 +1,104 @@
+"""What is said of processors, for made-up machines and for this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hetcomp.devices import describe_devices, fingerprint
+from hetcomp.devices import opencl as opencl_module
+from hetcomp.devices.cpu import describe_cpu, describe_npu, parse_size
+from hetcomp.devices.opencl import describe_opencl
+
+ARM = "processor : 0\nFeatures : fp asimd i8mm sve2 crc32\nHardware : Some Board\n"
+X86 = "processor : 0\nmodel name : Some CPU\nflags : fpu avx2 fma amx_tile amx_int8\n"
+
+
+def machine(tmp_path: Path, cpuinfo: str) -> Path:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(cpuinfo)
+    cache = tmp_path / "sys/devices/system/cpu/cpu0/cache/index0"
+    cache.mkdir(parents=True)
+    for name, text in (("level", "1\n"), ("type", "Data\n"), ("size", "48K\n")):
+        (cache / name).write_text(text)
+    return tmp_path
+
+
+def test_arm_board(tmp_path: Path) -> None:
+    device = describe_cpu(machine(tmp_path, ARM))
+    assert device.name == "Some Board"
+    assert device.cpu is not None
+    assert device.cpu.features == ("asimd", "i8mm", "sve2")
+    assert device.cpu.caches[0].size_bytes == 48 * 1024
+
+
+def test_amx_is_seen_but_not_used(tmp_path: Path) -> None:
+    root = machine(tmp_path, X86)
+    assert describe_cpu(root).name == "Some CPU"
+    npu = describe_npu(root)
+    assert (npu.name, npu.verdict.ok) == ("AMX", False)
+    assert npu.verdict.reason == "present, not used by this version"
+
+
+def test_machine_that_tells_nothing(tmp_path: Path) -> None:
+    device = describe_cpu(tmp_path)
+    assert device.cpu is not None
+    assert device.name == device.cpu.machine
+    assert not describe_npu(tmp_path).verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("48K", 49152), ("2M\n", 2 << 20), ("512", 512), ("", 0), ("x", 0)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+def test_no_loader_says_what_to_install(tmp_path: Path) -> None:
+    (device,) = describe_opencl(str(tmp_path / "none.so"))
+    assert "no OpenCL loader" in device.verdict.reason
+    assert "pocl-opencl-icd" in device.advice
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("import time; time.sleep(60)", "did not answer within 1 s"),
+        ("import os; os.abort()", r"ended its process \(-6\)"),
+        ("print('hello from the driver')", "printed into the probe's answer"),
+        ("import sys; print('boom', file=sys.stderr); sys.exit(3)", "boom"),
+    ],
+)
+def test_broken_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
+) -> None:
+    (tmp_path / "opencl_probe.py").write_text(script)
+    monkeypatch.setattr(opencl_module, "__file__", str(tmp_path / "opencl.py"))
+    (device,) = describe_opencl(timeout_s=1.0)
+    assert not device.verdict
+    with pytest.raises(AssertionError, match=reason):
+        raise AssertionError(device.verdict.reason)
+
+
+def test_device_without_fine_grained_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = {"platform": "P", "name": "D", "version": "2.0", "c_version": "", "driver": "1"}
+    item |= dict.fromkeys(("compute_units", "memory_bytes", "max_sub_devices"), 0)  # type: ignore[arg-type]
+    item |= {"type": 4, "svm": 1}  # type: ignore[dict-item]
+    answer = {"library": True, "error": "", "devices": [item]}
+    (tmp_path / "opencl_probe.py").write_text(f"import json; print(json.dumps({answer!r}))")
+    monkeypatch.setattr(opencl_module, "__file__", str(tmp_path / "opencl.py"))
+    (device,) = describe_opencl()
+    assert device.verdict.reason.endswith("the device offers: coarse-grain-buffer")
+    assert device.opencl is not None
+    assert (device.opencl.tier, device.opencl.kind) == ("cpu", "gpu")
+
+
+def test_this_machine() -> None:
+    found = describe_devices()
+    assert [device.kind for device in found][:1] == ["cpu"]
+    assert {device.kind for device in found} == {"cpu", "opencl", "npu"}
+    assert fingerprint(found, pinned=True) != fingerprint(found, pinned=False)
+    assert found[0].name in fingerprint(found, pinned=True)

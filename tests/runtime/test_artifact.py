@@ -1,0 +1,125 @@
+"""Damaged, truncated and foreign files are refused before the dynamic loader sees them."""
+
+from __future__ import annotations
+
+import ctypes.util
+import random
+from pathlib import Path
+
+import pytest
+import standin
+from conftest import Script
+
+from hetcomp.errors import ArtifactError
+from hetcomp.runtime import load, read_image
+from hetcomp.runtime.elf import read_elf
+from hetcomp.runtime.image import SECTION
+
+
+def test_read_image(model: Path) -> None:
+    image = read_image(model)
+    assert image.graph == standin.graph()
+    assert list(image.tables) == standin.tables()
+    assert [plan.name for plan in image.plans] == ["rows", "channels", "mixed", "gpu", "cpu"]
+    assert image.build == {"note": "stand-in"}
+    assert image.opencl_source == standin.opencl_source()
+
+
+def test_read_image_does_not_load(script: Script, model: Path) -> None:
+    answer, _ = script(
+        f"""
+        from hetcomp.runtime import read_image
+        read_image({str(model)!r})
+        answer = "model.so" in open("/proc/self/maps").read()
+        """
+    )
+    assert answer is False
+
+
+@pytest.mark.parametrize("share", [0.0, 0.0001, 0.01, 0.3, 0.5, 0.9, 0.999])
+def test_truncated(model: Path, tmp_path: Path, share: float) -> None:
+    whole = model.read_bytes()
+    file = tmp_path / "short.so"
+    file.write_bytes(whole[: int(len(whole) * share)])
+    for action in (load, read_image):
+        with pytest.raises(ArtifactError, match=r"truncated|not a compiled model"):
+            action(file)
+
+
+def test_last_byte_missing(model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "short.so"
+    file.write_bytes(model.read_bytes()[:-1])
+    with pytest.raises(ArtifactError, match="truncated"):
+        load(file)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x7fELF", random.Random(0).randbytes(100_000)])
+def test_not_elf(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "noise.so"
+    file.write_bytes(content)
+    with pytest.raises(ArtifactError, match="not an ELF file"):
+        load(file)
+
+
+def test_random_headers_never_crash(model: Path, tmp_path: Path) -> None:
+    rng = random.Random(1)
+    whole = model.read_bytes()
+    file = tmp_path / "bent.so"
+    for _ in range(200):
+        bent = bytearray(whole)
+        for _ in range(3):
+            bent[rng.randrange(64)] = rng.randrange(256)
+        file.write_bytes(bent)
+        try:
+            read_image(file)
+        except ArtifactError:
+            pass
+
+
+def test_foreign_library() -> None:
+    name = ctypes.util.find_library("z") or ctypes.util.find_library("m")
+    folders = ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu"]
+    path = next((Path(f, name) for f in folders if name and Path(f, name).exists()), None)
+    if path is None:
+        pytest.skip("no system library found to try")
+    with pytest.raises(ArtifactError, match=f"no section {SECTION}"):
+        load(path)
+
+
+def test_missing_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="No such file"):
+        load(tmp_path / "absent.so")
+    with pytest.raises(ArtifactError, match="directory"):
+        load(tmp_path)
+
+
+def test_other_machine(model: Path, tmp_path: Path) -> None:
+    data = bytearray(model.read_bytes())
+    data[18:20] = (8).to_bytes(2, "little")  # MIPS
+    file = tmp_path / "mips.so"
+    file.write_bytes(data)
+    with pytest.raises(ArtifactError, match="another machine"):
+        load(file)
+    assert read_image(file).machine == 8
+
+
+@pytest.mark.parametrize(
+    ("offset", "message"), [(0, "no header"), (8, "image format"), (30, "contradicts|truncated")]
+)
+def test_damaged_image_header(model: Path, tmp_path: Path, offset: int, message: str) -> None:
+    with pytest.raises(ArtifactError, match=message):
+        load(flip(model, tmp_path, offset))
+
+
+def test_damaged_description(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="checksum"):
+        load(flip(model, tmp_path, 100))
+
+
+def flip(model: Path, folder: Path, offset: int) -> Path:
+    """A copy with one byte of the image inverted."""
+    data = bytearray(model.read_bytes())
+    data[read_elf(model).sections[SECTION].offset + offset] ^= 0xFF
+    file = folder / "flipped.so"
+    file.write_bytes(data)
+    return file

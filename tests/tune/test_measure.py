@@ -1,0 +1,152 @@
+"""Measuring, on a session that plays a table on made-up task times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hetcomp.cost.cache import TimesCache
+from hetcomp.cost.costs import Costs, TaskCost
+from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
+from hetcomp.plan.plan import Place
+from hetcomp.plan.planners import fixed_split, single
+from hetcomp.plan.steps import make_table
+from hetcomp.plan.table import StepTable
+from hetcomp.runtime.records import Profile, RunProfile, StepTimes
+from hetcomp.tune.measure import MeasureOptions, measure
+from hetcomp.tune.observed import gpu_times
+from hetcomp.tune.select import TableTimes, fastest, pick_fastest
+
+SHORT = MeasureOptions(rounds=2, reps=1)
+WAKE_US = 40.0
+
+
+def graph_of(opencl: Sequence[bool]) -> TaskGraph:
+    """A chain of tasks, each with a kernel of its own."""
+    tensors = tuple(
+        Tensor(f"t{i}", (32,), "float32", 128, Space.ARENA) for i in range(len(opencl) + 1)
+    )
+    kernels = tuple(
+        Kernel(f"k{i}", 2, has, "" if has else "no", f"key{i}") for i, has in enumerate(opencl)
+    )
+    tasks = tuple(
+        Task(f"task{i}", "conv2d", i, (i,), (i + 1,), Grid(8), Grid(1), "rows", "")
+        for i in range(len(opencl))
+    )
+    return TaskGraph("g", tensors, kernels, tasks, (0,), (len(opencl),), 0)
+
+
+@dataclass
+class FakeSession:
+    """Plays chains: one thing happens after the other. Task i takes 10 + i µs on the CPU and
+    20 + i µs on the GPU; the device needs 40 µs to wake up."""
+
+    graph: TaskGraph
+    blind: bool = False
+    calls: list[str] = field(default_factory=list)
+    table: StepTable | None = None
+
+    def set_table(self, table: StepTable) -> None:
+        self.table = table
+
+    def profile(self, reps: int) -> Profile:
+        assert self.table is not None
+        self.calls.append(f"profile {self.table.name}")
+        return Profile(self.table.name, (self._run(),) * reps)
+
+    def time_task(self, task: int, processor: str, *, warmup: int, reps: int) -> tuple[float, ...]:
+        self.calls.append(f"alone {task} {processor}")
+        return ((10.0 if processor == "cpu" else 20.0) + task,) * reps
+
+    def run(self, feeds: Any) -> None:
+        assert self.table is not None
+        self.calls.append(f"run {self.table.name}")
+
+    def _run(self) -> RunProfile:
+        assert self.table is not None
+        now = 0.0
+        cpu: list[StepTimes] = []
+        ends: list[float] = []
+        steps = [(step.task, "cpu") for step in self.table.cpu]
+        steps += [(step.task, "gpu") for step in self.table.gpu]
+        for task, processor in sorted(steps):
+            if processor == "cpu":
+                cpu.append(StepTimes(now, now + 10.0 + task, 0.0))
+                now = cpu[-1].end_us
+            else:
+                now += 20.0 + task + (0.0 if ends else WAKE_US)
+                ends.append(now)
+        return RunProfile(now, tuple(cpu), tuple(ends), (not self.blind,) * len(ends))
+
+
+def test_times_are_recovered() -> None:
+    session = FakeSession(graph_of([True] * 4))
+    costs = measure(session, "dev", options=SHORT)
+    assert costs == Costs(tuple(TaskCost(10.0 + i, 20.0 + i) for i in range(4)), "dev")
+    assert session.calls[:4] == ["profile cpu", "profile gpu"] * 2
+    assert session.calls[4:] == ["alone 0 gpu"]
+
+
+def test_gpu_step_after_a_cpu_step_starts_when_released() -> None:
+    costs = measure(FakeSession(graph_of([True, False, True])), "dev", options=SHORT)
+    assert costs.tasks[1] == TaskCost(11.0, None)
+    assert costs.tasks[2] == TaskCost(12.0, 22.0)
+
+
+def test_ends_that_nobody_watched_are_measured_alone() -> None:
+    session = FakeSession(graph_of([True] * 3), blind=True)
+    costs = measure(session, "dev", options=SHORT)
+    assert [task.gpu_us for task in costs.tasks] == [20.0, 21.0, 22.0]
+    assert {call for call in session.calls if "alone" in call} == {
+        f"alone {i} gpu" for i in range(3)
+    }
+
+
+def test_without_a_device_only_the_cpu_is_measured() -> None:
+    session = FakeSession(graph_of([True] * 2))
+    costs = measure(session, "dev", gpu=False, options=SHORT)
+    assert [task.gpu_us for task in costs.tasks] == [None, None]
+    assert set(session.calls) == {"profile cpu"}
+
+
+def test_known_times_are_not_measured_again(tmp_path: Path) -> None:
+    path = tmp_path / "times.jsonl"
+    graph = graph_of([True, False])
+    first = measure(FakeSession(graph), "dev", cache=TimesCache(path), options=SHORT)
+    again = FakeSession(graph)
+    assert measure(again, "dev", cache=TimesCache(path), options=SHORT) == first
+    assert again.calls == []
+    measure(again, "other device", cache=TimesCache(path), options=SHORT)
+    assert again.calls
+
+
+def test_progress_and_cap() -> None:
+    session, seen = FakeSession(graph_of([True])), []
+    options = MeasureOptions(rounds=50, cap_seconds=0.0)
+    measure(session, "dev", options=options, progress=lambda _, part: seen.append(part))
+    assert seen == [pytest.approx(1 / 50)]
+
+
+def test_late_stamp_is_good_where_the_cpu_released_later() -> None:
+    graph = graph_of([True, False, True])
+    table = make_table(graph, single(graph, Place.GPU))
+    run = RunProfile(200.0, (StepTimes(70.0, 90.0, 0.0),), (70.0, 112.0), (False, True))
+    assert gpu_times(table, [run]) == {2: [22.0]}
+    unseen = RunProfile(200.0, (StepTimes(70.0, 90.0, 0.0),), (-1.0, 112.0), (False, True))
+    assert gpu_times(table, [unseen]) == {}
+
+
+def test_tables_take_turns_and_the_least_median_wins() -> None:
+    graph = graph_of([True] * 2)
+    session = FakeSession(graph)
+    tables = [make_table(graph, plan) for plan in (single(graph, Place.CPU), fixed_split(graph))]
+    times = pick_fastest(session, tables, {}, rounds=2, reps=2)
+    assert [item.name for item in times] == ["cpu", "split"]
+    assert [len(item.samples_us) for item in times] == [4, 4]
+    runs = ["run cpu"] * 3 + ["run split"] * 3
+    assert session.calls == runs + runs[::-1]
+    assert fastest([TableTimes("a", (3.0, 9.0)), TableTimes("b", (4.0,))]) == 1
