@@ -154,7 +154,7 @@ def _compare(
         progress=report,
     )
     timed = [
-        dataclasses.replace(plan, measured_us=time.median_us)
+        dataclasses.replace(plan, measured_us=time.typical_us)
         for plan, time in zip(candidates, times, strict=True)
     ]
     best = fastest(times)

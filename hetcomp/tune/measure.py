@@ -2,7 +2,7 @@
 
 Tasks are timed inside whole inferences, not alone: so each finds its inputs and weights in the
 caches as it will. The CPU's and the GPU's inferences take turns, so that both see the same load.
-Tasks with the same kernel and grids share one time, the median over all of them.
+Tasks with the same kernel and grids share one time, the lowest decile over all of them.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 
 from hetcomp.cost.cache import TimeKey, TimesCache
 from hetcomp.cost.costs import Costs, TaskCost
+from hetcomp.cost.samples import undisturbed
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.plan import Place
 from hetcomp.plan.planners import single
@@ -110,7 +110,7 @@ def _measure(
     wanted = _keys(graph, device, both)
     for key in wanted.keys() - samples.keys():
         samples[key] = _alone(session, wanted[key], key.processor, options.alone_reps)
-    return {key: median(values) for key, values in samples.items()}
+    return {key: undisturbed(values) for key, values in samples.items()}
 
 
 def _runs(session: ProfilingSession, table: StepTable, reps: int) -> Sequence[RunTimes]:

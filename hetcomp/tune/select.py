@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
 
+from hetcomp.cost.samples import undisturbed
 from hetcomp.plan.table import StepTable
 from hetcomp.tune.session import Feeds, RunnableSession
 
@@ -21,9 +21,9 @@ class TableTimes:
     samples_us: tuple[float, ...]
 
     @property
-    def median_us(self) -> float:
-        """Median of the samples."""
-        return median(self.samples_us)
+    def typical_us(self) -> float:
+        """The samples' lowest decile, see `hetcomp.cost.samples`."""
+        return undisturbed(self.samples_us)
 
 
 def pick_fastest(
@@ -74,8 +74,8 @@ def pick_fastest(
 
 
 def fastest(times: Sequence[TableTimes]) -> int:
-    """Index of the least median; the earlier one of equals."""
-    return min(range(len(times)), key=lambda index: times[index].median_us)
+    """Index of the least typical time; the earlier one of equals."""
+    return min(range(len(times)), key=lambda index: times[index].typical_us)
 
 
 def _turn(

@@ -4,8 +4,8 @@
  * An application links model.so or dlopens it; model.so needs libtvm_ffi.so (set LD_LIBRARY_PATH),
  * finds OpenCL by itself, and runs on the CPU alone where OpenCL is absent or unsuitable.
  *
- * Errors: a function that can fail returns a hetcomp_status; the text is hetcomp_last_error() of the
- * same thread, valid until that thread's next call. No C++ exception leaves these functions.
+ * Errors: a function that can fail returns a hetcomp_status; the text is hetcomp_last_error() of
+ * the same thread, valid until that thread's next call. No C++ exception leaves these functions.
  * Threads: all functions may be called from any thread; runs of one model are serialised.
  * Ownership: a hetcomp_model belongs to its opener until hetcomp_model_close. Every const char*
  * belongs to the model (or to the thread, for the error text) and must not be freed.

@@ -23,7 +23,6 @@ using cl_event = struct _cl_event*;
 
 constexpr cl_int CL_SUCCESS = 0;
 constexpr cl_int CL_OUT_OF_RESOURCES = -5;
-constexpr cl_int CL_BUILD_PROGRAM_FAILURE = -11;
 constexpr cl_bitfield CL_DEVICE_TYPE_CPU = 1 << 1;
 constexpr cl_bitfield CL_DEVICE_TYPE_GPU = 1 << 2;
 constexpr cl_bitfield CL_DEVICE_TYPE_ALL = 0xFFFFFFFF;

@@ -45,9 +45,9 @@ def two_runs(script: Script, model: Path, plan: str, options: str, **env: str) -
 def test_wedged_device(script: Script, model: Path, opencl: str, plan: str) -> None:
     answer, stderr = two_runs(script, model, plan, "timeout_ms=200, fault='wedge'")
     assert answer["first"]
-    assert 0.19 < answer["first_s"] < 2.0
+    assert 0.19 < answer["first_s"] < 5.0
     assert answer["later"]
-    assert answer["later_s"] < 1.0
+    assert answer["later_s"] < 5.0
     assert (answer["tier"], answer["plan"], answer["requested_plan"]) == ("cpu", "cpu", plan)
     assert (answer["timeouts"], answer["fallbacks"], answer["device_bad"]) == (1, 1, True)
     assert len(re.findall("hetcomp: ", stderr)) == 1
@@ -58,7 +58,7 @@ def test_enqueue_failure(script: Script, model: Path, opencl: str) -> None:
     answer, stderr = two_runs(script, model, "mixed", "fault='enqueue'")
     assert answer["first"]
     assert answer["later"]
-    assert answer["first_s"] < 1.0
+    assert answer["first_s"] < 5.0
     assert (answer["timeouts"], answer["fallbacks"], answer["tier"]) == (0, 1, "cpu")
     assert "CL_OUT_OF_RESOURCES (-5)" in stderr
     assert "gpu_program.cc:" in stderr

@@ -74,7 +74,7 @@ def test_dead_lock(session: Session) -> None:
 
 
 def test_not_json(session: Session) -> None:
-    with pytest.raises(InputError, match="not JSON|expected a JSON object"):
+    with pytest.raises(InputError, match=r"not JSON|expected a JSON object"):
         session._open_api().set_table("{")
     with pytest.raises(InputError, match='no key "name"'):
         session._open_api().set_table("{}")
