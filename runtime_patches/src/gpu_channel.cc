@@ -75,6 +75,8 @@ void GpuChannel::Begin(uint32_t cpu_steps, uint32_t gpu_steps) {
   Store(&sync_->control.gpu_base, gpu_base_);
 }
 
+void GpuChannel::OpenGate() { Store(&sync_->cpu_epoch.value, cpu_base_ + kGateSteps); }
+
 void GpuChannel::End() {
   cpu_base_ += cpu_steps_;
   gpu_base_ += gpu_steps_;

@@ -27,8 +27,10 @@ class GpuChannel {
   // Whether kernels of an inference may be running. Any thread.
   bool in_flight() const { return in_flight_.load(); }
 
-  // Publishes the bases for an inference of so many steps.
+  // Publishes the bases for an inference of so many steps, the CPU's gate (kGateSteps) included.
   void Begin(uint32_t cpu_steps, uint32_t gpu_steps);
+  // Publishes the CPU's step 0: everything is enqueued, the GPU's first step may start.
+  void OpenGate();
   // The inference is over on both sides.
   void End();
 

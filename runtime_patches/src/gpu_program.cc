@@ -4,6 +4,18 @@
 
 namespace hetcomp {
 
+namespace {
+
+// The CPU's epoch that a launch waits for. The CPU's step 0 is "all is enqueued" (kGateSteps): the
+// first launch holds the queue until then, or the device would run dry and fall asleep between
+// short kernels, and every enqueue would have to wake it.
+int WaitArgument(const Step& step, int ordinal) {
+  const int gate = static_cast<int>(kGateSteps);
+  return step.wait > 0 ? step.wait + gate : ordinal == 1 ? gate : 0;
+}
+
+}  // namespace
+
 GpuProgram::GpuProgram(const Graph& graph, const Table& table, const Memory& memory,
                        cl_program program, GpuChannel* channel)
     : channel_(channel), cl_(channel->device().cl()) {
@@ -34,8 +46,8 @@ GpuProgram::Launch GpuProgram::Prepare(const Graph& graph, const Table& table, c
   }
   SetPointerArgument(cl_, launch.kernel, index++, channel_->sync());
   launch.wait_index = index;
-  launch.wait = step.wait;
-  SetIntArgument(cl_, launch.kernel, index++, step.wait);
+  launch.wait = WaitArgument(step, ordinal);
+  SetIntArgument(cl_, launch.kernel, index++, launch.wait);
   SetIntArgument(cl_, launch.kernel, index++, step.signal ? ordinal : 0);
   launch.global[0] = static_cast<size_t>(range.row_end - range.row_begin);
   launch.global[1] = static_cast<size_t>(range.channel_end - range.channel_begin);

@@ -146,8 +146,9 @@ std::vector<double> Session::TimeOnGpu(const Step& step, int copies, int warmup,
 double Session::TimeBatch(GpuProgram* program) {
   const SyncBlock& sync = *channel_->sync();
   const uint32_t steps = program->n_steps();
-  channel_->Begin(0, steps);
+  channel_->Begin(kGateSteps, steps);
   program->EnqueueAll(Fault::kNone);
+  channel_->OpenGate();
   double ends_us[2] = {0.0, 0.0};
   const uint32_t targets[2] = {1, steps};
   for (int i = 0; i < 2; ++i) {

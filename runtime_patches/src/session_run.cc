@@ -92,9 +92,10 @@ bool Session::RunGpu() {
 std::string Session::WalkWithGpu(Fault fault, Trace* trace) {
   std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
   const uint32_t cpu_steps = static_cast<uint32_t>(ready_->cpu->steps().size());
-  channel_->Begin(cpu_steps, ready_->gpu->n_steps());
+  channel_->Begin(cpu_steps + kGateSteps, ready_->gpu->n_steps());
   try {
     ready_->gpu->EnqueueAll(fault);
+    channel_->OpenGate();
     const WalkContext context = Context(*ready_);
     switch (trace == nullptr ? Walk(context) : WalkTraced(context, trace)) {
       case WalkResult::kDone:

@@ -59,7 +59,7 @@ WaitResult WaitForGpu(const GpuChannel& channel, uint32_t ordinal) {
 }  // namespace
 
 WalkResult Walk(const WalkContext& context) {
-  uint32_t ordinal = 0;
+  uint32_t ordinal = kGateSteps;
   for (const CpuStep& step : context.cpu->steps()) {
     ++ordinal;
     if (step.wait != 0) {
@@ -77,9 +77,9 @@ WalkResult Walk(const WalkContext& context) {
 
 WalkResult WalkTraced(const WalkContext& context, Trace* trace) {
   GpuWatcher watcher(context.channel, trace);
-  uint32_t ordinal = 0;
+  uint32_t ordinal = kGateSteps;
   for (const CpuStep& step : context.cpu->steps()) {
-    Trace::CpuTimes& times = trace->cpu[ordinal++];
+    Trace::CpuTimes& times = trace->cpu[ordinal++ - kGateSteps];
     const double wait_start_us = NowUs();
     if (step.wait != 0) {
       const WaitResult waited = watcher.WaitFor(step.wait);

@@ -29,6 +29,9 @@ struct SyncBlock {
   Control control;
 };
 
+// CPU epochs that an inference takes before its first step, see GpuChannel::OpenGate.
+constexpr uint32_t kGateSteps = 1;
+
 static_assert(std::atomic<int32_t>::is_always_lock_free, "shared with OpenCL's atomic_int");
 static_assert(offsetof(SyncBlock, gpu_epoch) == 32 * 4 && offsetof(SyncBlock, control) == 96 * 4,
               "prologue.cc counts integers");

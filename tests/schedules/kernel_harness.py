@@ -1,0 +1,282 @@
+"""Runs compiled CPU kernels task by task, in this process, by tile ranges, on guarded memory.
+
+Every task is run whole and cut in every way a plan may cut it. The parts must write disjoint
+elements that together are the whole, with the bits of the whole; nothing else may be written.
+What the model returns is compared with ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import tvm
+from onnx import numpy_helper
+
+from hetcomp.codegen.lower import Lowered, LoweredKernel, lower_tasks
+from hetcomp.frontend import import_onnx
+from hetcomp.pipeline import fusion_pipeline
+from hetcomp.plan.graph import Space, Task, TaskGraph
+from hetcomp.schedules.facts import DeviceFacts
+from hetcomp.targets import find_target
+
+Array = npt.NDArray[Any]
+
+HOST = find_target("host")
+
+MATRIX = 2e-6
+"""Tolerance of sums of products, relative to the largest result: float32 sums in another order."""
+POINTWISE = 1e-6
+"""Tolerance of element-wise operators and our approximations of exp, tanh, erf, sigmoid, log."""
+EXACT = 0.0
+"""For operators that only move or compare values, and for integers."""
+
+_GUARD_BYTES = 256
+_FILLS = (0xFF, 0x5A)
+"""0xFF is a NaN in float32 and float64; a byte that keeps both fills has not been written."""
+
+
+def make_model(
+    text: str, weights: Mapping[str, Any] | None = None, *, opset: int = 17
+) -> onnx.ModelProto:
+    """The ONNX model of `g (inputs) => (outputs) {nodes}`."""
+    head = f'<ir_version: 8, opset_import: ["" : {opset}]> '
+    model = onnx.parser.parse_model(head + text)
+    for name, value in (weights or {}).items():
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    return model
+
+
+def normal(*shape: int, seed: int = 0) -> Array:
+    """Standard normal float32 numbers."""
+    return np.random.default_rng(seed + sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+def random_feeds(model: onnx.ModelProto, seed: int = 1) -> dict[str, Array]:
+    """Standard normal numbers for float inputs, 0 and 1 for all others."""
+    rng = np.random.default_rng(seed)
+    feeds: dict[str, Array] = {}
+    for value in model.graph.input:
+        kind = value.type.tensor_type
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+        shape = [dim.dim_value for dim in kind.shape.dim]
+        numbers = rng.standard_normal(shape)
+        feeds[value.name] = np.asarray(
+            numbers if np.issubdtype(dtype, np.floating) else numbers > 0, dtype
+        )
+    return feeds
+
+
+def reference(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
+    """What ONNX Runtime computes."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return [np.asarray(result) for result in session.run(None, dict(feeds))]
+
+
+def lower(model: onnx.ModelProto, facts: DeviceFacts | None = None) -> Lowered:
+    """The task graph of `model`."""
+    imported = import_onnx(model)
+    module = fusion_pipeline()(imported.mod)
+    return lower_tasks(imported, module, facts or HOST.cpu, gpu=True)
+
+
+def compile_kernels(
+    kernels: Sequence[LoweredKernel], facts: DeviceFacts
+) -> Callable[[str], Callable[..., Any]]:
+    """CPU kernels by symbol, compiled for this machine."""
+    functions = {k.symbol: k.scheduled.emit(k.symbol, facts) for k in kernels}
+    with tvm.transform.PassContext(disabled_pass=["tirx.StorageRewrite"]):
+        built = tvm.compile(tvm.IRModule(functions), target=HOST.llvm)
+    module = built.mod if hasattr(built, "mod") else built
+    return lambda symbol: module[symbol]  # type: ignore[no-any-return]
+
+
+def check(
+    model: onnx.ModelProto,
+    tolerance: float,
+    *,
+    feeds: Mapping[str, Array] | None = None,
+    facts: DeviceFacts | None = None,
+    kinds: Sequence[str] | None = None,
+) -> Lowered:
+    """Check every task under every cut, and the outputs against ONNX Runtime.
+
+    Parameters
+    ----------
+    tolerance
+        Largest error, relative to the largest expected magnitude; 0 wants equality.
+    kinds
+        Expected kinds of the tasks, layout changes at either end left out; None asks nothing.
+    """
+    lowered = lower(model, facts)
+    if kinds is not None:
+        found = [t.kind for t in lowered.graph.tasks]
+        assert [k for k in found if k != "elementwise" or k in kinds] == list(kinds), found
+    given = dict(feeds if feeds is not None else random_feeds(model))
+    memory = _Memory(lowered, given)
+    function = compile_kernels(lowered.kernels, facts or HOST.cpu)
+    for task in lowered.graph.tasks:
+        _run_checked(task, function(lowered.graph.kernels[task.kernel].symbol), memory)
+    for index, expected in zip(lowered.graph.outputs, reference(model, given), strict=True):
+        assert_close(memory.value(index), expected, tolerance)
+    return lowered
+
+
+def assert_close(got: Array, expected: Array, tolerance: float) -> None:
+    """Equal shape, type, infinities and NaN; else within `tolerance` of the largest magnitude."""
+    assert (got.shape, got.dtype) == (expected.shape, expected.dtype)
+    if tolerance == EXACT or not np.issubdtype(expected.dtype, np.floating):
+        np.testing.assert_array_equal(got, expected)
+        return
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(got[~finite], expected[~finite])
+    scale = max(1e-6, float(np.abs(expected[finite]).max(initial=0.0)))
+    error = float(np.abs(got[finite] - expected[finite]).max(initial=0.0)) / scale
+    assert error <= tolerance, f"error {error:.2e} of the largest magnitude {scale:.3g}"
+
+
+@dataclass(frozen=True)
+class _Buffer:
+    """Memory of one root tensor between two guards."""
+
+    whole: npt.NDArray[np.uint8]
+    size_bytes: int
+
+    @property
+    def data(self) -> npt.NDArray[np.uint8]:
+        return self.whole[_GUARD_BYTES : _GUARD_BYTES + self.size_bytes]
+
+    @property
+    def address(self) -> int:
+        return int(self.data.ctypes.data) if self.size_bytes else int(self.whole.ctypes.data)
+
+    def fill(self, byte: int) -> None:
+        self.whole[:] = byte
+
+    def guards_hold(self, byte: int) -> bool:
+        end = _GUARD_BYTES + self.size_bytes
+        guards = (self.whole[:_GUARD_BYTES], self.whole[end:])
+        return all(bool((guard == byte).all()) for guard in guards)
+
+
+class _Memory:
+    """A buffer per root tensor; inputs and constants filled in."""
+
+    def __init__(self, lowered: Lowered, feeds: Mapping[str, Array]) -> None:
+        self.graph: TaskGraph = lowered.graph
+        self._buffers: dict[int, _Buffer] = {}
+        arrays = iter(lowered.constants)
+        for index, tensor in enumerate(self.graph.tensors):
+            if tensor.alias_of is not None:
+                continue
+            self._buffers[index] = _allocate(tensor.size_bytes)
+            if tensor.space is Space.CONSTANT:
+                self._set(index, next(arrays))
+        for index in self.graph.inputs:
+            self._set(index, feeds[self.graph.tensors[index].name])
+
+    def buffer(self, tensor: int) -> _Buffer:
+        return self._buffers[self.graph.root(tensor)]
+
+    def value(self, tensor: int) -> Array:
+        kind = self.graph.tensors[tensor]
+        return self.buffer(tensor).data.copy().view(kind.dtype).reshape(kind.shape)
+
+    def _set(self, index: int, array: Array) -> None:
+        assert array.nbytes == self.graph.tensors[index].size_bytes
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        self.buffer(index).data[:] = data
+
+
+def _allocate(size_bytes: int) -> _Buffer:
+    raw = np.empty(size_bytes + 2 * _GUARD_BYTES + 128, np.uint8)
+    start = -raw.ctypes.data % 128
+    buffer = _Buffer(raw[start : start + size_bytes + 2 * _GUARD_BYTES], size_bytes)
+    buffer.fill(_FILLS[0])
+    return buffer
+
+
+@dataclass(frozen=True)
+class _Range:
+    """Half-open ranges of row and channel tiles."""
+
+    row_begin: int
+    row_end: int
+    channel_begin: int
+    channel_end: int
+
+
+def cuts(task: Task) -> Iterator[tuple[_Range, ...]]:
+    """The whole, cuts by rows near each third, by channels in the middle, and single tiles."""
+    rows, channels = task.rows.extent, task.channels.extent
+    yield (_Range(0, rows, 0, channels),)
+    for cut in sorted({task.rows.legal_cut(rows * third // 3) for third in (1, 2)}):
+        yield (_Range(0, cut, 0, channels), _Range(cut, rows, 0, channels))
+    for cut in sorted({task.channels.legal_cut(channels * third // 3) for third in (1, 2)}):
+        yield (_Range(0, rows, 0, cut), _Range(0, rows, cut, channels))
+
+
+def _run_checked(task: Task, function: Callable[..., Any], memory: _Memory) -> None:
+    whole: list[Array] = []
+    for parts in cuts(task):
+        written = [_written(task, function, memory, part) for part in parts]
+        for output, masks in enumerate(zip(*written, strict=True)):
+            counts = sum(mask.astype(np.int32) for mask in masks)
+            assert (counts == 1).all(), _complaint(task, parts, counts)
+            del output
+        got = _run_parts(task, function, memory, parts)
+        whole = whole or got
+        for one, other in zip(whole, got, strict=True):
+            np.testing.assert_array_equal(one, other, err_msg=f"{task.name} cut as {parts}")
+
+
+def _complaint(task: Task, parts: Sequence[_Range], counts: Any) -> str:
+    return (
+        f"{task.name} cut as {parts}: {(counts == 0).sum()} bytes unwritten, "
+        f"{(counts > 1).sum()} written by both of {counts.size}"
+    )
+
+
+def _written(
+    task: Task, function: Callable[..., Any], memory: _Memory, part: _Range
+) -> list[npt.NDArray[np.bool_]]:
+    """For each output: which elements (by byte, whole elements) a range writes."""
+    kept = [np.ones(memory.buffer(o).size_bytes, bool) for o in task.outputs]
+    for byte in _FILLS:
+        for output in task.outputs:
+            memory.buffer(output).fill(byte)
+        _call(task, function, memory, part)
+        for mask, output in zip(kept, task.outputs, strict=True):
+            assert memory.buffer(output).guards_hold(byte), f"{task.name}: writes out of bounds"
+            mask &= memory.buffer(output).data == byte
+    sizes = [np.dtype(memory.graph.tensors[o].dtype).itemsize for o in task.outputs]
+    return [
+        ~mask.reshape(-1, size).all(axis=1) for mask, size in zip(kept, sizes, strict=True)
+    ]
+
+
+def _run_parts(
+    task: Task, function: Callable[..., Any], memory: _Memory, parts: Sequence[_Range]
+) -> list[Array]:
+    for output in task.outputs:
+        memory.buffer(output).fill(_FILLS[0])
+    for part in parts:
+        _call(task, function, memory, part)
+    return [memory.buffer(output).data.copy() for output in task.outputs]
+
+
+def _call(task: Task, function: Callable[..., Any], memory: _Memory, part: _Range) -> None:
+    pointers = [
+        ctypes.c_void_p(memory.buffer(tensor).address) for tensor in (*task.inputs, *task.outputs)
+    ]
+    function(*pointers, part.row_begin, part.row_end, part.channel_begin, part.channel_end)
