@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from tvm import tirx
-from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
 
 from .epilogue import Epilogue, anchor_operands
 from .facts import DeviceFacts
-from .frame import Frame, Param, build_kernel, i32
+from .frame import LINE, Frame, Param, build_kernel, i32
 from .gemm import GemmShape, gemm, pack_columns
 from .program import Program, Stage
 from .register_tile import ChannelTiles, RegisterTile, channel_tiles, row_tile
@@ -48,6 +48,13 @@ class _Conv:
     def rows_inner(self) -> bool:
         """See `splitting.rows_inner`."""
         return rows_inner(4 * self.taps * self.group_in * self.group_out)
+
+    @property
+    def prefetch_chunk(self) -> int:
+        """Input channels per prefetched line, so that all rows together cover a tile's weights."""
+        steps = self.taps * self.group_in
+        lines = -(-self.panel // LINE)
+        return max(1, steps // -(-lines // self.window.out_height))
 
     def input_index(self, image: Any, row: Any, column: Any, channel: Any) -> Any:
         w = self.window
@@ -191,7 +198,9 @@ class _RowEmitter:
         kh, kw = tap
         left = frame.bind("left", column * w.stride_w - w.pad_left + kw * w.dilation_w)
         base = frame.bind("tap", panel + (kh * w.kernel_w + kw) * conv.group_in * conv.columns.width)
-        with T.serial(0, conv.group_in) as ci:
+
+
+        def step(ci: Any) -> None:
             channel = group * conv.group_in + ci
             tile.multiply_add(
                 lambda i: self._x[
@@ -200,6 +209,20 @@ class _RowEmitter:
                 lambda c: self._weights[base + ci * conv.columns.width + c],
                 inside,
             )
+
+        frame.prefetching_loop(
+            conv.group_in, conv.prefetch_chunk, self._next_panel(panel, tap), step
+        )
+
+    def _next_panel(self, panel: Any, tap: Any) -> Callable[[Any, int], None] | None:
+        """Where weights stream from memory, the rows of a channel tile ask for the next tile's."""
+        conv, w = self._conv, self._conv.window
+        if not conv.rows_inner or w.groups > 1:
+            return None
+        position = (self._out_row * w.kernel_h + tap[0]) * w.kernel_w + tap[1]
+        return lambda piece, pieces: self._frame.prefetch(
+            self._weights, panel + conv.panel + LINE * (position * pieces + piece)
+        )
 
     def _store(self, tile: RegisterTile, column: Any, first: Any) -> None:
         w, channels = self._conv.window, self._epilogue.shape[-1]

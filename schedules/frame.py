@@ -21,9 +21,11 @@ from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
 from .expression import as_dtype, dtype_of
 from .facts import DeviceFacts
 
-__all__ = ["Frame", "Param", "build_kernel", "i32"]
+__all__ = ["LINE", "Frame", "Param", "build_kernel", "i32"]
 
 
+LINE = 16
+"""float32 elements of a 64-byte cache line."""
 _CPU = 1
 """DLPack's device type; TVM wants one named where a kernel has local buffers."""
 
@@ -86,6 +88,39 @@ class Frame:
     def store(self, buffer: Any, index: Any, value: Any) -> None:
         """Store `value` (scalar or vector) at the flat `index`."""
         T.buffer_store(buffer, value, [index])
+
+    def prefetch(self, buffer: Any, index: Any) -> None:
+        """Ask for the cache line at `buffer[index]` ahead of use.
+
+        OpenCL C's own `prefetch` does nothing on PoCL; the runtime's prologue defines a macro
+        that reaches the compiler's builtin where the device is a CPU, and nothing elsewhere.
+        """
+        address = tirx.address_of(buffer[index])
+        if self.facts.opencl:
+            T.evaluate(tirx.call_extern("int32", "HETCOMP_PREFETCH", address))
+            return
+        read, locality, data = i32(0), i32(2), i32(1)
+        T.evaluate(
+            tirx.call_llvm_intrin("void", "llvm.prefetch.p0", address, read, locality, data)
+        )
+
+    def prefetching_loop(
+        self, extent: int, chunk: int, prefetch: Callable[[Any, int], None] | None,
+        body: Callable[[Any], None],
+    ) -> None:  # fmt: skip
+        """`body(k)` for `extent` steps; before every `chunk` of them `prefetch(piece, pieces)`."""
+        pieces = extent // chunk
+        if prefetch is None or pieces == 0:
+            with self.loop(extent) as k:
+                body(k)
+            return
+        with self.loop(pieces) as piece:
+            prefetch(piece, pieces)
+            with self.loop(chunk) as k:
+                body(piece * chunk + k)
+        if extent % chunk:
+            with self.loop(extent % chunk) as k:
+                body(k + pieces * chunk)
 
     def loop(self, extent: Any) -> Any:
         """A serial loop from 0; use as a context manager."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from tvm import tirx
 
 from .epilogue import Epilogue, anchor_operands
 from .facts import DeviceFacts
-from .frame import Frame, Param, build_kernel, i32
+from .frame import LINE, Frame, Param, build_kernel, i32
 from .program import Program, Stage
 from .register_tile import ChannelTiles, RegisterTile, channel_tiles, row_tile, tiles_per_unit
 from .scheduled import Packing, Scheduled, TileGrid
@@ -120,12 +120,18 @@ def _emit(
             panel = frame.bind("panel", block * (shape.k * columns.width))
             first = frame.bind("first", columns.begin(block))
             tile = RegisterTile(frame, height, columns.width)
-            with frame.loop(shape.k) as k:
-                tile.multiply_add(
+
+            position = unit * tiling.per_unit + inner
+            frame.prefetching_loop(
+                shape.k,
+                _chunk(shape, tiling),
+                _next_panel(frame, shape, tiling, w, panel, position),
+                lambda k, tile=tile, base=base, panel=panel: tile.multiply_add(  # type: ignore[misc]
                     lambda i: x[(base + i) * shape.k + k],
                     lambda c: w[panel + k * columns.width + c],
                     range(height),
-                )
+                ),
+            )
             tile.finish(
                 lambda i, c, acc: epilogue.store(
                     frame,
@@ -135,6 +141,24 @@ def _emit(
                 ),
                 columns.valid,
             )
+
+
+def _chunk(shape: GemmShape, tiling: _Tiling) -> int:
+    """Steps of `k` per prefetched line, so that all row tiles together cover a panel."""
+    lines = -(-shape.k * tiling.columns.width // LINE)
+    return max(1, shape.k // -(-lines // tiling.tiles))
+
+
+def _next_panel(
+    frame: Frame, shape: GemmShape, tiling: _Tiling, w: Any, panel: Any, position: Any
+) -> Callable[[Any, int], None] | None:
+    """Where weights stream from memory, the row tiles that share a panel ask for the next one."""
+    if not _rows_inner(shape):
+        return None
+    following = panel + shape.k * tiling.columns.width
+    return lambda piece, pieces: frame.prefetch(
+        w, following + LINE * (position * pieces + piece)
+    )
 
 
 def _row_begin(tile: Any, shape: GemmShape, tiling: _Tiling) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import tvm_ffi
 
 from hetcomp.errors import ArtifactError, DeviceError, InputError, InternalError
+from hetcomp.runtime.library_path import loadable_path
 
 __all__ = ["MODULE_FUNCTIONS", "OPEN", "ModuleApi", "from_numpy", "open_module"]
 
@@ -62,9 +63,9 @@ def open_module(path: str | os.PathLike[str], options_json: str) -> ModuleApi:
 
 
 def _open_function(path: str | os.PathLike[str]) -> Callable[[str], Any]:
-    with _loading(path):
+    with _loading(path), loadable_path(path) as file:
         # Not kept alive by tvm_ffi: model.so is linked nodelete, so its code stays anyway.
-        library = tvm_ffi.load_module(os.fspath(path), keep_module_alive=False)
+        library = tvm_ffi.load_module(os.fspath(file), keep_module_alive=False)
         function: Callable[[str], Any] = library[OPEN]
     return function
 

@@ -55,6 +55,13 @@ inline __attribute__((always_inline)) int hetcomp_increment_fenced(volatile __gl
 #define HETCOMP_INCREMENT(p) hetcomp_increment_fenced(p)
 #endif
 
+// OpenCL C's prefetch() is empty in PoCL. An address is plain where the device is a CPU.
+#if defined(__x86_64__) || defined(__aarch64__)
+#define HETCOMP_PREFETCH(p) __builtin_prefetch((const void*)(size_t)(p), 0, 2)
+#else
+#define HETCOMP_PREFETCH(p) ((void)0)
+#endif
+
 #define HETCOMP_CPU_EPOCH 0
 #define HETCOMP_GPU_EPOCH 32
 #define HETCOMP_GROUPS_DONE 64

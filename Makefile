@@ -1,0 +1,41 @@
+# Everything for people and CI; `make demo` and `make test` set up what they need first.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format clean
+
+BIN := .venv/bin
+CXX_SOURCES := $(wildcard runtime_patches/*/*.h runtime_patches/*/*.cc examples/*/*.c)
+
+help:
+	@echo "make setup    .venv with the tool in .venv/bin/hetcomp; system packages through apt"
+	@echo "make demo     compile ResNet-50, co-execute it, validate it, show placement and gain"
+	@echo "make test     lint and all tests; PYTEST=... adds arguments for pytest"
+	@echo "make lint     ruff, mypy, clang-format"
+	@echo "make format   reformat the sources"
+	@echo "make clean    remove what was built, .venv included"
+
+setup:
+	@scripts/setup.sh
+
+demo: setup
+	@$(BIN)/python scripts/demo.py
+
+test: lint
+	$(BIN)/python -m pytest --durations=15 $(PYTEST)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	scripts/typecheck.sh
+	@if command -v clang-format >/dev/null; then \
+	  echo clang-format --dry-run -Werror; clang-format --dry-run -Werror $(CXX_SOURCES); \
+	else echo "clang-format is missing: C++ style not checked"; fi
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	if command -v clang-format >/dev/null; then clang-format -i $(CXX_SOURCES); fi
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -f examples/*/*.so examples/*/*.onnx
