@@ -11,6 +11,7 @@ from hetcomp.passes.anchors import LegalizeAnchors
 from hetcomp.passes.fold_constants import FoldConstants
 from hetcomp.passes.fusion_guard import GuardBroadcasts
 from hetcomp.passes.nchw_input import AbsorbInputLayout
+from hetcomp.passes.sink_transposes import SinkTransposes
 from hetcomp.passes.softmax_axis import SoftmaxLastAxis
 
 __all__ = ["fusion_pipeline"]
@@ -28,6 +29,7 @@ def fusion_pipeline() -> Any:
             relax.transform.Normalize(),
             relax.transform.CanonicalizeBindings(),
             FoldConstants(),
+            SinkTransposes(),
             AbsorbInputLayout(),
             # Operators to TIR, anchors annotated
             LegalizeAnchors(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,13 @@ class Placement:
     notes: Mapping[str, Any]
 
 
-def base_plans(graph: TaskGraph, costs: Costs | None = None) -> tuple[Plan, ...]:
+def base_plans(
+    graph: TaskGraph, costs: Costs | None = None, why: str = "asked for the whole network"
+) -> tuple[Plan, ...]:
     """`cpu`, `gpu` and `split` (every task in halves), as far as there are OpenCL kernels."""
-    plans = [single(graph, Place.CPU, costs)]
+    plans = [single(graph, Place.CPU, costs, why)]
     if any(kernel.opencl for kernel in graph.kernels):
-        plans += [single(graph, Place.GPU, costs), fixed_split(graph, 0.5, costs=costs)]
+        plans += [single(graph, Place.GPU, costs, why), fixed_split(graph, 0.5, None, costs, why)]
     return tuple(plans)
 
 
@@ -144,7 +146,7 @@ def _compare(
     report: Progress,
     device: str,
 ) -> Placement:
-    candidates = [by_times(graph, costs, SyncCost(), "auto"), *plans]
+    candidates = [by_times(graph, costs, SyncCost(), "by times"), *plans]
     times = pick_fastest(
         session,
         [make_table(graph, plan) for plan in candidates],
@@ -157,11 +159,22 @@ def _compare(
         dataclasses.replace(plan, measured_us=time.typical_us)
         for plan, time in zip(candidates, times, strict=True)
     ]
-    best = fastest(times)
     text = ", ".join(f"{plan.name} {(plan.measured_us or 0) / 1e3:.2f} ms" for plan in timed)
     notes = {"auto": f"fastest of the measured plans: {text}", "device": device}
-    winner = dataclasses.replace(timed[best], name="auto")
+    winner = _with_reasons(graph, costs, timed, fastest(times))
     return Placement((winner, *timed[1:]), notes)
+
+
+def _with_reasons(graph: TaskGraph, costs: Costs, timed: Sequence[Plan], best: int) -> Plan:
+    """The fastest plan as `auto`; one for the whole network says in every decision what it beat."""
+    winner = timed[best]
+    if best > 0:
+        figures = [f"{(plan.measured_us or 0) / 1e3:.2f} ms" for plan in timed]
+        others = (f"{timed[i].name} {figures[i]}" for i in range(len(timed)) if i != best)
+        why = f"whole-network plan {winner.name} {figures[best]}, fastest of {', '.join(others)}"
+        decisions = base_plans(graph, costs, why)[best - 1].decisions
+        winner = dataclasses.replace(winner, decisions=decisions)
+    return dataclasses.replace(winner, name="auto")
 
 
 def _zero_feeds(session: Session) -> dict[str, np.ndarray[Any, Any]]:

@@ -14,6 +14,8 @@ from typing import Any
 import tvm
 from tvm import relax, te, tirx
 
+from .sort_scan import SORT_SCAN_RULES
+
 __all__ = ["LegalizeAnchors", "conv2d_call"]
 
 _OUT_ELEMENTWISE_FUSABLE = 4
@@ -29,6 +31,7 @@ class LegalizeAnchors:
     def transform_module(self, mod: Any, _context: Any) -> Any:
         """The pass."""
         rules = {
+            **SORT_SCAN_RULES,
             "relax.nn.conv2d": _legalize_conv2d,
             "relax.matmul": _legalize_matmul,
             "relax.nn.softmax": _unfused("relax.nn.softmax"),

@@ -23,6 +23,12 @@ _BINARY: dict[str, Callable[..., Any]] = {
     "relax.add": np.add,
     "relax.subtract": np.subtract,
     "relax.multiply": np.multiply,
+    "relax.divide": np.divide,
+}
+_UNARY: dict[str, Callable[..., Any]] = {
+    "relax.sqrt": np.sqrt,
+    "relax.rsqrt": lambda x: np.reciprocal(np.sqrt(x)),
+    "relax.negative": np.negative,
 }
 
 
@@ -78,6 +84,10 @@ def _evaluate(call: Any, arguments: list[np.ndarray | None]) -> np.ndarray | Non
         return np.transpose(x, None if axes is None else [int(axis) for axis in axes])
     if name == "relax.astype" and dtype_of(call) != "bool" and x.dtype.kind in "iub":
         return np.asarray(x, dtype_of(call))
+    if name in _UNARY and x.dtype.kind == "f":
+        return np.asarray(_UNARY[name](x), x.dtype)
+    if name == "relax.divide" and x.dtype.kind != "f":
+        return None
     if name in _BINARY and arguments[1] is not None and x.dtype == arguments[1].dtype:
         result: np.ndarray = _BINARY[name](x, arguments[1])
         return result

@@ -7,10 +7,14 @@ from typing import Any
 from tvm import tirx
 from tvm.ir import PointerType, PrimType
 
+from .expression import dtype_of
 from .facts import DeviceFacts
 from .scheduled import Scheduled, TileGrid
 
 __all__ = ["opaque"]
+
+_CPU = 1
+"""DLPack's device type; TVM wants one named where a kernel has local buffers."""
 
 
 def opaque(func: tirx.PrimFunc, reason: str) -> Scheduled:
@@ -37,12 +41,20 @@ def _with_range(func: tirx.PrimFunc, symbol: str) -> tirx.PrimFunc:
         for i, buffer in enumerate(buffers)
     ]
     ranges = [tirx.Var(name, "int32") for name in ("r0", "r1", "c0", "c1")]
+    # TVM's extern operators leave the offset of their buffers open; ours begin at the pointer.
     declared: list[Any] = [
+        tirx.Bind(buffer.elem_offset, tirx.IntImm(dtype_of(buffer.elem_offset), 0))
+        for buffer in buffers
+        if isinstance(buffer.elem_offset, tirx.Var)
+    ]
+    declared += [
         tirx.DeclBuffer(buffer, data=pointer)
         for buffer, pointer in zip(buffers, pointers, strict=True)
     ]
     wanted = tirx.And(ranges[0] < ranges[1], ranges[2] < ranges[3])
-    body = tirx.SeqStmt([*declared, tirx.IfThenElse(wanted, func.body, None)])
+    body: Any = tirx.SeqStmt([*declared, tirx.IfThenElse(wanted, func.body, None)])
+    for key, value in (("device_type", _CPU), ("device_id", 0)):
+        body = tirx.AttrStmt(0, key, value, body)
     attributes = dict(func.attrs.items()) if func.attrs is not None else {}
     attributes.update({"global_symbol": symbol, "tirx.noalias": True})
     return tirx.PrimFunc(pointers + ranges, body).with_attrs(attributes)

@@ -8,11 +8,13 @@ stages and annotations, never on names.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tvm import s_tir, tirx
 from tvm.ir.expr import TensorLoad
+
+from .expression import Translator
 
 __all__ = ["ANCHOR", "Axis", "NotStaged", "Program", "Stage", "parse"]
 
@@ -108,7 +110,8 @@ def parse(func: tirx.PrimFunc) -> Program:
     Raises
     ------
     NotStaged
-        If a block stores elsewhere than at its own axes, or reduces in an unknown way.
+        If a block stores elsewhere than at its own axes, reduces in an unknown way, or reads what
+        it or a later block writes.
     """
     buffers = list(func.params)
     root = func.body
@@ -122,7 +125,65 @@ def parse(func: tirx.PrimFunc) -> Program:
     inputs = [b for b in buffers if not any(b.same_as(w) for w in written)]
     if [id(b) for b in inputs + outputs] != [id(b) for b in buffers]:
         raise NotStaged("outputs do not follow the inputs")
-    return Program(stages, tuple(inputs), tuple(outputs))
+    _check_order(stages)
+    return _with_bytes(Program(stages, tuple(inputs), tuple(outputs)))
+
+
+def _with_bytes(program: Program) -> Program:
+    """`program` with bytes, 0 or 1, for its boolean parameters: OpenCL C has no vectors of bool."""
+    twins = [
+        (buffer, tirx.decl_buffer(buffer.shape, "int8", buffer.name))
+        for buffer in program.params
+        if str(buffer.dtype) == "bool"
+    ]
+    if not twins:
+        return program
+
+    def twin_of(buffer: Any) -> Any:
+        return next((twin for own, twin in twins if own.same_as(buffer)), buffer)
+
+    def load(buffer: Any, indices: Any) -> Any:
+        twin = twin_of(buffer)
+        loaded = twin[tuple(indices)]
+        return loaded if twin.same_as(buffer) else loaded != tirx.const(0, "int8")
+
+    def rewrite(stage: Stage) -> Stage:
+        value, buffer = Translator([], load, free=True)(stage.value), twin_of(stage.buffer)
+        if not buffer.same_as(stage.buffer):
+            if stage.reduce:
+                raise NotStaged(f"the block of {stage.buffer.name} reduces booleans")
+            value = tirx.Select(value, tirx.const(1, "int8"), tirx.const(0, "int8"))
+        return replace(stage, buffer=buffer, value=value)
+
+    return Program(
+        tuple(rewrite(stage) for stage in program.stages),
+        tuple(twin_of(buffer) for buffer in program.inputs),
+        tuple(twin_of(buffer) for buffer in program.outputs),
+    )
+
+
+def _check_order(stages: tuple[Stage, ...]) -> None:
+    """Each buffer is written once, and read by later stages only."""
+    for position, stage in enumerate(stages):
+        late = [other.buffer for other in stages[position:]]
+        if any(stage.buffer.same_as(buffer) for buffer in late[1:]):
+            raise NotStaged(f"two blocks write {stage.buffer.name}")
+        if any(read.same_as(buffer) for read in _reads(stage.value) for buffer in late):
+            raise NotStaged(f"the block of {stage.buffer.name} reads what it or a later one writes")
+
+
+def _reads(value: Any) -> list[Any]:
+    found: list[Any] = []
+
+    def load(buffer: Any, _indices: Any) -> Any:
+        found.append(buffer)
+        return tirx.const(0, str(buffer.dtype))
+
+    try:
+        Translator([], load, free=True)(value)
+    except TypeError as error:
+        raise NotStaged(str(error)) from error
+    return found
 
 
 def _stage(nest: Any) -> Stage:
@@ -130,6 +191,8 @@ def _stage(nest: Any) -> Stage:
         nest = nest.body
     if not isinstance(nest, s_tir.SBlockRealize):
         raise NotStaged(f"a {type(nest).__name__} stands where a block was expected")
+    if not _is_true(nest.predicate):
+        raise NotStaged(f"block {nest.block.name_hint} has a predicate")
     block = nest.block
     if block.alloc_buffers or not isinstance(block.body, tirx.BufferStore):
         raise NotStaged(f"block {block.name_hint} is not a single store")
@@ -148,6 +211,10 @@ def _stage(nest: Any) -> Stage:
         if init is None:
             raise NotStaged(f"block {block.name_hint} reduces without a start value")
     return Stage(store.buffer, spatial, reduce, value, combiner, init, annotations)
+
+
+def _is_true(condition: Any) -> bool:
+    return isinstance(condition, tirx.IntImm) and bool(int(condition))
 
 
 def _axis(iter_var: Any) -> Axis:

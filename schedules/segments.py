@@ -96,7 +96,7 @@ class _Comparisons(Translator):
         if kind in _COMPARE:
             linear = _linear(expr, self._axis)
             decided = self._found(expr, *linear) if linear is not None else None
-            return expr if decided is None else decided
+            return super().__call__(expr) if decided is None else decided
         if kind in (tirx.And, tirx.Or, tirx.Not):
             return self._logic(expr)
         if isinstance(expr, ir.Call) and getattr(expr.op, "name", "") == "tirx.if_then_else":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ FOLDER = Path("build/demo")
 HEAVIEST = 5
 TIMING = TimingOptions(rounds=10, reps=4, cap_seconds=20.0)
 QUICK = TimingOptions(rounds=2, reps=1, cap_seconds=1.0)
+Feeds = Mapping[str, Array]
 WHO = {Place.CPU: "the CPU alone", Place.GPU: "the OpenCL device alone", Place.SPLIT: "both"}
 
 
@@ -43,14 +45,13 @@ def main(network: str, small: bool) -> None:
     feeds = zoo.random_inputs(model)
     artifact = _compile(path)
     with hetcomp.load(artifact.path, quiet=True) as session:
-        good = _validate(path, session, feeds)
-        why_cpu_only = session.status().why_no_gpu or session.image.build.get("auto", "")
-    co_executes = _say_processors(artifact.path, why_cpu_only)
+        right = _validate(path, session, feeds)
+    both = _say_processors(artifact.path)
     _show_placement(artifact)
-    _show_times(path, artifact.path, feeds, co_executes, QUICK if small else TIMING)
+    _show_times(path, artifact, feeds, both, QUICK if small else TIMING)
     shown = artifact.path.relative_to(Path.cwd())
     click.echo(f"\nEvery task with its reason: .venv/bin/hetcomp explain {shown}")
-    sys.exit(0 if good else 1)
+    sys.exit(0 if right else 1)
 
 
 def _compile(path: Path) -> hetcomp.Artifact:
@@ -63,29 +64,29 @@ def _compile(path: Path) -> hetcomp.Artifact:
     return artifact
 
 
-def _validate(path: Path, session: hetcomp.Session, feeds: dict[str, Array]) -> bool:
+def _validate(path: Path, session: hetcomp.Session, feeds: Feeds) -> bool:
     errors = compare(session.run(feeds), reference_outputs(path, feeds))
     for error in errors:
         verdict = "right" if error.ok else "WRONG"
         click.echo(
-            f"Output '{error.name}' is {verdict}: at most {error.max_relative_error:.1e} (relative) "
-            f"from ONNX Runtime's; {TOLERANCE:.0e} is allowed."
+            f"Output '{error.name}' is {verdict}: at most {error.max_relative_error:.1e} from "
+            f"ONNX Runtime's, relative to its largest value ({TOLERANCE:.0e} is allowed)."
         )
     return all(error.ok for error in errors)
 
 
-def _say_processors(path: Path, why_cpu_only: str) -> bool:
+def _say_processors(path: Path) -> bool:
     """Say what the model can run on here; returns whether that is more than the CPU."""
     with hetcomp.load(path, quiet=True) as session:
         if any(plan.name == "gpu" for plan in session.image.plans):
             session.use_plan("gpu")
         status = session.status()
     if status.tier == "cpu":
-        click.echo(f"It runs on the CPU alone: {status.why_no_gpu or why_cpu_only}.")
+        click.echo(f"There is nothing to share with, so the CPU runs it: {status.why_no_gpu}.")
         return False
-    click.echo(f"The OpenCL device is {status.device} ({status.platform}).")
+    click.echo(f"Beside the CPU there is an OpenCL device: {status.device} ({status.platform}).")
     if status.device_is_cpu:
-        click.echo("That is a CPU too, so the CPU's part has one core and the device's another.")
+        click.echo("It is a CPU too, so the CPU's part is given one core and the device's another.")
     return True
 
 
@@ -113,7 +114,7 @@ def _show_placement(artifact: hetcomp.Artifact) -> None:
         "as planned µs",
     ):
         heavy.add_column(column, justify="left" if column in ("task", "cut by") else "right")
-    for task, decision in sorted(pairs, key=lambda pair: -pair[0].flops)[:HEAVIEST]:
+    for task, decision in sorted(pairs, key=_weight, reverse=True)[:HEAVIEST]:
         axis = decision.axis.value if decision.place is Place.SPLIT else "-"
         times = (decision.cpu_us, decision.gpu_us, decision.predicted_us)
         cells = ["-" if time is None else f"{time:.0f}" for time in times]
@@ -122,37 +123,46 @@ def _show_placement(artifact: hetcomp.Artifact) -> None:
     console.print("", who, heavy)
 
 
+def _weight(pair: tuple[Task, Decision]) -> tuple[float, float]:
+    """Measured time where there is one, else arithmetic."""
+    task, decision = pair
+    return decision.cpu_us or 0.0, task.flops
+
+
 def _show_times(
-    model: Path, compiled: Path, feeds: dict[str, Array], co_executes: bool, timing: TimingOptions
+    model: Path, artifact: hetcomp.Artifact, feeds: Feeds, both: bool, timing: TimingOptions
 ) -> None:
     """Time our plans and ONNX Runtime in turns, in this one process."""
-    plans = ("auto", "cpu", "gpu") if co_executes else ("auto",)
     with ExitStack() as stack, progress_bar() as progress:
         arms = []
-        for plan in plans:
-            session = stack.enter_context(hetcomp.load(compiled, plan=plan, quiet=True))
+        for plan in ("auto", "cpu", "gpu") if both else ("auto",):
+            session = stack.enter_context(hetcomp.load(artifact.path, plan=plan, quiet=True))
             arms.append(Arm(plan, partial(session.run, feeds)))
         arms += [Arm(f"ort{n}", onnxruntime_run(model, feeds, n)) for n in (1, 2)]
         found = {samples.name: samples for samples in interleave(arms, timing, progress)}
-    if co_executes:
-        name = {"cpu": "CPU", "gpu": "OpenCL device"}
-        best = min(("cpu", "gpu"), key=lambda plan: found[plan].median_ms)
-        other = "gpu" if best == "cpu" else "cpu"
-        gain = ratio(found[best], found["auto"])
-        click.echo(
-            f"Together they need {_time(found['auto'])}.\n"
-            f"The better one alone, the {name[best]}, needs {_time(found[best])}; the other, the "
-            f"{name[other]}, {_time(found[other])}.\n"
-            f"So working together is {gain.median:.2f} times as fast as the better one alone "
-            f"({gain.p10:.2f} to {gain.p90:.2f} from round to round)."
-        )
-    else:
-        click.echo(f"One inference needs {_time(found['auto'])}.")
+    click.echo(f"One inference of the compiled model takes {_time(found['auto'])}.")
+    if both:
+        _say_gain(found, {decision.place for decision in artifact.plan.decisions})
     click.echo(
-        f"ONNX Runtime needs {_time(found['ort1'])} with one thread and {_time(found['ort2'])} "
+        f"ONNX Runtime takes {_time(found['ort1'])} with one thread and {_time(found['ort2'])} "
         "with two.\n"
-        f"All were timed in turns in this process, {len(found['auto'].all_ms)} inferences each: "
-        "the median, and in brackets the 10th to the 90th percentile."
+        f"(All took turns in this process, {len(found['auto'].all_ms)} inferences each: the "
+        "median, and the 10th to the 90th percentile.)"
+    )
+
+
+def _say_gain(found: Mapping[str, Samples], places: set[Place]) -> None:
+    best = min(("cpu", "gpu"), key=lambda plan: found[plan].median_ms)
+    gain = ratio(found[best], found["auto"])
+    click.echo(
+        f"The CPU alone takes {_time(found['cpu'])}, the OpenCL device alone {_time(found['gpu'])}."
+    )
+    if len(places) == 1 and Place.SPLIT not in places:
+        click.echo("Sharing gains nothing here: the fastest plan measured uses one of them only.")
+        return
+    click.echo(
+        f"So working together is {gain.median:.2f} times as fast as the better one alone "
+        f"({gain.p10:.2f} to {gain.p90:.2f} from round to round)."
     )
 
 

@@ -7,7 +7,6 @@ float32 [1, 384]: the mean over the unmasked tokens, normalised.
 from importlib.metadata import distribution
 from pathlib import Path
 
-import click
 import onnx
 from safetensors.numpy import load_file
 
@@ -55,16 +54,3 @@ def build(tokens: int) -> onnx.ModelProto:
     mask, mask_term = attention_mask(g, tokens)
     g.output("embedding", pool(g, bert_encoder(g, ids, mask_term, MINILM), mask))
     return g.model()
-
-
-@click.command()
-@click.option("-o", "--output", default="minilm.onnx", show_default=True)
-@click.option("--tokens", type=click.IntRange(2, 512), default=32, show_default=True)
-def main(output: str, tokens: int) -> None:
-    """Write the network as an ONNX file."""
-    onnx.save(build(tokens), output)
-    click.echo(f"wrote {output}: [1, {tokens}] tokens to [1, {MINILM.hidden}]")
-
-
-if __name__ == "__main__":
-    main()

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import click
 import numpy as np
-import numpy.typing as npt
+import onnx
 import onnxruntime
 from export import build, model_folder
 from tokenizers import Tokenizer
@@ -16,10 +16,9 @@ SENTENCES = (
     "The cat sleeps on the couch.",
     "Interest rates rose again this spring.",
 )
-Feed = dict[str, npt.NDArray[np.int64]]
 
 
-def tokenize(sentences: tuple[str, ...], tokens: int) -> list[Feed]:
+def tokenize(sentences: tuple[str, ...], tokens: int) -> list[dict[str, np.ndarray]]:
     """Turn each sentence into the network's inputs, cut or padded to ``tokens``."""
     tokenizer = Tokenizer.from_file(str(model_folder() / "tokenizer.json"))
     tokenizer.enable_truncation(tokens)
@@ -41,9 +40,9 @@ def main(sentences: tuple[str, ...], tokens: int) -> None:
     sentences = sentences or SENTENCES
     feeds = tokenize(sentences, tokens)
     model = build(tokens)
+    onnx.save(model, "minilm.onnx")  # for other tools; compile takes the model itself
 
-    options = hetcomp.CompileOptions(plan="auto")
-    artifact = hetcomp.compile(model, output="minilm.so", options=options)
+    artifact = hetcomp.compile(model, output="minilm.so")
     session = hetcomp.load(artifact.path)
     vectors = [session.run(feed)["embedding"][0] for feed in feeds]
 

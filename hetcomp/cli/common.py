@@ -11,7 +11,7 @@ import click
 
 from hetcomp.errors import HetcompError, InputError
 
-__all__ = ["command_options"]
+__all__ = ["BAD_INPUT", "FAILED", "command_options"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

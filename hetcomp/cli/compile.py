@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,11 @@ def _check_output(output: Path) -> None:
         raise InputError(f"output '{output}' is a folder; name a file in it")
     if not output.parent.is_dir():
         raise InputError(f"output '{output}': folder '{output.parent}' does not exist")
+    try:
+        # Tried, as permissions do not tell all; now, as compiling takes a while.
+        tempfile.TemporaryFile(dir=output.parent).close()
+    except OSError as error:
+        raise InputError(f"output '{output}' cannot be written: {error.strerror}") from error
 
 
 def _result(artifact: Any) -> dict[str, Any]:

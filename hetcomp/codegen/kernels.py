@@ -17,8 +17,14 @@ from .lower import LoweredKernel
 
 __all__ = ["cpu_object", "opencl_source"]
 
-_KERNEL = re.compile(r"__kernel void (\w+)_kernel\(([^)]*)\)(;| \{)")
+_KERNEL = re.compile(r"__kernel void (\w+)_kernel\(([^)]*)\) \{")
+_PROTOTYPE = re.compile(r"^__kernel void \w+\([^)]*\);\n", re.MULTILINE)
+"""TVM repeats the prototypes of all kernels in front of each."""
 _RANGES = ("r0", "r1", "c0", "c1")
+_PROLOGUE = """\
+// TVM copies a scalar condition, 0 or 1, into all lanes; select() looks at their highest bits.
+#define hetcomp_select(a, b, c) select(a, b, (c) != 0)
+"""
 
 
 def cpu_object(
@@ -69,18 +75,19 @@ def _wrap(source: str, rows_inner: dict[str, bool]) -> str:
     parameters: dict[str, list[str]] = {}
 
     def rename(match: re.Match[str]) -> str:
-        symbol, text, end = match.groups()
+        symbol, text = match.groups()
         parameters[symbol] = [part.strip() for part in text.split(",")]
-        return f"static inline void {symbol}_body({text}, int g0, int g1){end}"
+        return f"static inline void {symbol}_body({text}, int g0, int g1) {{"
 
-    body = _KERNEL.sub(rename, source)
+    body = _KERNEL.sub(rename, _PROTOTYPE.sub("", source))
+    body = re.sub(r"\bselect\(", "hetcomp_select(", body)
     body = re.sub(r"get_group_id\(0\)", "g0", body)
     body = re.sub(r"get_group_id\(1\)", "g1", body)
     missing = set(rows_inner) - set(parameters)
     if missing:
         raise InternalError(f"no OpenCL text for kernels {sorted(missing)}")
     wrappers = [_wrapper(s, parameters[s], inner) for s, inner in rows_inner.items()]
-    return body + "\n" + "\n".join(wrappers)
+    return "\n".join([_PROLOGUE, body, *wrappers])
 
 
 def _wrapper(symbol: str, parameters: list[str], rows_inner: bool) -> str:

@@ -15,7 +15,12 @@ from hetcomp.plan.plan import Axis, Decision, Place, Plan
 __all__ = ["by_times", "fixed_split", "single"]
 
 
-def single(graph: TaskGraph, place: Place, costs: Costs | None = None) -> Plan:
+def single(
+    graph: TaskGraph,
+    place: Place,
+    costs: Costs | None = None,
+    why: str = "asked for the whole network",
+) -> Plan:
     """Place every task on one processor.
 
     Parameters
@@ -26,6 +31,8 @@ def single(graph: TaskGraph, place: Place, costs: Costs | None = None) -> Plan:
         `Place.CPU` or `Place.GPU`. With the GPU, tasks without an OpenCL kernel stay on the CPU.
     costs
         Measured times to note in the decisions, where known.
+    why
+        The reason of every decision that follows `place`.
 
     Returns
     -------
@@ -40,7 +47,7 @@ def single(graph: TaskGraph, place: Place, costs: Costs | None = None) -> Plan:
         if place is Place.GPU and not kernel.opencl:
             where, reason = Place.CPU, f"cpu: no OpenCL kernel: {kernel.why_no_opencl}"
         else:
-            where, reason = place, f"{place.value}: asked for the whole network"
+            where, reason = place, f"{place.value}: {why}"
         decisions.append(_decision(task, where, reason, _cost(costs, index)))
     return Plan(name=place.value, decisions=tuple(decisions))
 
@@ -50,6 +57,7 @@ def fixed_split(
     share: float = 0.5,
     axis: Axis | None = None,
     costs: Costs | None = None,
+    why: str = "",
 ) -> Plan:
     """Split every task that can be split, with the same CPU share.
 
@@ -64,6 +72,8 @@ def fixed_split(
         this one has no cut.
     costs
         Measured times to note in the decisions, where known.
+    why
+        The reason of every split; empty: asked for.
 
     Returns
     -------
@@ -72,15 +82,21 @@ def fixed_split(
     """
     if not 0.0 < share < 1.0:
         raise ValueError(f"share must be between 0 and 1, got {share}")
+    why = why or f"asked for {round(100 * share)}%"
     decisions = tuple(
-        _split(graph, task, share, axis, _cost(costs, index))
+        _split(graph, task, share, axis, _cost(costs, index), why)
         for index, task in enumerate(graph.tasks)
     )
     return Plan(name="split", decisions=decisions)
 
 
 def _split(
-    graph: TaskGraph, task: Task, share: float, axis: Axis | None, cost: TaskCost | None
+    graph: TaskGraph,
+    task: Task,
+    share: float,
+    axis: Axis | None,
+    cost: TaskCost | None,
+    why: str,
 ) -> Decision:
     kernel = graph.kernels[task.kernel]
     if not kernel.opencl:
@@ -96,11 +112,11 @@ def _split(
     cut = cut_at(grid_of(task, found), share)
     percent = round(100.0 * cut / grid_of(task, found).extent)
     if found is other_axis(wanted):
-        why = f"{wanted.value} has no cut in {grid_of(task, wanted).extent} tiles"
+        axis_why = f"{wanted.value} has no cut in {grid_of(task, wanted).extent} tiles"
     else:
-        why = task.axis_reason if axis is None else "axis asked for"
-    reason = f"split {percent}% {found.value}: asked for {round(100 * share)}%"
-    return _decision(task, Place.SPLIT, f"{reason}; {why}" if why else reason, cost, found, cut)
+        axis_why = task.axis_reason if axis is None else "axis asked for"
+    reason = "; ".join(filter(None, (f"split {percent}% {found.value}: {why}", axis_why)))
+    return _decision(task, Place.SPLIT, reason, cost, found, cut)
 
 
 def _decision(

@@ -56,7 +56,8 @@ def simulate(
     gpu = _Clock(steps.gpu, tuple(_gpu_us(prices[step.task]) for step in steps.gpu))
     if steps.gpu:
         cpu.start_us = sync.first_enqueue_us + sync.enqueue_us * (len(steps.gpu) - 1)
-        gpu.start_us = sync.first_enqueue_us + sync.wake_us
+        # The GPU is held until all of its steps are enqueued.
+        gpu.start_us = max(sync.first_enqueue_us + sync.wake_us, cpu.start_us)
     while True:
         moved = [cpu.advance(gpu), gpu.advance(cpu)]
         if not any(moved):

@@ -1,4 +1,4 @@
-"""The step table: what each processor does, in order, for one inference. The runtime only walks it."""
+"""The step table: what each processor does, in order. The runtime only walks it."""
 
 from __future__ import annotations
 

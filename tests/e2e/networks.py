@@ -52,7 +52,9 @@ class CompiledNetwork:
             yield session
 
 
-def assert_close(results: Arrays, expected: Arrays, where: str, tolerance: float = TOLERANCE) -> None:
+def assert_close(
+    results: Arrays, expected: Arrays, where: str, tolerance: float = TOLERANCE
+) -> None:
     assert results.keys() == expected.keys(), where
     errors = {name: relative_error(results[name], array) for name, array in expected.items()}
     wrong = {name: error for name, error in errors.items() if not error <= tolerance}

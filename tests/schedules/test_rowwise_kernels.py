@@ -207,7 +207,7 @@ MOVES = {
     "cast int64 to int32": ("int64[5,37] x", "int32[5,37] y", "y = Cast<to=6>(x)"),
     "cast to double": ("float[5,37] x", "double[5,37] y", "y = Cast<to=11>(x)"),
     "argmax": ("float[5,37] x", "int64[5,1] y", "y = ArgMax<axis=1>(x)"),
-    "floor and sign": ("float[5,37] x", "float[5,37] y", "f = Floor(x) s = Sign(x) y = Add(f, s)"),
+    "floor and sign": ("float[5,37] x", "float[5,37] y", "f = Floor(x) g = Sign(x) y = Add(f, g)"),
     "round": ("float[5,37] x", "float[5,37] y", "y = Round(x)"),
     "clip": (
         *("float[5,37] x", "float[5,37] y"),

