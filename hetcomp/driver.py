@@ -19,6 +19,7 @@ from hetcomp.codegen.lower import Lowered, lower_tasks
 from hetcomp.errors import InputError
 from hetcomp.frontend import ImportedModel, import_onnx
 from hetcomp.options import CompileOptions
+from hetcomp.passes.static_shapes import require_static_shapes
 from hetcomp.pipeline import fusion_pipeline
 from hetcomp.placement import Placement, base_plans, choose_plan
 from hetcomp.plan.graph import TaskGraph
@@ -135,6 +136,7 @@ def _generate(
     stages: _Stages,
 ) -> _Kernels:
     with stages.stage("fuse", 0.1):
+        require_static_shapes(imported.mod)
         module = fusion_pipeline()(imported.mod)
     with stages.stage("schedule and pack", 0.15):
         lowered = lower_tasks(imported, module, target.cpu, gpu=options.gpu)

@@ -13,6 +13,7 @@ from hetcomp.passes.fusion_guard import GuardBroadcasts
 from hetcomp.passes.nchw_input import AbsorbInputLayout
 from hetcomp.passes.sink_transposes import SinkTransposes
 from hetcomp.passes.softmax_axis import SoftmaxLastAxis
+from hetcomp.passes.task_names import NameTasks, RememberValues
 
 __all__ = ["fusion_pipeline"]
 
@@ -37,7 +38,9 @@ def fusion_pipeline() -> Any:
             # Tasks: an anchor with its element-wise tail, or a chain of element-wise operators
             relax.transform.AnnotateTIROpPattern(),
             GuardBroadcasts(),
+            RememberValues(),
             relax.transform.FuseOps(),
+            NameTasks(),
             relax.transform.FuseTIR(),
             # Reshapes become views
             relax.transform.RewriteDataflowReshape(),

@@ -21,6 +21,7 @@ from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.io import read_plan
 from hetcomp.plan.plan import Place, Plan
 from hetcomp.plan.planners import fixed_split, single
+from hetcomp.plan.simulate import simulate
 from hetcomp.plan.steps import make_table
 from hetcomp.runtime import Session, load
 from hetcomp.tune.measure import measure
@@ -147,19 +148,28 @@ def _compare(
     device: str,
 ) -> Placement:
     candidates = [by_times(graph, costs, SyncCost(), "by times"), *plans]
+    tables = [make_table(graph, plan) for plan in candidates]
     times = pick_fastest(
         session,
-        [make_table(graph, plan) for plan in candidates],
+        tables,
         _zero_feeds(session),
         rounds=_ROUNDS,
         cap_seconds=options.measure_seconds,
         progress=report,
     )
     timed = [
-        dataclasses.replace(plan, measured_us=time.typical_us)
-        for plan, time in zip(candidates, times, strict=True)
+        dataclasses.replace(
+            plan,
+            predicted_us=simulate(graph, plan, costs, SyncCost(), table=table),
+            measured_us=time.typical_us,
+        )
+        for plan, table, time in zip(candidates, tables, times, strict=True)
     ]
-    text = ", ".join(f"{plan.name} {(plan.measured_us or 0) / 1e3:.2f} ms" for plan in timed)
+    text = ", ".join(
+        f"{plan.name} {(plan.measured_us or 0) / 1e3:.2f} ms, predicted "
+        f"{(plan.predicted_us or 0) / 1e3:.2f}"
+        for plan in timed
+    )
     notes = {"auto": f"fastest of the measured plans: {text}", "device": device}
     winner = _with_reasons(graph, costs, timed, fastest(times))
     return Placement((winner, *timed[1:]), notes)

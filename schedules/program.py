@@ -8,7 +8,7 @@ stages and annotations, never on names.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tvm import s_tir, tirx
@@ -126,40 +126,7 @@ def parse(func: tirx.PrimFunc) -> Program:
     if [id(b) for b in inputs + outputs] != [id(b) for b in buffers]:
         raise NotStaged("outputs do not follow the inputs")
     _check_order(stages)
-    return _with_bytes(Program(stages, tuple(inputs), tuple(outputs)))
-
-
-def _with_bytes(program: Program) -> Program:
-    """`program` with bytes, 0 or 1, for its boolean parameters: OpenCL C has no vectors of bool."""
-    twins = [
-        (buffer, tirx.decl_buffer(buffer.shape, "int8", buffer.name))
-        for buffer in program.params
-        if str(buffer.dtype) == "bool"
-    ]
-    if not twins:
-        return program
-
-    def twin_of(buffer: Any) -> Any:
-        return next((twin for own, twin in twins if own.same_as(buffer)), buffer)
-
-    def load(buffer: Any, indices: Any) -> Any:
-        twin = twin_of(buffer)
-        loaded = twin[tuple(indices)]
-        return loaded if twin.same_as(buffer) else loaded != tirx.const(0, "int8")
-
-    def rewrite(stage: Stage) -> Stage:
-        value, buffer = Translator([], load, free=True)(stage.value), twin_of(stage.buffer)
-        if not buffer.same_as(stage.buffer):
-            if stage.reduce:
-                raise NotStaged(f"the block of {stage.buffer.name} reduces booleans")
-            value = tirx.Select(value, tirx.const(1, "int8"), tirx.const(0, "int8"))
-        return replace(stage, buffer=buffer, value=value)
-
-    return Program(
-        tuple(rewrite(stage) for stage in program.stages),
-        tuple(twin_of(buffer) for buffer in program.inputs),
-        tuple(twin_of(buffer) for buffer in program.outputs),
-    )
+    return Program(stages, tuple(inputs), tuple(outputs))
 
 
 def _check_order(stages: tuple[Stage, ...]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tvm import tirx
 
 from .conv2d import conv2d
@@ -15,6 +17,11 @@ from .rowwise import rowwise
 from .scheduled import Scheduled
 
 __all__ = ["schedule"]
+
+_BYTES = frozenset({"bool", "int8", "uint8"})
+"""TVM prints vectors of these as packed integers, which OpenCL C does not compile."""
+_EVERYWHERE = _BYTES | {"int16", "uint16", "int32", "uint32", "int64", "uint64", "float32"}
+"""Element types that need no extension of OpenCL."""
 
 
 def schedule(func: tirx.PrimFunc, constants: frozenset[int], facts: DeviceFacts) -> Scheduled:
@@ -34,6 +41,12 @@ def schedule(func: tirx.PrimFunc, constants: frozenset[int], facts: DeviceFacts)
         program = parse(func)
     except NotStaged as reason:
         return opaque(func, str(reason))
+    return _for_opencl(program, _choose(func, program, constants, facts))
+
+
+def _choose(
+    func: tirx.PrimFunc, program: Program, constants: frozenset[int], facts: DeviceFacts
+) -> Scheduled:
     reasons: list[str] = []
     anchor = next((stage for stage in program.stages if stage.anchor is not None), None)
     if anchor is not None:
@@ -60,3 +73,19 @@ def _anchored(
     if anchor.anchor == "matmul":
         return linear(program, anchor, constants, facts) or matmul(program, anchor, facts)
     return None
+
+
+def _for_opencl(program: Program, scheduled: Scheduled) -> Scheduled:
+    """`scheduled` without what OpenCL devices or TVM's OpenCL C lack for some element types."""
+    buffers = [*program.params, *(stage.buffer for stage in program.stages)]
+    types = {str(buffer.dtype) for buffer in buffers}
+    if not types <= _EVERYWHERE and not scheduled.why_no_opencl:
+        named = ", ".join(sorted(types - _EVERYWHERE))
+        return replace(scheduled, why_no_opencl=f"{named}: not every OpenCL device has that type")
+    if not types & _BYTES:
+        return scheduled
+
+    def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
+        return scheduled.emit(symbol, replace(device, lanes=1) if device.opencl else device)
+
+    return replace(scheduled, emit=emit)

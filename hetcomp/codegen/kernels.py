@@ -79,7 +79,9 @@ def _wrap(source: str, rows_inner: dict[str, bool]) -> str:
         parameters[symbol] = [part.strip() for part in text.split(",")]
         return f"static inline void {symbol}_body({text}, int g0, int g1) {{"
 
-    body = _KERNEL.sub(rename, _PROTOTYPE.sub("", source))
+    # Arguments of kernels must not point to bool.
+    source = _PROTOTYPE.sub("", source).replace("__global bool*", "__global uchar*")
+    body = _KERNEL.sub(rename, source)
     body = re.sub(r"\bselect\(", "hetcomp_select(", body)
     body = re.sub(r"get_group_id\(0\)", "g0", body)
     body = re.sub(r"get_group_id\(1\)", "g1", body)

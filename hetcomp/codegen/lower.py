@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +16,14 @@ from tvm import relax, tirx
 from hetcomp.errors import UnsupportedOperatorError
 from hetcomp.frontend import ImportedModel
 from hetcomp.passes.relax_values import constant_value
+from hetcomp.passes.task_names import value_names
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
 from hetcomp.schedules.facts import DeviceFacts
 from hetcomp.schedules.scheduled import Packing, Scheduled, TileGrid
 from hetcomp.schedules.select import schedule
 
 from .constants import ConstantPool
-from .names import unique_names
+from .names import NodeNames, unique_names
 
 __all__ = ["Lowered", "LoweredKernel", "lower_tasks"]
 
@@ -69,16 +71,18 @@ def lower_tasks(imported: ImportedModel, mod: Any, facts: DeviceFacts, *, gpu: b
     gpu
         Whether OpenCL kernels will be generated.
     """
-    builder = _Builder(mod, facts, gpu)
+    builder = _Builder(mod, facts, NodeNames(imported.model), gpu=gpu)
     return builder.build(imported)
 
 
 class _Builder:
     """Walks `main` once, in order."""
 
-    def __init__(self, mod: Any, facts: DeviceFacts, gpu: bool) -> None:
-        self._mod, self._facts, self._gpu = mod, facts, gpu
+    def __init__(self, mod: Any, facts: DeviceFacts, nodes: NodeNames, *, gpu: bool) -> None:
+        self._mod, self._facts, self._nodes, self._gpu = mod, facts, nodes, gpu
+        self._returned: list[tuple[Any, str]] = []
         self._tensors: list[Tensor] = []
+        self._inputs: list[int] = []
         self._tasks: list[Task] = []
         self._kernels: list[LoweredKernel] = []
         self._records: list[Kernel] = []
@@ -88,21 +92,25 @@ class _Builder:
 
     def build(self, imported: ImportedModel) -> Lowered:
         main = self._mod["main"]
+        self._returned = _returned(main, imported)
         for param, spec in zip(main.params, imported.inputs, strict=True):
-            self._values[param] = (self._arena(spec.name, spec.shape, spec.dtype),)
+            self._inputs.append(self._arena(spec.name, spec.shape, spec.dtype))
+            self._values[param] = (self._inputs[-1],)
         for block in main.body.blocks:
             for binding in block.bindings:
                 self._values[binding.var] = self._bind(binding.var, binding.value)
-        outputs = self._expr(main.body.body)
-        for position, spec in zip(outputs, imported.outputs, strict=True):
-            self._rename(position, spec.name)
+        returned = self._expr(main.body.body)
+        outputs = [
+            self._output(tensor, spec.name, returned[:place])
+            for place, (tensor, spec) in enumerate(zip(returned, imported.outputs, strict=True))
+        ]
         graph = TaskGraph(
             name=imported.name,
             tensors=tuple(self._tensors),
             kernels=tuple(self._records),
             tasks=unique_names(self._tasks),
-            inputs=tuple(self._values[param][0] for param in main.params),
-            outputs=outputs,
+            inputs=tuple(self._inputs),
+            outputs=tuple(outputs),
             constants_bytes=self._constants.size_bytes,
         )
         return Lowered(graph, tuple(self._kernels), self._constants.arrays)
@@ -147,9 +155,14 @@ class _Builder:
                 inputs.append(self._expr(arg)[0])
         outputs = self._outputs(var)
         self._tasks.append(
-            _task_record(var.name, scheduled, index, inputs, outputs, self._tensors)
+            _task_record(self._source(var), scheduled, index, inputs, outputs, self._tensors)
         )
         return outputs
+
+    def _source(self, var: Any) -> tuple[str, ...]:
+        """ONNX nodes of the task bound to `var`; a model output is known by its own name only."""
+        own = [name for output, name in self._returned if output.same_as(var)]
+        return self._nodes.sources([*value_names(self._mod, var), *own])
 
     def _outputs(self, var: Any) -> tuple[int, ...]:
         kinds = var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]
@@ -209,15 +222,27 @@ class _Builder:
         )
         return len(self._tensors) - 1
 
-    def _rename(self, position: int, name: str) -> None:
-        old = self._tensors[position]
-        self._tensors[position] = Tensor(
-            name, old.shape, old.dtype, old.size_bytes, old.space, old.alias_of, old.offset_bytes
-        )
+    def _output(self, tensor: int, name: str, earlier: Sequence[int]) -> int:
+        """The tensor under the output's name: itself, or an alias where it has a name already."""
+        old = self._tensors[tensor]
+        taken = old.space is Space.CONSTANT or tensor in (*self._inputs, *earlier)
+        if taken:
+            return self._add(name, old.shape, old.dtype, old.space, tensor, old.offset_bytes)
+        self._tensors[tensor] = dataclasses.replace(old, name=name)
+        return tensor
+
+
+def _returned(main: Any, imported: ImportedModel) -> list[tuple[Any, str]]:
+    """Variables that `main` returns, with the names of the model's outputs."""
+    body = main.body.body
+    bound = {b.var: b.value for block in main.body.blocks for b in block.bindings}
+    body = bound.get(body, body)
+    fields = list(body.fields) if isinstance(body, relax.Tuple) else [main.body.body]
+    return [(field, spec.name) for field, spec in zip(fields, imported.outputs, strict=True)]
 
 
 def _task_record(
-    name: str,
+    source: tuple[str, ...],
     scheduled: Scheduled,
     kernel: int,
     inputs: Sequence[int],
@@ -227,7 +252,7 @@ def _task_record(
     weights = [t for t in inputs if tensors[t].space is Space.CONSTANT]
     moved = [t for t in (*inputs, *outputs) if tensors[t].space is Space.ARENA]
     return Task(
-        name=name,
+        name="",
         kind=scheduled.kind,
         kernel=kernel,
         inputs=tuple(inputs),
@@ -240,6 +265,7 @@ def _task_record(
         weight_bytes=sum(tensors[t].size_bytes for t in weights),
         activation_bytes=sum(tensors[t].size_bytes for t in moved),
         heads=scheduled.heads,
+        source=source,
     )
 
 

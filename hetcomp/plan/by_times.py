@@ -115,7 +115,10 @@ def _cheapest(paths: list[_Path], pricer: Pricer, index: int, choice: _Choice) -
     """The cheapest of `paths`, extended by `choice` for task `index`."""
     priced = [(path, pricer.price(index, choice.share, path.share)) for path in paths]
     path, price = min(priced, key=lambda pair: pair[0].total_us + pair[1].total_us)
-    return _Path((*path.choices, choice), (*path.prices, price), path.total_us + price.total_us)
+    # Every step of the GPU delays the start of both.
+    enqueue_us = pricer.sync.enqueue_us if choice.share.cpu < 1.0 else 0.0
+    total_us = path.total_us + price.total_us + enqueue_us
+    return _Path((*path.choices, choice), (*path.prices, price), total_us)
 
 
 def _candidates(graph: TaskGraph, pricer: Pricer, index: int) -> list[_Choice]:

@@ -2,7 +2,10 @@
 
 Tasks are timed inside whole inferences, not alone: so each finds its inputs and weights in the
 caches as it will. The CPU's and the GPU's inferences take turns, so that both see the same load.
-Tasks with the same kernel and grids share one time, the lowest decile over all of them.
+Tasks with the same kernel and grids share one time, the median over the least disturbed inferences.
+Not the least: a GPU step is seen from outside, as the difference of two ends that the CPU noticed,
+and a preempted CPU makes one step longer and the next one shorter. And the sum of least times is
+less than any inference takes.
 """
 
 from __future__ import annotations
@@ -11,16 +14,16 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 from hetcomp.cost.cache import TimeKey, TimesCache
 from hetcomp.cost.costs import Costs, TaskCost
-from hetcomp.cost.samples import undisturbed
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.plan import Place
 from hetcomp.plan.planners import single
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.table import StepTable
-from hetcomp.tune.observed import cpu_times, gpu_times
+from hetcomp.tune.observed import calm, cpu_times, gpu_times
 from hetcomp.tune.session import ProfilingSession, RunTimes
 
 __all__ = ["MeasureOptions", "measure"]
@@ -36,8 +39,8 @@ class MeasureOptions:
     whole inference cannot time is timed alone, `alone_reps` times.
     """
 
-    rounds: int = 5
-    reps: int = 2
+    rounds: int = 8
+    reps: int = 3
     cap_seconds: float = 15.0
     alone_reps: int = 5
 
@@ -95,22 +98,23 @@ def _measure(
     cpu_table = make_table(graph, single(graph, Place.CPU))
     gpu_table = _all_signal(make_table(graph, single(graph, Place.GPU)))
     both = gpu and bool(gpu_table.gpu)
-    samples: dict[TimeKey, list[float]] = defaultdict(list)
+    cpu_runs: list[RunTimes] = []
+    gpu_runs: list[RunTimes] = []
     end = time.perf_counter() + options.cap_seconds
     for number in range(options.rounds):
-        runs = _runs(session, cpu_table, options.reps)
-        _collect(samples, graph, cpu_times(cpu_table, runs), CPU, device)
+        cpu_runs += _runs(session, cpu_table, options.reps)
         if both:
-            runs = _runs(session, gpu_table, options.reps)
-            _collect(samples, graph, gpu_times(gpu_table, runs), GPU, device)
+            gpu_runs += _runs(session, gpu_table, options.reps)
         if progress:
             progress("measuring tasks", (number + 1) / options.rounds)
         if time.perf_counter() > end:
             break
+    samples = _by_key(graph, cpu_times(cpu_table, calm(cpu_runs)), CPU, device)
+    samples |= _by_key(graph, gpu_times(gpu_table, calm(gpu_runs)), GPU, device)
     wanted = _keys(graph, device, both)
     for key in wanted.keys() - samples.keys():
         samples[key] = _alone(session, wanted[key], key.processor, options.alone_reps)
-    return {key: undisturbed(values) for key, values in samples.items()}
+    return {key: median(values) for key, values in samples.items()}
 
 
 def _runs(session: ProfilingSession, table: StepTable, reps: int) -> Sequence[RunTimes]:
@@ -119,15 +123,13 @@ def _runs(session: ProfilingSession, table: StepTable, reps: int) -> Sequence[Ru
     return session.profile(reps + 1).runs[1:]
 
 
-def _collect(
-    samples: dict[TimeKey, list[float]],
-    graph: TaskGraph,
-    times: Mapping[int, list[float]],
-    processor: str,
-    device: str,
-) -> None:
+def _by_key(
+    graph: TaskGraph, times: Mapping[int, list[float]], processor: str, device: str
+) -> dict[TimeKey, list[float]]:
+    samples: dict[TimeKey, list[float]] = defaultdict(list)
     for index, values in times.items():
         samples[_key(graph, graph.tasks[index], processor, device)] += values
+    return samples
 
 
 def _alone(session: ProfilingSession, index: int, processor: str, reps: int) -> list[float]:

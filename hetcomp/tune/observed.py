@@ -8,10 +8,20 @@ from collections.abc import Sequence
 from hetcomp.plan.table import StepTable
 from hetcomp.tune.session import RunTimes
 
-__all__ = ["cpu_times", "gpu_times"]
+__all__ = ["calm", "cpu_times", "gpu_times"]
 
 NOT_SEEN = -1.0
 """End of a GPU step that was not noticed before a later one's."""
+
+
+_CALM_PART = 3
+_CALM_LEAST = 3
+
+
+def calm(runs: Sequence[RunTimes]) -> list[RunTimes]:
+    """The third of `runs`, three at least, that took least: the ones disturbed least."""
+    keep = max(_CALM_LEAST, len(runs) // _CALM_PART)
+    return sorted(runs, key=lambda run: run.total_us)[:keep]
 
 
 def cpu_times(table: StepTable, runs: Sequence[RunTimes]) -> dict[int, list[float]]:

@@ -32,6 +32,10 @@ class RunTimes(Protocol):
     """Time stamps of one inference, see `hetcomp.runtime.RunProfile`."""
 
     @property
+    def total_us(self) -> float:
+        """The whole inference."""
+
+    @property
     def cpu(self) -> Sequence[StepTimes]:
         """Times of the CPU's steps."""
 

@@ -27,12 +27,12 @@ def test_times_survive_and_the_last_counts(tmp_path: Path) -> None:
         "{",
         "[]",
         "null",
-        '{"version": 1}',
+        '{"version": 2}',
         '{"version": 99, "kernel": "abc", "rows": 8, "channels": 4, "processor": "cpu", '
         '"device": "some device", "us": 7}',
-        '{"version": 1, "kernel": "abc", "rows": 8, "channels": 4, "processor": "cpu", '
+        '{"version": 2, "kernel": "abc", "rows": 8, "channels": 4, "processor": "cpu", '
         '"device": "some device", "us": NaN}',
-        '{"version": 1, "kernel": "abc", "rows": 8, "channels": 4, "processor": "cpu", '
+        '{"version": 2, "kernel": "abc", "rows": 8, "channels": 4, "processor": "cpu", '
         '"device": "some device", "us": 0}',
         "\udcff\x00".encode("utf-8", "surrogateescape").decode("latin-1"),
     ],

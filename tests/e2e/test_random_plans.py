@@ -23,7 +23,7 @@ from hetcomp.plan.steps import make_table
 from hetcomp.runtime import Session
 
 NAMES = ("mobilenetv2", "bert_tiny", "squeezenet", "shufflenetv2", "deepfm")
-EXAMPLES = 45  # each: 225 plans in all
+EXAMPLES = 150  # each: 750 plans in all
 SEEDS = (11, 12)
 TOLERANCE = 1e-5
 """Of the largest value; float32 sums in another order, of up to about a thousand terms."""

@@ -90,6 +90,18 @@ CASES: dict[str, Any] = {
         "g = Greater(x, zero) n = Not(c) a = And(g, n) y = Or(a, d) z = Where(y, x, six)",
         *((), 0),
     ),
+    "bytes": (
+        *("float[5,37] x, uint8[5,37] u, int8[37] n", "uint8[5,37] y, int8[37] z, float[5,1] r"),
+        "q = QuantizeLinear(x, scale, point) y = Max(q, u) z = Add(n, n) d = Cast<to=1>(u) "
+        "r = ReduceSum(d, axis)",
+        *((), 0),
+    ),
+    "short integers": ("int16[5,37] n", "int16[5,37] y", "y = Add(n, n)", (), 0),
+    "convolution and mask": (
+        *("float[1,17,13,13] x, bool[1,1,13,13] k", "float[1,58,13,13] y"),
+        "c = Conv<pads=[1,1,1,1]>(x, w, b) y = Where(k, c, zero)",
+        *((58, 17, 3, 3), 58),
+    ),
     "moves": (
         *("float[2,6,5,7] x", "float[5,21] y, float[2,6,5,7] z"),
         "p = Pad(x, pads) t = Transpose<perm=[2,0,1,3]>(p) q = Reshape(t, shape) "
@@ -99,6 +111,9 @@ CASES: dict[str, Any] = {
 }
 CONSTANTS = {
     "zero": np.float32(0),
+    "scale": np.float32(0.02),
+    "point": np.uint8(128),
+    "axis": np.array([1]),
     "six": np.float32(6),
     "pads": np.array([0, 0, 0, 1, 0, 0, 0, 0]),
     "shape": np.array([5, 96]),
@@ -121,12 +136,12 @@ def model_of(name: str) -> Any:
 
 
 def random_decision(task: Task, opencl: bool, rng: random.Random) -> Decision:
-    axes = [Axis.ROWS] + ([Axis.CHANNELS] if task.channels.extent > 1 else [])
-    axis = rng.choice(axes)
-    grid = task.rows if axis is Axis.ROWS else task.channels
-    cut = grid.legal_cut(rng.randint(0, grid.extent))
-    place = rng.choice([Place.CPU, Place.GPU, *[Place.SPLIT] * 4]) if opencl else Place.CPU
-    return Decision(task.name, place, axis, cut)
+    grids = {Axis.ROWS: task.rows, Axis.CHANNELS: task.channels}
+    axes = [axis for axis, grid in grids.items() if grid.extent > 1 and opencl]
+    axis = rng.choice(axes or [Axis.ROWS])
+    cut = grids[axis].legal_cut(rng.randint(0, grids[axis].extent))
+    places = [Place.CPU] + [Place.GPU] * opencl + [Place.SPLIT] * 4 * bool(axes)
+    return Decision(task.name, rng.choice(places), axis, cut)
 
 
 def random_plan(graph: TaskGraph, seed: int) -> Plan:
@@ -173,3 +188,22 @@ def test_opencl(name: str, folder: Path) -> None:
             for output in names:
                 assert_close(shared[output], expected[output], tolerance)
         assert (session.status().fallbacks, session.status().timeouts) == (0, 0)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "double"])
+def test_optional_types_stay_on_the_cpu(dtype: str, folder: Path) -> None:
+    """One kernel that a device cannot build would cost the model the whole device."""
+    text = f"""g ({dtype}[5,37] x, float[5,37] z) => ({dtype}[5,37] y, float[5,37] t) {{
+        y = Neg(x) t = Tanh(z) }}"""
+    model = make_model(text)
+    path = folder / f"{dtype}.so"
+    hetcomp.compile(model, output=path, options=CompileOptions(plan="gpu"))
+    feeds = random_feeds(model)
+    with hetcomp.load(path, quiet=True) as session:
+        assert session.status().tier == "svm-ahead", session.status().why_no_gpu
+        reasons = [kernel.why_no_opencl for kernel in session.graph.kernels]
+        assert sorted(map(bool, reasons)) == [False, True]
+        assert any("not every OpenCL device" in reason for reason in reasons)
+        got = session.run(feeds)
+        for value, expected in zip(got.values(), reference(model, feeds), strict=True):
+            assert_close(value, expected, POINTWISE)
