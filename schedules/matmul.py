@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tvm import tirx
@@ -76,7 +76,7 @@ def matmul(program: Program, anchor: Stage, facts: DeviceFacts) -> Scheduled:
     return Scheduled(
         kind="matmul",
         emit=emit,
-        rows=TileGrid(product.batches * product.units, product.ragged and not heads),
+        rows=TileGrid(product.batches * product.units, product.ragged),
         flops=2 * product.batches * product.m * product.n * product.k,
         axis_reason=reason,
         heads=heads,
@@ -92,7 +92,12 @@ def _product(anchor: Stage, facts: DeviceFacts) -> _Product:
     height = row_tile(m, facts.max_rows)
     tiles = -(-m // height)
     per_unit = min(tiles, tiles_per_unit(tiles * math.prod(batch), 2 * height * n * k))
-    return _Product(tuple(batch), m, n, k, height, width, per_unit)
+    product = _Product(tuple(batch), m, n, k, height, width, per_unit)
+    while product.batches > 1 and product.ragged:
+        # A cut must not part two tiles that overlap, and with several heads there is one such
+        # pair in each: put both into one unit.
+        product = replace(product, per_unit=product.per_unit + 1)
+    return product
 
 
 class _Emitter:
