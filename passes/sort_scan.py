@@ -101,29 +101,29 @@ def _insertion(
     """Insert each element into the sorted ones kept so far; equal ones stay in order."""
     with IRBuilder() as builder:
         source, out, at = (T.buffer_proxy(buffer) for buffer in (data, values, indices))
-        with T.serial(0, outer * stride) as line:
+        with T.serial(0, outer * stride) as line, T.serial(0, extent) as i:
             block, lane = tirx.floordiv(line, stride), tirx.floormod(line, stride)
-            place = T.buffer_proxy(T.alloc_buffer((1,), "int32", scope="local"))
+            value = T.bind(source[(block * extent + i) * stride + lane])
+            filled = tirx.min(i, kept)
 
-            def kept_at(position: Any) -> Any:
+            def place(position: Any) -> Any:
                 return (block * kept + position) * stride + lane
 
-            with T.serial(0, extent) as i:
-                value = T.bind(source[(block * extent + i) * stride + lane])
-                place[0] = tirx.min(i, kept)
+            def put(position: Any, element: Any, index: Any) -> None:
+                with T.If(position < kept), T.Then():
+                    out[place(position)] = element
+                    at[place(position)] = index
 
-                def comes_first(position: Any, value: Any = value) -> Any:
-                    other = out[kept_at(position)]
-                    return value > other if descending else value < other
+            def comes_first(position: Any) -> Any:
+                other = out[place(position)]
+                return value > other if descending else value < other
 
-                with T.While(
-                    tirx.if_then_else(place[0] > 0, comes_first(place[0] - 1), tirx.const(False))
-                ):
-                    with T.If(place[0] < kept), T.Then():
-                        out[kept_at(place[0])] = out[kept_at(place[0] - 1)]
-                        at[kept_at(place[0])] = at[kept_at(place[0] - 1)]
-                    place[0] = place[0] - 1
-                with T.If(place[0] < kept), T.Then():
-                    out[kept_at(place[0])] = value
-                    at[kept_at(place[0])] = tirx.Cast(indices.dtype, i)
+            put(i, value, tirx.Cast(indices.dtype, i))
+            # Most elements of a long line end here.
+            with T.If(comes_first(tirx.max(filled - 1, 0))), T.Then():
+                with T.serial(0, filled) as step:
+                    position = filled - 1 - step
+                    with T.If(comes_first(position)), T.Then():
+                        put(position + 1, out[place(position)], at[place(position)])
+                        put(position, value, tirx.Cast(indices.dtype, i))
         return builder.get()

@@ -55,24 +55,31 @@ class NameTasks:
 
 @dataclass
 class _Tracer:
-    """Keys of values: equal for a value before and after fusion.
+    """Numbers for values, equal before and after fusion.
 
-    `named` lists, for a key, the names that computed it before fusion and were not met yet.
+    `numbers` knows them by what computes them, `keys` by variable; `named` lists, by number, the
+    names that the value had before fusion and that were not met since, `parts` those of aliases
+    and tuple items.
     """
 
     mod: Any
-    keys: dict[Any, Any] = field(default_factory=dict)
-    named: dict[Any, list[str]] = field(default_factory=dict)
+    numbers: dict[Any, int] = field(default_factory=dict)
+    keys: dict[Any, int] = field(default_factory=dict)
+    named: dict[int, list[str]] = field(default_factory=dict)
+    parts: dict[int, list[str]] = field(default_factory=dict)
 
     def remember(self, main: Any) -> None:
-        self._enter(main.params, range(len(main.params)))
+        self._enter_main(main)
         for binding in _bindings(main):
-            key = self._key(binding.value)
-            self.keys[binding.var] = key
-            self.named.setdefault(key, []).append(str(binding.var.name))
+            value, known = binding.value, self.named
+            self.keys[binding.var] = key = self._key(value)
+            if not isinstance(value, relax.Call):
+                known = self.parts
+                key = self._key(value.tuple_value) if _is_item(value) else key
+            known.setdefault(key, []).append(str(binding.var.name))
 
     def trace(self, main: Any) -> Mapping[Any, Sequence[str]]:
-        self._enter(main.params, range(len(main.params)))
+        self._enter_main(main)
         found = {}
         for binding in _bindings(main):
             value = binding.value
@@ -95,31 +102,42 @@ class _Tracer:
         self.keys[var] = self._key(function.body.body)
         return after + before
 
-    def _enter(self, params: Sequence[Any], keys: Sequence[Any]) -> None:
+    def _enter_main(self, main: Any) -> None:
+        places = range(len(main.params))
+        self._enter(main.params, [self._number(("parameter", place)) for place in places])
+
+    def _enter(self, params: Sequence[Any], keys: Sequence[int]) -> None:
         self.keys.update(zip(params, keys, strict=True))
 
-    def _take(self, key: Any) -> list[str]:
-        names = self.named.get(key)
-        return [names.pop(0)] if names else []
+    def _number(self, computed_by: Any) -> int:
+        return self.numbers.setdefault(computed_by, len(self.numbers))
 
-    def _key(self, expr: Any) -> Any:
+    def _take(self, key: int) -> list[str]:
+        names = self.named.get(key)
+        return [names.pop(0), *self.parts.pop(key, [])] if names else []
+
+    def _key(self, expr: Any) -> int:
         if isinstance(expr, relax.Var):
-            return self.keys.get(expr)
+            return self.keys[expr]
         if isinstance(expr, relax.Tuple):
-            return ("tuple", *(self._key(item) for item in expr.fields))
-        if isinstance(expr, relax.TupleGetItem):
-            return ("item", self._key(expr.tuple_value), int(expr.index))
-        if isinstance(expr, relax.Call):
-            function, *args = expr.args
-            return (str(function), *(self._key(arg) for arg in args))
+            return self._number(("tuple", *(self._key(item) for item in expr.fields)))
+        if _is_item(expr):
+            return self._number(("item", self._key(expr.tuple_value), int(expr.index)))
+        if isinstance(expr, relax.Call) and isinstance(expr.args[0], tvm.ir.GlobalVar):
+            callee, *args = expr.args
+            return self._number((callee, *(self._key(arg) for arg in args)))
         array = constant_value(expr)
-        return None if array is None else ("constant", array.ctypes.data, array.shape)
+        return self._number(expr if array is None else (array.ctypes.data, array.shape))
 
     def _is_anchor(self, value: Any) -> bool:
         if not isinstance(value, relax.Call) or not isinstance(value.args[0], tvm.ir.GlobalVar):
             return False
         function = self.mod[value.args[0]]
         return int(function.attrs.get("op_pattern", -1)) == _ANCHOR_PATTERN
+
+
+def _is_item(expr: Any) -> bool:
+    return isinstance(expr, relax.TupleGetItem)
 
 
 def _bindings(function: Any) -> list[Any]:
