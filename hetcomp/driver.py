@@ -54,7 +54,7 @@ class Artifact:
     seconds: Mapping[str, float]
 
 
-def compile(  # noqa: A001 (the public name)
+def compile(
     model: str | os.PathLike[str] | bytes | onnx.ModelProto,
     *,
     output: str | os.PathLike[str],
@@ -147,9 +147,7 @@ def _generate(
     return _Kernels(lowered, object_file, opencl, target, folder, imported.name)
 
 
-def _place(
-    kernels: _Kernels, options: CompileOptions, folder: Path, stages: _Stages
-) -> Placement:
+def _place(kernels: _Kernels, options: CompileOptions, folder: Path, stages: _Stages) -> Placement:
     """Choose the plans; `auto` links a trial .so and measures on this machine."""
     graph = kernels.lowered.graph
     if options.plan != "auto":

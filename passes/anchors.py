@@ -142,13 +142,11 @@ def _te_matmul(left: Any, right: Any, out_shape: Sequence[int]) -> Any:
     k = te.reduce_axis((0, int(left.shape[-1])), name="k")
 
     def element(*at: Any) -> Any:
-        row = _broadcast(left, at[:-2])
-        column = _broadcast(right, at[:-2])
-        return te.sum(left[(*row, at[-2], k)] * right[(*column, k, at[-1])], axis=[k])
+        row = (*_broadcast(left, at[:-2]), at[-2], k)
+        column = (*_broadcast(right, at[:-2]), k, at[-1])
+        return te.sum(left[row] * right[column], axis=[k])
 
-    return te.compute(
-        tuple(out_shape), element, name="matmul", attrs={"hetcomp.anchor": "matmul"}
-    )
+    return te.compute(tuple(out_shape), element, name="matmul", attrs={"hetcomp.anchor": "matmul"})
 
 
 def _broadcast(tensor: Any, batch: Sequence[Any]) -> list[Any]:

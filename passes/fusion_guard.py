@@ -40,9 +40,7 @@ class GuardBroadcasts:
         }
         return tvm.IRModule({**dict(mod.functions.items()), **updates}, attrs=mod.attrs)
 
-    def _visit(
-        self, mod: Any, binding: Any, anchored: dict[Any, int], widening: set[str]
-    ) -> None:
+    def _visit(self, mod: Any, binding: Any, anchored: dict[Any, int], widening: set[str]) -> None:
         call = binding.value
         if not isinstance(call, relax.Call) or not isinstance(call.op, tvm.ir.Op):
             return

@@ -63,9 +63,9 @@ class _Conv:
         return ((image * w.height + row) * w.width + column) * self.in_channels + channel
 
 
-def conv2d(program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts) -> (
-    Scheduled | None
-):
+def conv2d(
+    program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts
+) -> Scheduled | None:
     """A convolution with constant HWIO weights; None where they are not constant."""
     data, weight = anchor_operands(program, anchor)
     if weight not in constants:
@@ -197,8 +197,9 @@ class _RowEmitter:
         conv, frame, w = self._conv, self._frame, self._conv.window
         kh, kw = tap
         left = frame.bind("left", column * w.stride_w - w.pad_left + kw * w.dilation_w)
-        base = frame.bind("tap", panel + (kh * w.kernel_w + kw) * conv.group_in * conv.columns.width)
-
+        base = frame.bind(
+            "tap", panel + (kh * w.kernel_w + kw) * conv.group_in * conv.columns.width
+        )
 
         def step(ci: Any) -> None:
             channel = group * conv.group_in + ci

@@ -131,9 +131,7 @@ class _RowEmitter:
         left = column * w.stride_w - w.pad_left + kw * w.dilation_w
         taps = (kh * w.kernel_w + kw) * conv.channels + self._first
         tile.multiply_add_each(
-            lambda i, c: self._x[
-                (row + left + i * w.stride_w) * conv.channels + self._first + c
-            ],
+            lambda i, c: self._x[(row + left + i * w.stride_w) * conv.channels + self._first + c],
             lambda c: self._weights[taps + c],
             inside,
         )

@@ -100,9 +100,7 @@ class Frame:
             T.evaluate(tirx.call_extern("int32", "HETCOMP_PREFETCH", address))
             return
         read, locality, data = i32(0), i32(2), i32(1)
-        T.evaluate(
-            tirx.call_llvm_intrin("void", "llvm.prefetch.p0", address, read, locality, data)
-        )
+        T.evaluate(tirx.call_llvm_intrin("void", "llvm.prefetch.p0", address, read, locality, data))
 
     def prefetching_loop(
         self, extent: int, chunk: int, prefetch: Callable[[Any, int], None] | None,
@@ -153,9 +151,7 @@ def build_kernel(
         warnings.simplefilter("ignore", DeprecationWarning)
         with T.prim_func(s_tir=True):
             T.func_name(symbol)
-            T.func_attr(
-                {"global_symbol": symbol, "tirx.noalias": True, "tirx.is_scheduled": True}
-            )
+            T.func_attr({"global_symbol": symbol, "tirx.noalias": True, "tirx.is_scheduled": True})
             pointers = [_pointer(index, param) for index, param in enumerate(params)]
             ranges = [T.arg(name, tirx.Var(name, "int32")) for name in ("r0", "r1", "c0", "c1")]
             buffers = [

@@ -45,9 +45,9 @@ class _Tiling:
         return -(-self.tiles // self.per_unit)
 
 
-def linear(program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts) -> (
-    Scheduled | None
-):
+def linear(
+    program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts
+) -> Scheduled | None:
     """A matmul whose second operand `w[k, n]` is a constant; None where it is not."""
     _, weight = anchor_operands(program, anchor)
     if weight not in constants:
@@ -156,9 +156,7 @@ def _next_panel(
     if not _rows_inner(shape):
         return None
     following = panel + shape.k * tiling.columns.width
-    return lambda piece, pieces: frame.prefetch(
-        w, following + LINE * (position * pieces + piece)
-    )
+    return lambda piece, pieces: frame.prefetch(w, following + LINE * (position * pieces + piece))
 
 
 def _row_begin(tile: Any, shape: GemmShape, tiling: _Tiling) -> Any:

@@ -30,7 +30,7 @@ _COMBINERS: Mapping[type, str] = {
 }
 
 
-class NotStaged(Exception):
+class NotStaged(Exception):  # noqa: N818 (a refusal with its reason, not a fault)
     """A PrimFunc that is not a plain list of element-wise and reduction blocks; says why."""
 
 

@@ -120,9 +120,7 @@ class RegisterTile:
             for j, cell in enumerate(self._cells[i]):
                 with self._lane_loop() as lane:
                     channel = lane + j * self._lanes
-                    self._frame.store(
-                        cell, lane, cell[lane] + left(i, channel) * right(channel)
-                    )
+                    self._frame.store(cell, lane, cell[lane] + left(i, channel) * right(channel))
 
     def finish(self, store: Callable[[int, Any, Any], None], valid: int | None = None) -> None:
         """Call `store(row, channel offset, accumulator)`; only for `valid` channels if given."""

@@ -7,6 +7,7 @@ A concatenation, a pad or a slice of the channels is one expression full of cond
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from tvm import ir, sym, tirx
@@ -36,7 +37,7 @@ def breakpoints(expr: Any, var: Any, extent: int) -> list[tuple[int, int]]:
         root = -base * slope
         cuts.update(c for c in (root, root + 1) if 0 < c < extent)
     ordered = sorted(cuts)
-    pieces = [(a, b) for a, b in zip(ordered, ordered[1:], strict=False)]
+    pieces = [(a, b) for a, b in pairwise(ordered)]
     pieces = _merge(expr, var, pieces)
     return pieces if len(pieces) <= _MAX_SEGMENTS else [(0, extent)]
 

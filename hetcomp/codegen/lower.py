@@ -199,9 +199,7 @@ class _Builder:
     def _alias(self, var: Any, source: int) -> int:
         shape = [int(dim) for dim in var.ty.shape.values]
         kind = self._tensors[source]
-        return self._add(
-            var.name, shape, kind.dtype, kind.space, source, kind.offset_bytes
-        )
+        return self._add(var.name, shape, kind.dtype, kind.space, source, kind.offset_bytes)
 
     def _constant(self, array: Array, packing: Packing | None) -> int:
         entry = self._constants.add(array, packing)
@@ -217,9 +215,7 @@ class _Builder:
         alias_of: int | None = None, offset_bytes: int = 0,
     ) -> int:  # fmt: skip
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        self._tensors.append(
-            Tensor(name, tuple(shape), dtype, size, space, alias_of, offset_bytes)
-        )
+        self._tensors.append(Tensor(name, tuple(shape), dtype, size, space, alias_of, offset_bytes))
         return len(self._tensors) - 1
 
     def _output(self, tensor: int, name: str, earlier: Sequence[int]) -> int:

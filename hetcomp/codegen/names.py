@@ -18,7 +18,9 @@ class NodeNames:
 
     def __init__(self, model: Any) -> None:
         self._node_of = {
-            _identifier(output): str(node.name) for node in model.graph.node for output in node.output
+            _identifier(output): str(node.name)
+            for node in model.graph.node
+            for output in node.output
         }
 
     def sources(self, values: Iterable[str]) -> tuple[str, ...]:

@@ -75,5 +75,7 @@ def test_remembering_changes_no_function() -> None:
 def test_pipeline_is_deterministic(text: str) -> None:
     weights = {"w": normal(6, 6, 3, 3), "b": normal(6)} if "Conv" in text else {}
     one, two = fuse(text, **weights), fuse(text, **weights)
-    tvm.ir.assert_structural_equal(one, two)
     assert names(one) == names(two)
+    # The names are kept by variable, and variables of two modules are never equal.
+    attribute = "hetcomp.value_names"
+    tvm.ir.assert_structural_equal(one.without_attr(attribute), two.without_attr(attribute))

@@ -1,0 +1,8 @@
+"""Finds the kernel harness: small ONNX models, and their kernels run in this process."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "schedules"))

@@ -1,0 +1,111 @@
+"""OpenCL text: one kernel per symbol with the runtime's arguments, whatever TVM prints."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kernel_harness import HOST, lower, make_model, normal
+
+from hetcomp.codegen.kernels import cpu_object, opencl_source
+from hetcomp.codegen.lower import Lowered
+
+TEXT = """g (float[9,37] x, bool[9,1] c, int64[4] i) => (float[4,50] y, bool[9,50] z) {
+    m = MatMul(x, w) r = Relu(m) t = Where(c, r, m) z = Greater(t, x50) y = Gather(t, i) }"""
+
+
+@pytest.fixture(scope="module")
+def lowered() -> Lowered:
+    weights: dict[str, Any] = {"w": normal(37, 50), "x50": normal(9, 50)}
+    return lower(make_model(TEXT, weights))
+
+
+@pytest.fixture(scope="module")
+def source(lowered: Lowered) -> str:
+    return opencl_source(lowered.kernels, HOST.opencl)
+
+
+def heads(source: str) -> dict[str, list[str]]:
+    found = re.findall(r"__kernel void (\w+)\(([^)]*)\) \{", source)
+    return {name: [part.strip() for part in text.split(",")] for name, text in found}
+
+
+def test_one_kernel_per_symbol(lowered: Lowered, source: str) -> None:
+    assert list(heads(source)) == [kernel.symbol for kernel in lowered.kernels]
+
+
+def test_arguments_are_buffers_ranges_synchronisation(lowered: Lowered, source: str) -> None:
+    for record in lowered.graph.kernels:
+        arguments = heads(source)[record.symbol]
+        buffers, rest = arguments[: record.n_buffers], arguments[record.n_buffers :]
+        assert [b.split()[-1] for b in buffers] == [f"b{i}_ptr" for i in range(record.n_buffers)]
+        assert all(b.startswith("__global ") for b in buffers)
+        assert rest == [
+            *("int r0", "int r1", "int c0", "int c1"),
+            *("__global int* sync", "int wait", "int signal"),
+        ]
+
+
+def test_bodies_are_called_with_what_they_declare(source: str) -> None:
+    for symbol in heads(source):
+        body = re.search(rf"static inline void {symbol}_body\(([^)]*)\) {{", source)
+        call = re.search(rf"^  {symbol}_body\(([^)]*)\);", source, re.MULTILINE)
+        assert body
+        assert call
+        declared = [part.split()[-1] for part in body.group(1).split(",")]
+        assert [part.strip() for part in call.group(1).split(",")] == declared
+
+
+def test_no_prototypes_no_bool_pointers_no_bare_select(source: str) -> None:
+    assert not re.search(r"__kernel void \w+\([^)]*\);", source)
+    assert "bool*" not in source
+    assert len(re.findall(r"\bselect\(", source)) == 1  # in the macro
+    assert "get_group_id" not in source.split("__kernel")[0]
+
+
+def test_buffers_a_kernel_does_not_read_keep_their_place() -> None:
+    """TVM drops them from its own argument list."""
+    text = "g (float[5,7] x) => (float[5,7] y) { z = Sub(x, x) y = Mul(z, w) }"
+    lowered = lower(make_model(text, {"w": normal(5, 7)}))
+    source = opencl_source(lowered.kernels, HOST.opencl)
+    for record in lowered.graph.kernels:
+        names = [part.split()[-1] for part in heads(source)[record.symbol]]
+        assert names[: record.n_buffers] == [f"b{i}_ptr" for i in range(record.n_buffers)]
+
+
+def test_order_of_groups_follows_the_schedule(lowered: Lowered, source: str) -> None:
+    for kernel in lowered.kernels:
+        wrapper = source.split(f"__kernel void {kernel.symbol}(")[1].split("}")[0]
+        first = "group % rows" if kernel.scheduled.rows_inner else "group / columns"
+        assert f"int g0 = {first}" in wrapper
+
+
+def test_kernels_without_opencl_are_left_out() -> None:
+    text = "g (float[5,7] x) => (float[5,7] y, int64[5,1] z) { y = Neg(x) z = ArgMax<axis=1>(x) }"
+    lowered = lower(make_model(text))
+    source = opencl_source(lowered.kernels, HOST.opencl)
+    wanted = [k.symbol for k in lowered.graph.kernels if k.opencl]
+    assert (len(wanted), len(lowered.kernels)) == (1, 2)
+    assert list(heads(source)) == wanted
+
+
+def test_nothing_for_opencl_is_no_text() -> None:
+    lowered = lower(make_model("g (float[5,7] x) => (int64[5,1] z) { z = ArgMax<axis=1>(x) }"))
+    assert opencl_source(lowered.kernels, HOST.opencl) == ""
+
+
+def test_text_is_deterministic(lowered: Lowered, source: str) -> None:
+    assert opencl_source(lowered.kernels, HOST.opencl) == source
+
+
+def test_object_defines_every_symbol(lowered: Lowered, tmp_path: Path) -> None:
+    path = cpu_object(lowered.kernels, HOST.cpu, HOST.llvm, tmp_path / "kernels.o")
+    data = path.read_bytes()
+    for kernel in lowered.kernels:
+        assert f"__tvm_ffi_{kernel.symbol}".encode() in data
+
+
+def test_object_of_no_kernels(tmp_path: Path) -> None:
+    assert cpu_object([], HOST.cpu, HOST.llvm, tmp_path / "kernels.o").stat().st_size > 0
