@@ -15,7 +15,7 @@ from tvm.ir.expr import TensorLoad
 
 from . import math as vector_math
 
-__all__ = ["Load", "Translator", "as_dtype", "dtype_of", "flat_index", "to_int32"]
+__all__ = ["IF_THEN_ELSE", "Load", "Translator", "as_dtype", "dtype_of", "flat_index", "to_int32"]
 
 Load = Callable[[Any, Sequence[Any]], Any]
 """Resolves `buffer[indices]` (indices already translated, int32) to an expression."""
@@ -30,6 +30,8 @@ _BINARY: Mapping[type, Callable[[Any, Any], Any]] = {
 }
 _LOGIC = (tirx.And, tirx.Or)
 _INT32_LIMIT = 2**31
+IF_THEN_ELSE = str(ir.Op.get("prim.if_then_else").name)
+"""Name of the operator, which moved between versions of TVM: this line fails if it does again."""
 
 
 class Translator:
@@ -104,7 +106,7 @@ class Translator:
     def _call(self, expr: Any) -> Any:
         name = expr.op.name if hasattr(expr.op, "name") else str(expr.op)
         args = [self(arg) for arg in expr.args]
-        if name == "tirx.if_then_else":
+        if name == IF_THEN_ELSE:
             return tirx.if_then_else(args[0], *_same_width(args[1], args[2]))
         if dtype_of(expr) == "float32" and name in vector_math.APPROXIMATIONS:
             return vector_math.APPROXIMATIONS[name](args[0])

@@ -12,7 +12,7 @@ from typing import Any
 
 from tvm import ir, sym, tirx
 
-from .expression import Translator
+from .expression import IF_THEN_ELSE, Translator
 
 __all__ = ["breakpoints", "fold_conditions"]
 
@@ -100,7 +100,7 @@ class _Comparisons(Translator):
             return super().__call__(expr) if decided is None else decided
         if kind in (tirx.And, tirx.Or, tirx.Not):
             return self._logic(expr)
-        if isinstance(expr, ir.Call) and getattr(expr.op, "name", "") == "tirx.if_then_else":
+        if isinstance(expr, ir.Call) and getattr(expr.op, "name", "") == IF_THEN_ELSE:
             return self._branch(expr.args, tirx.if_then_else)
         if kind is tirx.Select:
             return self._branch((expr.condition, expr.true_value, expr.false_value), tirx.Select)

@@ -31,7 +31,7 @@ class ConstantPool:
     """Collects constants; the same array under the same packing is stored once."""
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[int, tuple[int, ...], str, str], ConstantEntry] = {}
+        self._entries: dict[tuple[Any, ...], ConstantEntry] = {}
         self._arrays: list[Array] = []
         self._sources: list[Array] = []
         self.size_bytes = 0
@@ -43,7 +43,8 @@ class ConstantPool:
 
     def add(self, array: Array, packing: Packing | None) -> ConstantEntry:
         """The entry of `array`, packed; made on first sight."""
-        key = (array.ctypes.data, array.shape, str(array.dtype), packing.key if packing else "")
+        memory = (array.ctypes.data, array.shape, array.strides, str(array.dtype))
+        key = (*memory, packing.key if packing else "")
         if key in self._entries:
             return self._entries[key]
         stored = np.ascontiguousarray(packing.apply(array) if packing else array)

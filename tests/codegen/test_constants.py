@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hetcomp.schedules.scheduled import Packing
 
 from hetcomp.codegen.constants import ALIGNMENT, ConstantPool
-from hetcomp.schedules.scheduled import Packing
 
 
 def test_same_array_is_stored_once() -> None:
@@ -25,7 +25,11 @@ def test_packings_are_told_apart_by_key() -> None:
 
 def test_views_of_one_memory_are_told_apart() -> None:
     pool, array = ConstantPool(), np.arange(6)
-    entries = [pool.add(array, None), pool.add(array.reshape(2, 3), None), pool.add(array[:3], None)]
+    entries = [
+        pool.add(array, None),
+        pool.add(array.reshape(2, 3), None),
+        pool.add(array[:3], None),
+    ]
     assert [entry.shape for entry in entries] == [(6,), (2, 3), (3,)]
 
 

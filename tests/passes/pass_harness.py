@@ -21,14 +21,10 @@ def const(array: Any) -> Any:
     return relax.const(np.asarray(array))
 
 
-def module(
-    build: Callable[..., Any], *shapes: Sequence[int], dtype: str = "float32"
-) -> Any:
+def module(build: Callable[..., Any], *shapes: Sequence[int], dtype: str = "float32") -> Any:
     """`main` of inputs of `shapes`, returning what `build(builder, *inputs)` makes of them."""
     builder = relax.BlockBuilder()
-    inputs = [
-        relax.Var(f"x{i}", relax.TensorType(shape, dtype)) for i, shape in enumerate(shapes)
-    ]
+    inputs = [relax.Var(f"x{i}", relax.TensorType(shape, dtype)) for i, shape in enumerate(shapes)]
     with builder.function("main", inputs):
         with builder.dataflow():
             result = builder.emit_output(build(builder, *inputs))

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pass_harness import apply, assert_untouched, const, evaluate, module, normal, operators
-from tvm import relax, tirx
-
 from hetcomp.passes.anchors import LegalizeAnchors
 from hetcomp.schedules.program import parse
+from pass_harness import apply, assert_untouched, const, evaluate, module, normal, operators
+from tvm import relax, tirx
 
 
 def conv(data: Any, weight: Any, **attrs: Any) -> Any:
@@ -43,7 +42,9 @@ def test_convolution(groups: int, weight: Any, anchor: str) -> None:
 
 
 def test_dilation() -> None:
-    apply(LegalizeAnchors(), conv((1, 9, 9, 2), (3, 3, 2, 3), dilation=2, padding=3), tolerance=1e-5)
+    apply(
+        LegalizeAnchors(), conv((1, 9, 9, 2), (3, 3, 2, 3), dilation=2, padding=3), tolerance=1e-5
+    )
 
 
 def test_nchw_convolution_is_left_to_tvm() -> None:

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tvm
-from pass_harness import assert_untouched, const, evaluate, inputs_of, module, normal, operators
-from tvm import relax
-
 from hetcomp.passes.anchors import LegalizeAnchors
 from hetcomp.passes.fusion_guard import GuardBroadcasts
+from pass_harness import assert_untouched, const, evaluate, inputs_of, module, normal, operators
+from tvm import relax
 
 ELEMENTWISE, BROADCAST, INJECTIVE = range(3)
 LAYOUTS = {"data_layout": "NHWC", "kernel_layout": "HWIO"}
@@ -40,9 +39,7 @@ def test_gate_is_marked() -> None:
     assert pattern(mod, "multiply") in (ELEMENTWISE, BROADCAST)
     assert pattern(guarded, "multiply") == INJECTIVE
     assert pattern(guarded, "tir_sigmoid") == ELEMENTWISE
-    fused = tvm.transform.Sequential(
-        [relax.transform.FuseOps(), relax.transform.FuseTIR()]
-    )
+    fused = tvm.transform.Sequential([relax.transform.FuseOps(), relax.transform.FuseTIR()])
     names = {gvar.name_hint for gvar in fused(guarded).get_global_vars()}
     assert names == {"main", "fused_conv2d_tir_sigmoid", "multiply"}
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hetcomp.passes.softmax_axis import SoftmaxLastAxis
 from pass_harness import apply, assert_untouched, module, operators
 from tvm import relax
-
-from hetcomp.passes.softmax_axis import SoftmaxLastAxis
 
 
 @pytest.mark.parametrize("axis", [0, 1, -2])
@@ -20,7 +19,9 @@ def test_inner_axis_is_moved(axis: int) -> None:
 
 @pytest.mark.parametrize("axis", [-1, 2])
 def test_last_axis_stays(axis: int) -> None:
-    assert_untouched(SoftmaxLastAxis(), module(lambda _, x: relax.op.nn.softmax(x, axis), (3, 5, 7)))
+    assert_untouched(
+        SoftmaxLastAxis(), module(lambda _, x: relax.op.nn.softmax(x, axis), (3, 5, 7))
+    )
 
 
 def test_other_operators_stay() -> None:

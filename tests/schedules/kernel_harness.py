@@ -17,13 +17,13 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import tvm
+from hetcomp.schedules.facts import DeviceFacts
 from onnx import numpy_helper
 
 from hetcomp.codegen.lower import Lowered, LoweredKernel, lower_tasks
 from hetcomp.frontend import import_onnx
 from hetcomp.pipeline import fusion_pipeline
 from hetcomp.plan.graph import Space, Task, TaskGraph
-from hetcomp.schedules.facts import DeviceFacts
 from hetcomp.targets import find_target
 
 Array = npt.NDArray[Any]
@@ -260,9 +260,7 @@ def _written(
             assert memory.buffer(output).guards_hold(byte), f"{task.name}: writes out of bounds"
             mask &= memory.buffer(output).data == byte
     sizes = [np.dtype(memory.graph.tensors[o].dtype).itemsize for o in task.outputs]
-    return [
-        ~mask.reshape(-1, size).all(axis=1) for mask, size in zip(kept, sizes, strict=True)
-    ]
+    return [~mask.reshape(-1, size).all(axis=1) for mask, size in zip(kept, sizes, strict=True)]
 
 
 def _run_parts(

@@ -1,4 +1,4 @@
-"""Convolutions of every window, dense, grouped and depthwise, whole and cut by rows and channels."""
+"""Convolutions of every window, dense, grouped, depthwise; whole, cut by rows and by channels."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from kernel_harness import MATRIX, check, make_model, normal
-
 from hetcomp.schedules.facts import CpuFacts
+from kernel_harness import MATRIX, check, make_model, normal
 
 FACTS = [CpuFacts.AVX512, CpuFacts.AVX2, CpuFacts.NEON, CpuFacts.SSE]
 
@@ -31,9 +30,14 @@ class Conv:
         spatial = [
             (size + before + after - (k - 1) * d - 1) // s + 1
             for size, before, after, k, d, s in zip(
-                self.data[2:], self.pads[:2], self.pads[2:], self.kernel,
-                self.dilations, self.strides, strict=True,
-            )  # fmt: skip
+                self.data[2:],
+                self.pads[:2],
+                self.pads[2:],
+                self.kernel,
+                self.dilations,
+                self.strides,
+                strict=True,
+            )
         ]
         return (self.data[0], self.channels, *spatial)
 
@@ -47,9 +51,7 @@ class Conv:
         data, out = (",".join(map(str, shape)) for shape in (self.data, self.out_shape))
         node = f"y = Conv<{attributes}, group={self.group}>(x, w)"
         weight = normal(self.channels, self.data[1] // self.group, *self.kernel)
-        return make_model(
-            f"g (float[{data}] x) => (float[{out}] y) {{ {node} }}", {"w": weight}
-        )
+        return make_model(f"g (float[{data}] x) => (float[{out}] y) {{ {node} }}", {"w": weight})
 
 
 WINDOWS = {
@@ -134,9 +136,7 @@ def test_depthwise_with_multiplier() -> None:
 
 
 def test_computed_weights_fall_back() -> None:
-    text = (
-        "g (float[1,8,7,7] x, float[24,8,3,3] w) => (float[1,24,5,5] y) { y = Conv(x, w) }"
-    )
+    text = "g (float[1,8,7,7] x, float[24,8,3,3] w) => (float[1,24,5,5] y) { y = Conv(x, w) }"
     lowered = check(make_model(text), MATRIX)
     assert not {"conv2d", "opaque"} & {task.kind for task in lowered.graph.tasks}
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from kernel_harness import MATRIX, check, make_model, normal
-
 from hetcomp.schedules.facts import CpuFacts
+from kernel_harness import MATRIX, check, make_model, normal
 
 FACTS = [CpuFacts.AVX512, CpuFacts.AVX2, CpuFacts.NEON, CpuFacts.SSE]
 

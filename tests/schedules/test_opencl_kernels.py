@@ -1,4 +1,4 @@
-"""The same kernels as OpenCL: whole on the device, and shared with the CPU by random tile ranges."""
+"""The same kernels as OpenCL: whole on the device, and shared with the CPU by random ranges."""
 
 from __future__ import annotations
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_harness import EXACT, MATRIX, POINTWISE, check, make_model, normal, random_feeds
-
 from hetcomp.schedules.facts import CpuFacts
+from kernel_harness import EXACT, MATRIX, POINTWISE, check, make_model, normal, random_feeds
 
 
 def model(inputs: str, output: str, nodes: str, opset: int = 17, **weights: Any) -> Any:
@@ -63,7 +62,11 @@ SUMS = {
     ),
     "sum of all": ("float[3,19,33] x", "float y", "y = ReduceSum<keepdims=0>(x)"),
     "l2": ("float[7,33] x", "float[7,1] y", "y = ReduceL2<axes=[1]>(x)"),
-    "sum of squares": ("float[7,33] x", "float[7] y", "y = ReduceSumSquare<axes=[1], keepdims=0>(x)"),
+    "sum of squares": (
+        "float[7,33] x",
+        "float[7] y",
+        "y = ReduceSumSquare<axes=[1], keepdims=0>(x)",
+    ),
     "log sum exp": ("float[7,33] x", "float[7,1] y", "y = ReduceLogSumExp<axes=[1]>(x)"),
     "average pool": (
         *("float[1,17,13,13] x", "float[1,17,7,7] y"),
@@ -92,13 +95,25 @@ SUMS = {
         *("float[5,7] x", "float[5,7] y"),
         "a = Constant<value = int64 {1}>() y = CumSum(x, a)",
     ),
-    "einsum": ("float[5,7] x, float[7,3] z", "float[5,3] y", 'y = Einsum<equation="ij,jk->ik">(x,z)'),
+    "einsum": (
+        "float[5,7] x, float[7,3] z",
+        "float[5,3] y",
+        'y = Einsum<equation="ij,jk->ik">(x,z)',
+    ),
 }
 
 MOVES = {
     "max": ("float[3,5,37] x", "float[3,5,1] y", "y = ReduceMax<axes=[-1]>(x)"),
-    "max of short rows": ("float[30,3] x", "float[30] y", "y = ReduceMax<axes=[-1], keepdims=0>(x)"),
-    "min over two axes": ("float[3,5,37] x", "float[3] y", "y = ReduceMin<axes=[1,2], keepdims=0>(x)"),
+    "max of short rows": (
+        "float[30,3] x",
+        "float[30] y",
+        "y = ReduceMax<axes=[-1], keepdims=0>(x)",
+    ),
+    "min over two axes": (
+        "float[3,5,37] x",
+        "float[3] y",
+        "y = ReduceMin<axes=[1,2], keepdims=0>(x)",
+    ),
     "max pool": (
         *("float[1,17,13,13] x", "float[1,17,7,7] y"),
         "y = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(x)",
@@ -119,7 +134,11 @@ MOVES = {
         *("float[4,7] x, float[4,1] z, float[4,33] w", "float[4,41] y"),
         "y = Concat<axis=-1>(x, z, w)",
     ),
-    "concat, first axis": ("float[4,7] x, float[3,7] z", "float[7,7] y", "y = Concat<axis=0>(x, z)"),
+    "concat, first axis": (
+        "float[4,7] x, float[3,7] z",
+        "float[7,7] y",
+        "y = Concat<axis=0>(x, z)",
+    ),
     "concat of one twice": ("float[4,7] x", "float[4,14] y", "y = Concat<axis=1>(x, x)"),
     "split": (
         *("float[5,36] x", "float[5,3] y, float[5,17] z, float[5,16] w"),
@@ -253,7 +272,9 @@ def test_exact(name: str) -> None:
     check(model(inputs, output, nodes, **used(nodes)), EXACT)
 
 
-FUNCTIONS = "Exp Log Tanh Erf Sigmoid Sqrt Softplus HardSigmoid HardSwish Elu Selu LeakyRelu Sin Cos"
+FUNCTIONS = (
+    "Exp Log Tanh Erf Sigmoid Sqrt Softplus HardSigmoid HardSwish Elu Selu LeakyRelu Sin Cos"
+)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS.split())
@@ -289,7 +310,9 @@ def test_gather_elements() -> None:
 
 
 @pytest.mark.parametrize("facts", [CpuFacts.AVX2, CpuFacts.SSE], ids=lambda f: f.name)
-@pytest.mark.parametrize("name", ["softmax, inner axis", "layer norm", "average pool", "mean, pixels"])
+@pytest.mark.parametrize(
+    "name", ["softmax, inner axis", "layer norm", "average pool", "mean, pixels"]
+)
 def test_other_register_files(name: str, facts: Any) -> None:
     inputs, output, nodes = SUMS[name]
     check(model(inputs, output, nodes, **used(nodes)), MATRIX, facts=facts)
