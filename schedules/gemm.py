@@ -48,9 +48,10 @@ class _Tiling:
 def linear(
     program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts
 ) -> Scheduled | None:
-    """A matmul whose second operand `w[k, n]` is a constant; None where it is not."""
+    """A matmul whose second operand is one constant `w[k, n]`; None where it is not."""
     _, weight = anchor_operands(program, anchor)
-    if weight not in constants:
+    batches = math.prod(int(dim) for dim in program.params[weight].shape[:-2])
+    if weight not in constants or batches != 1:
         return None
     k = anchor.reduce[0].extent
     *lead, n = anchor.shape

@@ -14,8 +14,8 @@ LAYERS = (
     ("_version", "errors", "files", "options", "devices"),
     ("cost",),
     ("plan", "passes", "schedules", "frontend"),
-    ("tune", "codegen", "runtime"),
-    ("pipeline",),
+    ("tune", "codegen", "runtime", "targets"),
+    ("pipeline", "placement"),
     ("driver",),
     ("bench", "cli", "__main__"),
 )

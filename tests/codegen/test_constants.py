@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hetcomp.schedules.scheduled import Packing
 
 from hetcomp.codegen.constants import ALIGNMENT, ConstantPool
+from hetcomp.schedules.scheduled import Packing
 
 
 def test_same_array_is_stored_once() -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hetcomp.passes.anchors import LegalizeAnchors
-from hetcomp.schedules.program import parse
 from pass_harness import apply, assert_untouched, const, evaluate, module, normal, operators
 from tvm import relax, tirx
+
+from hetcomp.passes.anchors import LegalizeAnchors
+from hetcomp.schedules.program import parse
 
 
 def conv(data: Any, weight: Any, **attrs: Any) -> Any:

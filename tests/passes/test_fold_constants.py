@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hetcomp.passes.fold_constants import FoldConstants
 from pass_harness import apply, assert_untouched, const, module, normal, operators
 from tvm import relax
+
+from hetcomp.passes.fold_constants import FoldConstants
 
 FOLDED: dict[str, Callable[[], Any]] = {
     "reshape": lambda: relax.op.reshape(const(normal(6)), (2, 3)),

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tvm
-from hetcomp.passes.anchors import LegalizeAnchors
-from hetcomp.passes.fusion_guard import GuardBroadcasts
 from pass_harness import assert_untouched, const, evaluate, inputs_of, module, normal, operators
 from tvm import relax
+
+from hetcomp.passes.anchors import LegalizeAnchors
+from hetcomp.passes.fusion_guard import GuardBroadcasts
 
 ELEMENTWISE, BROADCAST, INJECTIVE = range(3)
 LAYOUTS = {"data_layout": "NHWC", "kernel_layout": "HWIO"}

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hetcomp.passes.nchw_input import AbsorbInputLayout
 from pass_harness import apply, assert_untouched, const, module, normal, operators
 from tvm import relax
+
+from hetcomp.passes.nchw_input import AbsorbInputLayout
 
 
 def conv(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hetcomp.passes.sink_transposes import SinkTransposes
 from pass_harness import apply, assert_untouched, const, module, operators
 from tvm import relax
+
+from hetcomp.passes.sink_transposes import SinkTransposes
 
 _SWAP = [0, 2, 1]
 

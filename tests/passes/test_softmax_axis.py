@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hetcomp.passes.softmax_axis import SoftmaxLastAxis
 from pass_harness import apply, assert_untouched, module, operators
 from tvm import relax
+
+from hetcomp.passes.softmax_axis import SoftmaxLastAxis
 
 
 @pytest.mark.parametrize("axis", [0, 1, -2])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hetcomp.passes.static_shapes import require_static_shapes
 from kernel_harness import make_model
 
 from hetcomp.errors import UnsupportedOperatorError
 from hetcomp.frontend import import_onnx
+from hetcomp.passes.static_shapes import require_static_shapes
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import tvm
-from hetcomp.passes.task_names import NameTasks, RememberValues, value_names
 from kernel_harness import make_model, normal
 from tvm import relax
 
 from hetcomp.frontend import import_onnx
+from hetcomp.passes.task_names import NameTasks, RememberValues, value_names
 from hetcomp.pipeline import fusion_pipeline
 
 CONV = "Conv<pads=[1,1,1,1]>"

@@ -17,13 +17,13 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import tvm
-from hetcomp.schedules.facts import DeviceFacts
 from onnx import numpy_helper
 
 from hetcomp.codegen.lower import Lowered, LoweredKernel, lower_tasks
 from hetcomp.frontend import import_onnx
 from hetcomp.pipeline import fusion_pipeline
 from hetcomp.plan.graph import Space, Task, TaskGraph
+from hetcomp.schedules.facts import DeviceFacts
 from hetcomp.targets import find_target
 
 Array = npt.NDArray[Any]

@@ -6,13 +6,13 @@ import re
 
 import pytest
 import tvm
-from hetcomp.schedules.facts import CpuFacts
 from onnx import parser
 
 from hetcomp.codegen.kernels import _compile
 from hetcomp.codegen.lower import lower_tasks
 from hetcomp.frontend import import_onnx
 from hetcomp.pipeline import fusion_pipeline
+from hetcomp.schedules.facts import CpuFacts
 
 _TARGET = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mattr": ["+neon"], "num-cores": 1}
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]> g '

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hetcomp.schedules.facts import CpuFacts
 from kernel_harness import MATRIX, check, make_model, normal
+
+from hetcomp.schedules.facts import CpuFacts
 
 FACTS = [CpuFacts.AVX512, CpuFacts.AVX2, CpuFacts.NEON, CpuFacts.SSE]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hetcomp.schedules.facts import CpuFacts
 from kernel_harness import MATRIX, check, make_model, normal
+
+from hetcomp.schedules.facts import CpuFacts
 
 FACTS = [CpuFacts.AVX512, CpuFacts.AVX2, CpuFacts.NEON, CpuFacts.SSE]
 

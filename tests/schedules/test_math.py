@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tvm
-from hetcomp.schedules import math as approximations
-from hetcomp.schedules.frame import Frame, Param, build_kernel
 from kernel_harness import HOST
 from tvm import tirx
+
+from hetcomp.schedules import math as approximations
+from hetcomp.schedules.frame import Frame, Param, build_kernel
 
 Floats = npt.NDArray[np.float32]
 COUNT = 1 << 18

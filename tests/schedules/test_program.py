@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hetcomp.schedules.program import NotStaged, parse
-from hetcomp.schedules.segments import breakpoints, fold_conditions
-from hetcomp.schedules.select import schedule
 from kernel_harness import HOST
 from tvm import te, tirx
 from tvm.script import tirx as T  # noqa: N812 (TVM's own idiom)
+
+from hetcomp.schedules.program import NotStaged, parse
+from hetcomp.schedules.segments import breakpoints, fold_conditions
+from hetcomp.schedules.select import schedule
 
 
 def function(*tensors: Any) -> tirx.PrimFunc:

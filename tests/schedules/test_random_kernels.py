@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from hetcomp.schedules.facts import CpuFacts, DeviceFacts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kernel_harness import MATRIX, check, make_model, normal
+
+from hetcomp.schedules.facts import CpuFacts, DeviceFacts
 
 SETTINGS = settings(
     max_examples=15,

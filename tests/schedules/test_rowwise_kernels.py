@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hetcomp.schedules.facts import CpuFacts
 from kernel_harness import EXACT, MATRIX, POINTWISE, check, make_model, normal, random_feeds
+
+from hetcomp.schedules.facts import CpuFacts
 
 
 def model(inputs: str, output: str, nodes: str, opset: int = 17, **weights: Any) -> Any:
