@@ -23,6 +23,7 @@ from hetcomp.passes.static_shapes import require_static_shapes
 from hetcomp.pipeline import fusion_pipeline
 from hetcomp.placement import Placement, base_plans, choose_plan
 from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.io import read_plan
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.steps import make_table
 from hetcomp.targets import CompileTarget, find_target
@@ -103,6 +104,8 @@ def compile(
     if not path.absolute().parent.is_dir():
         raise InputError(f"output '{path}': folder '{path.absolute().parent}' does not exist")
     compile_target = find_target(target)
+    if options.plan_is_file:
+        read_plan(options.plan)  # a bad file is refused before minutes of work
     stages = _Stages(progress or (lambda _stage, _done: None))
     with stages.stage("import", 0.05):
         imported = import_onnx(model, shapes=shapes)

@@ -13,7 +13,7 @@ import numpy as np
 from hetcomp.cost.cache import TimesCache
 from hetcomp.cost.costs import Costs, SyncCost
 from hetcomp.devices import describe_devices, fingerprint
-from hetcomp.errors import PlanError
+from hetcomp.errors import DeviceError, PlanError
 from hetcomp.options import CompileOptions
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.check import check_plan
@@ -24,7 +24,7 @@ from hetcomp.plan.planners import fixed_split, single
 from hetcomp.plan.simulate import simulate
 from hetcomp.plan.steps import make_table
 from hetcomp.runtime import Session, load
-from hetcomp.tune.measure import measure
+from hetcomp.tune.measure import MeasureOptions, measure
 from hetcomp.tune.select import fastest, pick_fastest
 
 __all__ = ["Placement", "base_plans", "choose_plan"]
@@ -96,8 +96,7 @@ def _file_name(plan: Plan, base: tuple[Plan, ...]) -> str:
 def _check_strict(graph: TaskGraph, options: CompileOptions, plan: Plan) -> None:
     if options.plan not in ("gpu", "split"):
         return
-    wanted = Place(options.plan)
-    fallen = [d for d in plan.decisions if d.place is Place.CPU and wanted is not Place.CPU]
+    fallen = [decision for decision in plan.decisions if decision.place is Place.CPU]
     if fallen:
         listed = "; ".join(f"{d.task}: {d.reason}" for d in fallen[:10])
         raise PlanError(
@@ -114,17 +113,38 @@ def _measured(
     def report(text: str, done: float) -> None:
         progress(text, 0.75 + 0.2 * done)
 
+    try:
+        return _measured_with(graph, options, trial, report)
+    except DeviceError as error:
+        if options.strict:
+            raise
+        notes = {"auto": f"all on the CPU: the device failed while measuring: {error}"}
+        base = base_plans(graph)
+        return Placement((dataclasses.replace(base[0], name="auto"), *base), notes)
+
+
+def _measured_with(
+    graph: TaskGraph, options: CompileOptions, trial: Path, report: Progress
+) -> Placement:
     cache = TimesCache() if options.use_cache else None
+    limits = MeasureOptions(cap_seconds=options.measure_seconds)
     with load(trial, plan="cpu", pin=options.pin, quiet=True) as session:
         why_no_gpu = _why_no_gpu(session, graph, options)
+        if why_no_gpu and options.strict and options.gpu:
+            raise PlanError(f"strict: plan 'auto' cannot use the OpenCL device: {why_no_gpu}")
         device = fingerprint(describe_devices(), pinned=session.status().gpu_pinned)
-        costs = measure(session, device, gpu=not why_no_gpu, cache=cache, progress=report)
+        costs = measure(
+            session, device, gpu=not why_no_gpu, cache=cache, options=limits, progress=report
+        )
         plans = base_plans(graph, costs)
         if why_no_gpu:
             cpu = plans[0]
             notes = {"auto": f"all on the CPU: {why_no_gpu}", "device": device}
             return Placement((dataclasses.replace(cpu, name="auto"), *plans), notes)
-        return _compare(session, graph, costs, plans, options, report, device)
+        placement = _compare(session, graph, costs, plans, options, report, device)
+        if session.status().fallbacks:
+            raise DeviceError(session.status().why_no_gpu)  # the times were the CPU's
+        return placement
 
 
 def _why_no_gpu(session: Session, graph: TaskGraph, options: CompileOptions) -> str:

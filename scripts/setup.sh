@@ -103,9 +103,10 @@ python_packages() {
   touch "$STAMP"
 }
 
-[ ! "$STAMP" -nt pyproject.toml ] || [ ! "$STAMP" -nt scripts/setup.sh ] || exit 0
 LOG=$(mktemp)
 trap 'rm -f "$LOG"' EXIT
+# Looked at every time: a driver that could not be installed is asked for again.
 system_packages
+[ ! "$STAMP" -nt pyproject.toml ] || [ ! "$STAMP" -nt scripts/setup.sh ] || exit 0
 python_packages
 say "Ready: $VENV/bin/hetcomp"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hetcomp.devices import describe_cpu
 from hetcomp.errors import ArtifactError, FeedError, InputError
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.plan import Plan
@@ -96,6 +97,7 @@ def load(
             f"{file} was compiled for another machine ({image.target or image.machine}); "
             "compile it for this one"
         )
+    _check_features(file, image.target)
     options: dict[str, Any] = {"timeout_ms": float(timeout_ms), "threads": threads}
     options |= {"quiet": quiet, "fault": fault, "epoch_start": epoch_start}
     chosen = {"plan": plan, "cpu_core": cpu_core, "gpu_core": gpu_core}
@@ -104,6 +106,26 @@ def load(
     chosen["opencl_library"] = None if opencl_library is None else os.fspath(opencl_library)
     options |= {key: value for key, value in chosen.items() if value is not None}
     return Session(image, open_module(file, json.dumps(options)))
+
+
+_NEEDED_FEATURES = {
+    "x86_64 avx512": {"avx512f", "avx512bw", "avx512vl"},
+    "x86_64 avx2": {"avx2", "fma"},
+}
+"""CPU features that code for a target needs, see `hetcomp.targets`."""
+
+
+def _check_features(file: Path, target: str) -> None:
+    needed = _NEEDED_FEATURES.get(target)
+    cpu = describe_cpu().cpu
+    if not needed or cpu is None or not cpu.features:
+        return
+    missing = sorted(needed - set(cpu.features))
+    if missing:
+        raise ArtifactError(
+            f"{file} was compiled for {target}, but this CPU lacks {', '.join(missing)}; "
+            "compile it on this machine"
+        )
 
 
 class Session:

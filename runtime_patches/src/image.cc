@@ -58,7 +58,8 @@ bool ExtentsFit(const Header& header, size_t available) {
   }
   const uint64_t text_end = kHeaderBytes + header.json_size + header.source_size;
   return header.constants_offset % 4096 == 0 && text_end <= header.constants_offset &&
-         header.constants_offset + header.constants_size <= header.total_size;
+         header.constants_offset <= header.total_size &&
+         header.constants_size <= header.total_size - header.constants_offset;
 }
 
 }  // namespace

@@ -63,7 +63,8 @@ void Session::ResolveCores() {
   const std::vector<int> allowed = AllowedCpus();
   if (options_.pin == PinMode::kOff || allowed.empty()) return;
   const bool can_share = allowed.size() >= 2;
-  if (options_.pin == PinMode::kAuto && !can_share) return;
+  // Dividing a machine with more CPUs into one core for each side would waste the others.
+  if (options_.pin == PinMode::kAuto && allowed.size() != 2) return;
   cores_.cpu = options_.cpu_core >= 0 ? options_.cpu_core : allowed[0];
   if (!can_share) return;
   cores_.gpu =

@@ -24,7 +24,10 @@ WaitResult SpinUntil(const std::atomic<int32_t>& word, uint32_t target, double t
     if (abort != nullptr && Load(*abort) != kNoAbort) return WaitResult::kAborted;
     const double now_us = NowUs();
     if (start_us == 0.0) start_us = now_us;
-    if (now_us - start_us > timeout_us) return WaitResult::kTimedOut;
+    if (now_us - start_us > timeout_us) {
+      // This thread itself may have been stopped for that long: look once more.
+      return Reached(Load(word), target) ? WaitResult::kReached : WaitResult::kTimedOut;
+    }
     if (now_us - start_us > kYieldAfterUs) sched_yield();
   }
 }

@@ -6,8 +6,8 @@
 #include "hetcomp.h"
 
 #define MOST 16
-#define LOAD(name)                                                  \
-  *(void**)&name = dlsym(library, "hetcomp_" #name);                \
+#define LOAD(name)                                   \
+  *(void**)&name = dlsym(library, "hetcomp_" #name); \
   if (name == NULL) return fail("model.so lacks hetcomp_" #name)
 
 static int fail(const char* text) {
