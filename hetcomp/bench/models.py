@@ -166,11 +166,12 @@ class _Network:
         """Compile, load, compare once, time."""
         files = self._compiled()
         with ExitStack() as stack:
-            ours = [stack.enter_context(self._load(*files[plan])) for plan in self.options.plans]
+            plans = self._plans()
+            ours = [stack.enter_context(self._load(*files[name], n)) for name, n in plans]
             peers = self._peers()
             arms = [
-                Arm(plan, partial(session.run, self.feeds))
-                for plan, session in zip(self.options.plans, ours, strict=True)
+                Arm(f"{name} x{n}", partial(session.run, self.feeds))
+                for (name, n), session in zip(plans, ours, strict=True)
             ]
             arms += [Arm(f"onnxruntime x{peer.threads}", peer.run) for peer in peers]
             errors = [self._error(session, peers) for session in ours]
@@ -179,9 +180,9 @@ class _Network:
                 peer.threads: found for peer, found in zip(peers, samples[len(ours) :], strict=True)
             }
             rows = [
-                self._our_row(plan, session, found, theirs, error)
-                for plan, session, found, error in zip(
-                    self.options.plans, ours, samples, errors, strict=False
+                self._our_row(name, session, found, theirs, error)
+                for (name, _), session, found, error in zip(
+                    plans, ours, samples, errors, strict=False
                 )
             ]
         return rows + [self._peer_row(threads, found, theirs) for threads, found in theirs.items()]
@@ -203,12 +204,21 @@ class _Network:
                 inside.setdefault(other.name, path)
         return found
 
-    def _load(self, path: Path, plan: str | None) -> Session:
+    def _plans(self) -> list[tuple[str, int]]:
+        """Plans with their CPU threads; the CPU alone also with one, as the single processor."""
+        n = self.options.threads
+        return [
+            (name, count)
+            for name in self.options.plans
+            for count in (sorted({1, n}) if name == "cpu" else [n])
+        ]
+
+    def _load(self, path: Path, plan: str | None, threads: int) -> Session:
         session = hetcomp.load(path, plan=plan, quiet=True)
-        if self.options.threads == 1 or session.status().gpu_steps:
+        if threads == 1 or session.status().gpu_steps:
             return session
         session.close()
-        return hetcomp.load(path, plan=plan, threads=self.options.threads, quiet=True)
+        return hetcomp.load(path, plan=plan, threads=threads, quiet=True)
 
     def _peers(self) -> list[_Peer]:
         if not self.options.against:
