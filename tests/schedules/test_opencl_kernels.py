@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """For compiled models; skips where no OpenCL device serves."""
     verdicts = [device.verdict for device in describe_opencl()]
     if not any(verdict.ok for verdict in verdicts):
-        pytest.skip(f"no OpenCL device that serves: {[v.reason for v in verdicts]}")
+        reason = f"no OpenCL device that serves: {[v.reason for v in verdicts]}"
+        if os.environ.get("HETCOMP_REQUIRE_OPENCL"):  # CI: co-execution must not go untested
+            pytest.fail(reason)
+        pytest.skip(reason)
     return tmp_path_factory.mktemp("opencl")
 
 
