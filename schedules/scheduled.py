@@ -65,6 +65,8 @@ class Scheduled:
         Whether row tiles vary fastest; OpenCL's work-groups follow the same order.
     why_no_opencl
         Not empty where there is no OpenCL kernel.
+    variant
+        Algorithm within the family: `direct`, or the name of one that was chosen instead.
     """
 
     kind: str
@@ -78,3 +80,4 @@ class Scheduled:
     packings: Mapping[int, Packing] = field(default_factory=dict)
     rows_inner: bool = True
     why_no_opencl: str = ""
+    variant: str = "direct"

@@ -40,7 +40,7 @@ def explain(model: Path, plan_out: Path | None, as_json: bool) -> None:
         print_json(_json(graph, plan, names, image.build))
         return
     pairs = _pairs(graph, plan)
-    rows = [_row(task, decision) for task, decision in pairs]
+    rows = [_row(graph, task, decision) for task, decision in pairs]
     print_table(f"{graph.name}: plan {plan.name}", _COLUMNS, rows, right=_COLUMNS[3:7])
     click.echo(_summary(graph, plan, names))
 
@@ -54,16 +54,17 @@ def _json(
         "plans": names,
         "predicted_us": plan.predicted_us,
         "measured_us": plan.measured_us,
-        "tasks": [_task_json(task, decision) for task, decision in _pairs(graph, plan)],
+        "tasks": [_task_json(graph, task, decision) for task, decision in _pairs(graph, plan)],
         "places": dict(Counter(decision.place.value for decision in plan.decisions)),
         "build": build,
     }
 
 
-def _task_json(task: Task, decision: Decision) -> dict[str, Any]:
+def _task_json(graph: TaskGraph, task: Task, decision: Decision) -> dict[str, Any]:
     return {
         "task": task.name,
         "kind": task.kind,
+        "variant": graph.kernels[task.kernel].variant,
         "processor": decision.place.value,
         "cpu_share": share_of(task, decision).cpu,
         "axis": decision.axis.value if decision.place.value == "split" else None,
@@ -77,12 +78,12 @@ def _task_json(task: Task, decision: Decision) -> dict[str, Any]:
     }
 
 
-def _row(task: Task, decision: Decision) -> tuple[str, ...]:
+def _row(graph: TaskGraph, task: Task, decision: Decision) -> tuple[str, ...]:
     split = decision.place.value == "split"
     place = f"split {decision.axis.value}" if split else decision.place.value
     return (
         task.name,
-        task.kind,
+        _kind(task, graph.kernels[task.kernel].variant),
         place,
         f"{100 * share_of(task, decision).cpu:.0f}%",
         number(decision.cpu_us),
@@ -90,6 +91,10 @@ def _row(task: Task, decision: Decision) -> tuple[str, ...]:
         number(decision.predicted_us),
         decision.reason,
     )
+
+
+def _kind(task: Task, variant: str) -> str:
+    return task.kind if variant == "direct" else f"{task.kind} {variant}"
 
 
 def _summary(graph: TaskGraph, plan: Plan, names: tuple[str, ...]) -> str:

@@ -191,6 +191,7 @@ class _Builder:
             opencl=not why,
             why_no_opencl=why,
             key=f"{self._facts.name}-{code & (2**64 - 1):016x}",
+            variant=scheduled.variant,
         )
 
     def _arena(self, name: str, shape: Sequence[int], dtype: str) -> int:

@@ -74,6 +74,8 @@ class Kernel:
         Whether an OpenCL version exists; `why_no_opencl` says why not.
     key
         Hash of the generated code, under which measured times are cached.
+    variant
+        Algorithm within the task's kind: `direct`, or the name of one that was chosen instead.
     """
 
     symbol: str
@@ -81,6 +83,7 @@ class Kernel:
     opencl: bool
     why_no_opencl: str
     key: str
+    variant: str = "direct"
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ STATUS = SessionStatus(**{item.name: KINDS[str(item.type)] for item in fields(Se
 GRAPH = TaskGraph(
     "net",
     tuple(Tensor(name, (1, 4), "float32", 16, Space.ARENA) for name in ("x", "y")),
-    (Kernel("k", 2, True, "", "key"),),
+    (Kernel("k", 2, True, "", "key", variant="winograd 4x4"),),
     (Task("conv[0]", "conv2d", 0, (0,), (1,), Grid(8), Grid(1), "rows", "rows are tall"),),
     (0,),
     (1,),
@@ -270,6 +270,7 @@ def test_explain(tmp_path: Path) -> None:
     result = hetcomp_cli("explain", "m.so", "--plan-out", tmp_path / "p.json")
     assert result.exit_code == 0
     assert "conv[0]" in result.stdout
+    assert "conv2d winograd 4x4" in result.stdout
     assert "split rows" in result.stdout
     assert "1 tasks: 1 split; predicted 1.50 ms; measured 1.60 ms" in result.stdout
     assert read_plan(tmp_path / "p.json").decisions == fixed_split(GRAPH).decisions
@@ -281,6 +282,7 @@ def test_explain_json(tmp_path: Path) -> None:
     assert data["plans"] == ["split", "cpu"]
     (task,) = data["tasks"]
     assert (task["processor"], task["cpu_share"], task["cut"]) == ("split", 0.5, 4)
+    assert (task["kind"], task["variant"]) == ("conv2d", "winograd 4x4")
     assert task["reason"].startswith("split 50% rows")
     nowhere = tmp_path / "none" / "p.json"
     refused(hetcomp_cli("explain", "m.so", "--plan-out", nowhere), 2, "cannot be written")
