@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tvm import tirx
 
+from .choice import Choice, DeviceChoice, Space
 from .epilogue import Epilogue, anchor_operands
 from .facts import DeviceFacts
 from .frame import LINE, Frame, Param, build_kernel, i32
@@ -17,6 +18,7 @@ from .gemm import GemmShape, gemm, pack_columns
 from .program import Program, Stage
 from .register_tile import ChannelTiles, RegisterTile, channel_tiles, row_tile
 from .scheduled import Packing, Scheduled, TileGrid
+from .spaces import tile_space
 from .splitting import rows_inner, split_axis
 from .window import PixelTile, Window, window_of
 
@@ -34,6 +36,7 @@ class _Conv:
     nchw_input: bool
     columns: ChannelTiles
     pixels: int
+    choice: Choice
 
     @property
     def taps(self) -> int:
@@ -44,9 +47,10 @@ class _Conv:
         """Elements of one tile's weights."""
         return self.taps * self.group_in * self.columns.width
 
-    @property
-    def rows_inner(self) -> bool:
+    def rows_inner(self, choice: DeviceChoice) -> bool:
         """See `splitting.rows_inner`."""
+        if choice.rows_inner is not None:
+            return choice.rows_inner
         return rows_inner(4 * self.taps * self.group_in * self.group_out)
 
     @property
@@ -64,17 +68,17 @@ class _Conv:
 
 
 def conv2d(
-    program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts
+    program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts, choice: Choice
 ) -> Scheduled | None:
     """A convolution with constant HWIO weights; None where they are not constant."""
     data, weight = anchor_operands(program, anchor)
     if weight not in constants:
         return None
-    conv = _conv(program, anchor, data, weight, facts)
+    conv = _conv(program, anchor, data, weight, facts, choice)
     w = conv.window
     if w.is_pointwise and w.groups == 1 and not conv.nchw_input:
         shape = GemmShape(w.batch * w.height * w.width, anchor.shape[-1], conv.group_in)
-        return gemm(program, anchor, shape, "conv2d", facts)
+        return gemm(program, anchor, shape, "conv2d", facts, choice)
     epilogue = Epilogue(program, anchor)
     params = [_param(buffer) for buffer in program.params]
     params[weight] = Param(w.groups * conv.columns.count * conv.panel, "float32")
@@ -85,10 +89,11 @@ def conv2d(
 
         return build_kernel(symbol, params, device, body)
 
-    return _scheduled(conv, anchor, emit, weight)
+    space = _space(_conv(program, anchor, data, weight, facts, Choice()), facts)
+    return _scheduled(conv, anchor, emit, weight, space)
 
 
-def _scheduled(conv: _Conv, anchor: Stage, emit: Any, weight: int) -> Scheduled:
+def _scheduled(conv: _Conv, anchor: Stage, emit: Any, weight: int, space: Space) -> Scheduled:
     w, columns = conv.window, conv.columns
     out_channels = anchor.shape[-1]
     outputs = math.prod(anchor.shape)
@@ -108,11 +113,25 @@ def _scheduled(conv: _Conv, anchor: Stage, emit: Any, weight: int) -> Scheduled:
         preferred_axis=axis,
         axis_reason=reason,
         packings={weight: _packing(conv)},
-        rows_inner=conv.rows_inner,
+        rows_inner=conv.rows_inner(conv.choice.opencl),
+        space=space,
     )
 
 
-def _conv(program: Program, anchor: Stage, data: int, weight: int, facts: DeviceFacts) -> _Conv:
+def _space(default: _Conv, facts: DeviceFacts) -> Space:
+    return tile_space(
+        facts,
+        rows=default.window.out_width,
+        channels=default.group_out,
+        height=default.pixels,
+        width=default.columns.width,
+        rows_inner=default.rows_inner(DeviceChoice()),
+    )
+
+
+def _conv(
+    program: Program, anchor: Stage, data: int, weight: int, facts: DeviceFacts, choice: Choice
+) -> _Conv:
     window = window_of(anchor)
     nchw_input = bool(int(anchor.annotations.get("hetcomp.nchw_input", 0)))
     shape = [int(dim) for dim in program.params[data].shape]
@@ -125,14 +144,15 @@ def _conv(program: Program, anchor: Stage, data: int, weight: int, facts: Device
         group_in=group_in,
         group_out=group_out,
         nchw_input=nchw_input,
-        columns=channel_tiles(group_out, facts.lanes, facts.vectors),
-        pixels=row_tile(window.out_width, facts.max_rows),
+        columns=channel_tiles(group_out, facts.lanes, facts.vectors, choice.vectors),
+        pixels=choice.height or row_tile(window.out_width, facts.max_rows),
+        choice=choice,
     )
 
 
 def _emit(frame: Frame, conv: _Conv, epilogue: Epilogue, x: Any, weights: Any) -> None:
     w = conv.window
-    with frame.tiles(rows_inner=conv.rows_inner) as (row, block):
+    with frame.tiles(rows_inner=conv.rows_inner(conv.choice.on(frame.facts))) as (row, block):
         image = i32(0) if w.batch == 1 else frame.bind("n", tirx.floordiv(row, w.out_height))
         out_row = row if w.batch == 1 else frame.bind("h", tirx.floormod(row, w.out_height))
         emitter = _RowEmitter(frame, conv, epilogue, x, weights, image, out_row)
@@ -211,18 +231,21 @@ class _RowEmitter:
                 inside,
             )
 
+        unroll = conv.choice.on(frame.facts).unroll or 1
         frame.prefetching_loop(
-            conv.group_in, conv.prefetch_chunk, self._next_panel(panel, tap), step
+            conv.group_in, conv.prefetch_chunk, self._next_panel(panel, tap), step, unroll
         )
 
     def _next_panel(self, panel: Any, tap: Any) -> Callable[[Any, int], None] | None:
         """Where weights stream from memory, the rows of a channel tile ask for the next tile's."""
         conv, w = self._conv, self._conv.window
-        if not conv.rows_inner or w.groups > 1:
+        choice = conv.choice.on(self._frame.facts)
+        ahead = int(conv.rows_inner(choice)) if choice.prefetch is None else choice.prefetch
+        if not ahead or w.groups > 1:
             return None
         position = (self._out_row * w.kernel_h + tap[0]) * w.kernel_w + tap[1]
         return lambda piece, pieces: self._frame.prefetch(
-            self._weights, panel + conv.panel + LINE * (position * pieces + piece)
+            self._weights, panel + ahead * conv.panel + LINE * (position * pieces + piece)
         )
 
     def _store(self, tile: RegisterTile, column: Any, first: Any) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 
 from tvm import tirx
 
+from .choice import Choice
 from .epilogue import Epilogue, anchor_operands
 from .facts import DeviceFacts
 from .frame import Frame, Param, build_kernel, i32
 from .program import Program, Stage
 from .register_tile import RegisterTile, row_tile
 from .scheduled import Scheduled, TileGrid
+from .spaces import tile_space
 from .window import PixelTile, Window, window_of
 
 __all__ = ["depthwise"]
@@ -37,18 +39,15 @@ class _Depthwise:
         return tirx.min(block * self.width, i32(self.channels - self.width))
 
 
-def depthwise(program: Program, anchor: Stage, facts: DeviceFacts) -> Scheduled:
+def depthwise(program: Program, anchor: Stage, facts: DeviceFacts, choice: Choice) -> Scheduled:
     """One filter per channel; weights `[kh][kw][1][channels]` as they come."""
     data, weight = anchor_operands(program, anchor)
     epilogue = Epilogue(program, anchor)
     window = window_of(anchor)
     channels = anchor.shape[-1]
-    conv = _Depthwise(
-        window,
-        channels,
-        _width(channels, facts),
-        row_tile(window.out_width, facts.max_rows),
-    )
+    height, width = row_tile(window.out_width, facts.max_rows), _width(channels, facts)
+    chosen = choice.vectors * facts.lanes if choice.vectors else width
+    conv = _Depthwise(window, channels, chosen, choice.height or height)
     params = [Param(math.prod(int(d) for d in b.shape), str(b.dtype)) for b in program.params]
 
     def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
@@ -63,6 +62,14 @@ def depthwise(program: Program, anchor: Stage, facts: DeviceFacts) -> Scheduled:
         rows=TileGrid(window.batch * window.out_height),
         flops=2 * math.prod(anchor.shape) * window.kernel_h * window.kernel_w,
         axis_reason="rows: hardly any weights",
+        space=tile_space(
+            facts,
+            rows=window.out_width,
+            channels=channels,
+            height=height,
+            width=width,
+            unroll=False,
+        ),
     )
 
 

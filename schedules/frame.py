@@ -104,21 +104,28 @@ class Frame:
 
     def prefetching_loop(
         self, extent: int, chunk: int, prefetch: Callable[[Any, int], None] | None,
-        body: Callable[[Any], None],
+        body: Callable[[Any], None], unroll: int = 1,
     ) -> None:  # fmt: skip
         """`body(k)` for `extent` steps; before every `chunk` of them `prefetch(piece, pieces)`."""
         pieces = extent // chunk
         if prefetch is None or pieces == 0:
-            with self.loop(extent) as k:
-                body(k)
+            self.unrolled_loop(extent, unroll, body)
             return
         with self.loop(pieces) as piece:
             prefetch(piece, pieces)
-            with self.loop(chunk) as k:
-                body(piece * chunk + k)
+            self.unrolled_loop(chunk, unroll, lambda k: body(piece * chunk + k))
         if extent % chunk:
-            with self.loop(extent % chunk) as k:
-                body(k + pieces * chunk)
+            self.unrolled_loop(extent % chunk, unroll, lambda k: body(k + pieces * chunk))
+
+    def unrolled_loop(self, extent: int, unroll: int, body: Callable[[Any], None]) -> None:
+        """`body(k)` for `extent` steps, `unroll` of them an iteration."""
+        whole = extent // unroll
+        if whole:
+            with self.loop(whole) as k:
+                for step in range(unroll):
+                    body(k * unroll + step if unroll > 1 else k)
+        for step in range(whole * unroll, extent):
+            body(i32(step))
 
     def loop(self, extent: Any) -> Any:
         """A serial loop from 0; use as a context manager."""

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from tvm import tirx
 
+from .choice import Choice, DeviceChoice, Space
 from .epilogue import Epilogue, anchor_operands
 from .facts import DeviceFacts
 from .frame import LINE, Frame, Param, build_kernel, i32
 from .program import Program, Stage
 from .register_tile import ChannelTiles, RegisterTile, channel_tiles, row_tile, tiles_per_unit
 from .scheduled import Packing, Scheduled, TileGrid
+from .spaces import tile_space
 from .splitting import rows_inner, split_axis
 
 __all__ = ["GemmShape", "gemm", "linear"]
@@ -39,6 +41,7 @@ class _Tiling:
     height: int
     tiles: int
     per_unit: int
+    choice: Choice
 
     @property
     def units(self) -> int:
@@ -46,7 +49,7 @@ class _Tiling:
 
 
 def linear(
-    program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts
+    program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts, choice: Choice
 ) -> Scheduled | None:
     """A matmul whose second operand is one constant `w[k, n]`; None where it is not."""
     _, weight = anchor_operands(program, anchor)
@@ -55,16 +58,16 @@ def linear(
         return None
     k = anchor.reduce[0].extent
     *lead, n = anchor.shape
-    return gemm(program, anchor, GemmShape(math.prod(lead), n, k), "linear", facts)
+    return gemm(program, anchor, GemmShape(math.prod(lead), n, k), "linear", facts, choice)
 
 
 def gemm(
-    program: Program, anchor: Stage, shape: GemmShape, kind: str, facts: DeviceFacts
+    program: Program, anchor: Stage, shape: GemmShape, kind: str, facts: DeviceFacts, choice: Choice
 ) -> Scheduled:
     """Schedule `anchor` as a matrix product of `shape` with packed weights."""
     left, weight = anchor_operands(program, anchor)
     epilogue = Epilogue(program, anchor)
-    tiling = _tiling(shape, facts)
+    tiling = _tiling(shape, facts, choice)
     params = [_param(buffer) for buffer in program.params]
     params[weight] = Param(tiling.columns.count * shape.k * tiling.columns.width, "float32")
 
@@ -91,28 +94,44 @@ def gemm(
         preferred_axis=axis,
         axis_reason=reason,
         packings={weight: _packing(shape, columns)},
-        rows_inner=_rows_inner(shape),
+        rows_inner=_rows_inner(shape, choice.opencl),
+        space=_space(shape, facts),
     )
 
 
-def _rows_inner(shape: GemmShape) -> bool:
-    return rows_inner(4 * shape.k * shape.n)
+def _rows_inner(shape: GemmShape, choice: DeviceChoice) -> bool:
+    return rows_inner(4 * shape.k * shape.n) if choice.rows_inner is None else choice.rows_inner
 
 
-def _tiling(shape: GemmShape, facts: DeviceFacts) -> _Tiling:
+def _tiling(shape: GemmShape, facts: DeviceFacts, choice: Choice) -> _Tiling:
     vectors = next((v for rows, v in _VECTORS_BY_ROWS if shape.m <= rows), facts.vectors)
-    columns = channel_tiles(shape.n, facts.lanes, vectors)
-    height = row_tile(shape.m, facts.max_rows)
+    columns = channel_tiles(shape.n, facts.lanes, vectors, choice.vectors)
+    height = choice.height or row_tile(shape.m, facts.max_rows)
     tiles = -(-shape.m // height)
-    per_unit = tiles_per_unit(tiles, 2 * height * columns.width * shape.k)
-    return _Tiling(columns, height, tiles, per_unit)
+    per_unit = choice.per_unit or tiles_per_unit(tiles, 2 * height * columns.width * shape.k)
+    return _Tiling(columns, height, tiles, per_unit, choice)
+
+
+def _space(shape: GemmShape, facts: DeviceFacts) -> Space:
+    default = _tiling(shape, facts, Choice())
+    return tile_space(
+        facts,
+        rows=shape.m,
+        channels=shape.n,
+        height=default.height,
+        width=default.columns.width,
+        per_unit=default.per_unit,
+        tiles=default.tiles,
+        rows_inner=_rows_inner(shape, DeviceChoice()),
+    )
 
 
 def _emit(
     frame: Frame, shape: GemmShape, tiling: _Tiling, epilogue: Epilogue, x: Any, w: Any
 ) -> None:
     columns, height = tiling.columns, tiling.height
-    with frame.tiles(rows_inner=_rows_inner(shape)) as (unit, block):
+    choice = tiling.choice.on(frame.facts)
+    with frame.tiles(rows_inner=_rows_inner(shape, choice)) as (unit, block):
         count: Any = tiling.per_unit
         if tiling.tiles % tiling.per_unit:
             count = tirx.min(i32(tiling.per_unit), tiling.tiles - unit * tiling.per_unit)
@@ -132,6 +151,7 @@ def _emit(
                     lambda c: w[panel + k * columns.width + c],
                     range(height),
                 ),
+                choice.unroll or 1,
             )
             tile.finish(
                 lambda i, c, acc: epilogue.store(
@@ -154,9 +174,11 @@ def _next_panel(
     frame: Frame, shape: GemmShape, tiling: _Tiling, w: Any, panel: Any, position: Any
 ) -> Callable[[Any, int], None] | None:
     """Where weights stream from memory, the row tiles that share a panel ask for the next one."""
-    if not _rows_inner(shape):
+    choice = tiling.choice.on(frame.facts)
+    ahead = int(_rows_inner(shape, choice)) if choice.prefetch is None else choice.prefetch
+    if not ahead:
         return None
-    following = panel + shape.k * tiling.columns.width
+    following = panel + ahead * shape.k * tiling.columns.width
     return lambda piece, pieces: frame.prefetch(w, following + LINE * (position * pieces + piece))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tvm import tirx
 
+from .choice import Choice, Space
 from .epilogue import Epilogue, anchor_operands
 from .expression import Translator, flat_index
 from .facts import DeviceFacts
@@ -16,6 +17,7 @@ from .frame import Frame, Param, build_kernel, i32
 from .program import NotStaged, Program, Stage
 from .register_tile import RegisterTile, row_tile, tiles_per_unit
 from .scheduled import Scheduled, TileGrid
+from .spaces import tile_space
 
 __all__ = ["matmul"]
 
@@ -31,6 +33,7 @@ class _Product:
     height: int
     width: int
     per_unit: int
+    choice: Choice
 
     @property
     def batches(self) -> int:
@@ -50,13 +53,13 @@ class _Product:
         return self.m % self.height != 0 and last_alone
 
 
-def matmul(program: Program, anchor: Stage, facts: DeviceFacts) -> Scheduled:
+def matmul(program: Program, anchor: Stage, facts: DeviceFacts, choice: Choice) -> Scheduled:
     """Schedule a product of two activations with any leading batch axes."""
     if len(anchor.reduce) != 1 or len(anchor.shape) < 2:
         raise NotStaged("a matrix product needs two axes and one reduction")
     operands = anchor_operands(program, anchor)
     epilogue = Epilogue(program, anchor)
-    product = _product(anchor, facts)
+    product = _product(anchor, facts, choice)
     params = [Param(math.prod(int(d) for d in b.shape), str(b.dtype)) for b in program.params]
 
     def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
@@ -80,19 +83,33 @@ def matmul(program: Program, anchor: Stage, facts: DeviceFacts) -> Scheduled:
         flops=2 * product.batches * product.m * product.n * product.k,
         axis_reason=reason,
         heads=heads,
+        space=_space(_product(anchor, facts, Choice()), facts),
     )
 
 
-def _product(anchor: Stage, facts: DeviceFacts) -> _Product:
+def _space(default: _Product, facts: DeviceFacts) -> Space:
+    return tile_space(
+        facts,
+        rows=default.m,
+        channels=default.n,
+        height=default.height,
+        width=default.width,
+        per_unit=default.per_unit,
+        tiles=default.tiles,
+    )
+
+
+def _product(anchor: Stage, facts: DeviceFacts, choice: Choice) -> _Product:
     *batch, m, n = anchor.shape
     k = anchor.reduce[0].extent
-    width = facts.tile_channels
+    width = choice.vectors * facts.lanes if choice.vectors else facts.tile_channels
     while width > n:
         width //= 2
-    height = row_tile(m, facts.max_rows)
+    height = choice.height or row_tile(m, facts.max_rows)
     tiles = -(-m // height)
-    per_unit = min(tiles, tiles_per_unit(tiles * math.prod(batch), 2 * height * n * k))
-    product = _Product(tuple(batch), m, n, k, height, width, per_unit)
+    flops = 2 * height * n * k
+    per_unit = choice.per_unit or min(tiles, tiles_per_unit(tiles * math.prod(batch), flops))
+    product = _Product(tuple(batch), m, n, k, height, width, per_unit, choice)
     while product.batches > 1 and product.ragged:
         # A cut must not part two tiles that overlap, and with several heads there is one such
         # pair in each: put both into one unit.
@@ -131,12 +148,15 @@ class _Emitter:
         frame, p = self._frame, self._product
         leads = self._unravel(batch)
         tile = RegisterTile(frame, p.height, p.width)
-        with frame.loop(p.k) as k:
+
+        def step(k: Any) -> None:
             tile.multiply_add(
                 lambda i: self._operand(0, [*leads, row + i, column], k),
                 lambda c: self._operand(1, [*leads, row, column + c], k),
                 range(p.height),
             )
+
+        frame.unrolled_loop(p.k, p.choice.on(frame.facts).unroll or 1, step)
         tile.finish(
             lambda i, c, acc: self._epilogue.store(
                 frame,

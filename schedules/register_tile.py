@@ -49,10 +49,16 @@ class ChannelTiles:
         return tirx.min(tile * self.width, self.channels - self.width)
 
 
-def channel_tiles(channels: int, lanes: int, max_vectors: int) -> ChannelTiles:
-    """Cover `channels` with the least padded work, in tiles of 1 to `max_vectors` vectors."""
+def channel_tiles(
+    channels: int, lanes: int, max_vectors: int, chosen: int | None = None
+) -> ChannelTiles:
+    """Cover `channels` in tiles of `chosen` vectors, or with the least padded work in tiles of 1 to
+    `max_vectors` vectors."""
     if channels < lanes:
         return ChannelTiles(channels, lanes, 1, channels)
+    if chosen is not None:
+        width = chosen * lanes
+        return ChannelTiles(channels, width, -(-channels // width), width)
     best: tuple[float, int] | None = None
     vectors = max_vectors
     while vectors >= 1:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from tvm import tirx
 
+from .choice import Space
 from .facts import DeviceFacts
 
 __all__ = ["Emit", "Packing", "Scheduled", "TileGrid"]
@@ -62,11 +63,13 @@ class Scheduled:
     packings
         By input index.
     rows_inner
-        Whether row tiles vary fastest; OpenCL's work-groups follow the same order.
+        Whether row tiles vary fastest among OpenCL's work-groups.
     why_no_opencl
         Not empty where there is no OpenCL kernel.
     variant
         Algorithm within the family: `direct`, or the name of one that was chosen instead.
+    space
+        What a `Choice` may set here.
     """
 
     kind: str
@@ -81,3 +84,4 @@ class Scheduled:
     rows_inner: bool = True
     why_no_opencl: str = ""
     variant: str = "direct"
+    space: Space = field(default_factory=Space)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tvm import tirx
 
+from .choice import Choice, IllegalChoice
 from .conv2d import conv2d
 from .depthwise import depthwise
 from .facts import DeviceFacts
@@ -24,7 +25,12 @@ _EVERYWHERE = _BYTES | {"int16", "uint16", "int32", "uint32", "int64", "uint64",
 """Element types that need no extension of OpenCL."""
 
 
-def schedule(func: tirx.PrimFunc, constants: frozenset[int], facts: DeviceFacts) -> Scheduled:
+def schedule(
+    func: tirx.PrimFunc,
+    constants: frozenset[int],
+    facts: DeviceFacts,
+    choice: Choice | None = None,
+) -> Scheduled:
     """Schedule a fused PrimFunc.
 
     Parameters
@@ -36,22 +42,39 @@ def schedule(func: tirx.PrimFunc, constants: frozenset[int], facts: DeviceFacts)
     facts
         The CPU's register file; the OpenCL kernel shares its tile sizes, because both read the
         same packed weights.
+    choice
+        Parameters of the kernel, out of the `space` of what this function returns without them;
+        None leaves all to the template.
+
+    Raises
+    ------
+    IllegalChoice
+        The kernel has no such parameter, or not for this shape.
     """
+    choice = choice or Choice()
     try:
         program = parse(func)
     except NotStaged as reason:
-        return opaque(func, str(reason))
-    return _for_opencl(program, _choose(func, program, constants, facts))
+        scheduled = opaque(func, str(reason))
+    else:
+        scheduled = _for_opencl(program, _choose(func, program, constants, facts, choice))
+    if why := scheduled.space.why_not(choice.values()):
+        raise IllegalChoice(why)
+    return scheduled
 
 
 def _choose(
-    func: tirx.PrimFunc, program: Program, constants: frozenset[int], facts: DeviceFacts
+    func: tirx.PrimFunc,
+    program: Program,
+    constants: frozenset[int],
+    facts: DeviceFacts,
+    choice: Choice,
 ) -> Scheduled:
     reasons: list[str] = []
     anchor = next((stage for stage in program.stages if stage.anchor is not None), None)
     if anchor is not None:
         try:
-            found = _anchored(program, anchor, constants, facts)
+            found = _anchored(program, anchor, constants, facts, choice)
             if found is not None:
                 return found
         except NotStaged as reason:
@@ -64,14 +87,15 @@ def _choose(
 
 
 def _anchored(
-    program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts
+    program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts, choice: Choice
 ) -> Scheduled | None:
     if anchor.anchor == "depthwise":
-        return depthwise(program, anchor, facts)
+        return depthwise(program, anchor, facts, choice)
     if anchor.anchor == "conv2d":
-        return conv2d(program, anchor, constants, facts)
+        return conv2d(program, anchor, constants, facts, choice)
     if anchor.anchor == "matmul":
-        return linear(program, anchor, constants, facts) or matmul(program, anchor, facts)
+        found = linear(program, anchor, constants, facts, choice)
+        return found or matmul(program, anchor, facts, choice)
     return None
 
 
