@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from hetcomp.frontend import ImportedModel
 from hetcomp.passes.relax_values import constant_value
 from hetcomp.passes.task_names import value_names
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
+from hetcomp.schedules.choice import Choice
 from hetcomp.schedules.facts import DeviceFacts
 from hetcomp.schedules.scheduled import Packing, Scheduled, TileGrid
 from hetcomp.schedules.select import schedule
@@ -25,9 +26,22 @@ from hetcomp.schedules.select import schedule
 from .constants import ConstantPool
 from .names import NodeNames, unique_names
 
-__all__ = ["Lowered", "LoweredKernel", "lower_tasks"]
+__all__ = ["Choose", "Chosen", "Lowered", "LoweredKernel", "kernel_key", "lower_tasks"]
 
 Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Parameters of one kernel, None for the template's own, and a word on that for `explain`."""
+
+    choice: Choice | None
+    why: str
+
+
+Choose = Callable[[tirx.PrimFunc, frozenset[int], Scheduled], Chosen]
+"""Chooses the parameters of a fused function with constants at some positions, given its default
+schedule."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +71,14 @@ class Lowered:
     constants: tuple[Array, ...]
 
 
-def lower_tasks(imported: ImportedModel, mod: Any, facts: DeviceFacts, *, gpu: bool) -> Lowered:
+def lower_tasks(
+    imported: ImportedModel,
+    mod: Any,
+    facts: DeviceFacts,
+    *,
+    gpu: bool,
+    choose: Choose | None = None,
+) -> Lowered:
     """Make the task graph of a fused module.
 
     Parameters
@@ -70,16 +91,21 @@ def lower_tasks(imported: ImportedModel, mod: Any, facts: DeviceFacts, *, gpu: b
         Register file of the CPU.
     gpu
         Whether OpenCL kernels will be generated.
+    choose
+        Chooses the kernels' parameters; None leaves them to the templates.
     """
-    builder = _Builder(mod, facts, NodeNames(imported.model), gpu=gpu)
+    builder = _Builder(mod, facts, NodeNames(imported.model), gpu=gpu, choose=choose)
     return builder.build(imported)
 
 
 class _Builder:
     """Walks `main` once, in order."""
 
-    def __init__(self, mod: Any, facts: DeviceFacts, nodes: NodeNames, *, gpu: bool) -> None:
+    def __init__(
+        self, mod: Any, facts: DeviceFacts, nodes: NodeNames, *, gpu: bool, choose: Choose | None
+    ) -> None:
         self._mod, self._facts, self._nodes, self._gpu = mod, facts, nodes, gpu
+        self._choose = choose
         self._returned: list[tuple[Any, str]] = []
         self._tensors: list[Tensor] = []
         self._inputs: list[int] = []
@@ -175,23 +201,33 @@ class _Builder:
         key = (function.name_hint, constants)
         if key not in self._kernel_of:
             func: tirx.PrimFunc = self._mod[function]
-            scheduled = schedule(func, constants, self._facts)
+            scheduled, tuned = self._schedule(func, constants)
             symbol = f"k{len(self._kernels)}_{scheduled.kind}"
             self._kernel_of[key] = len(self._kernels)
             self._kernels.append(LoweredKernel(symbol, scheduled))
-            self._records.append(self._record(symbol, scheduled, func))
+            self._records.append(self._record(symbol, scheduled, func, tuned))
         return self._kernel_of[key]
 
-    def _record(self, symbol: str, scheduled: Scheduled, func: Any) -> Kernel:
+    def _schedule(self, func: tirx.PrimFunc, constants: frozenset[int]) -> tuple[Scheduled, str]:
+        """The schedule, and what `--tuned` did about it."""
+        default = schedule(func, constants, self._facts)
+        if self._choose is None:
+            return default, ""
+        chosen = self._choose(func, constants, default)
+        if chosen.choice is None:
+            return default, chosen.why
+        return schedule(func, constants, self._facts, chosen.choice), chosen.why
+
+    def _record(self, symbol: str, scheduled: Scheduled, func: Any, tuned: str) -> Kernel:
         why = scheduled.why_no_opencl or ("" if self._gpu else "compiled without OpenCL kernels")
-        code = tvm_ffi.structural_hash(scheduled.emit("kernel", self._facts))
         return Kernel(
             symbol=symbol,
             n_buffers=len(func.params),
             opencl=not why,
             why_no_opencl=why,
-            key=f"{self._facts.name}-{code & (2**64 - 1):016x}",
+            key=kernel_key(scheduled, self._facts),
             variant=scheduled.variant,
+            tuned=tuned,
         )
 
     def _arena(self, name: str, shape: Sequence[int], dtype: str) -> int:
@@ -227,6 +263,12 @@ class _Builder:
             return self._add(name, old.shape, old.dtype, old.space, tensor, old.offset_bytes)
         self._tensors[tensor] = dataclasses.replace(old, name=name)
         return tensor
+
+
+def kernel_key(scheduled: Scheduled, facts: DeviceFacts) -> str:
+    """Hash of the kernel's code: what was measured for a key holds for all that has it."""
+    code = tvm_ffi.structural_hash(scheduled.emit("kernel", facts))
+    return f"{facts.name}-{code & (2**64 - 1):016x}"
 
 
 def _returned(main: Any, imported: ImportedModel) -> list[tuple[Any, str]]:

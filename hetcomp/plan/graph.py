@@ -76,6 +76,8 @@ class Kernel:
         Hash of the generated code, under which measured times are cached.
     variant
         Algorithm within the task's kind: `direct`, or the name of one that was chosen instead.
+    tuned
+        What the data base given to compile did for it; empty where none was given.
     """
 
     symbol: str
@@ -84,6 +86,7 @@ class Kernel:
     why_no_opencl: str
     key: str
     variant: str = "direct"
+    tuned: str = ""
 
 
 @dataclass(frozen=True)

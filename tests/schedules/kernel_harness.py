@@ -19,7 +19,7 @@ import onnxruntime
 import tvm
 from onnx import numpy_helper
 
-from hetcomp.codegen.lower import Lowered, LoweredKernel, lower_tasks
+from hetcomp.codegen.lower import Choose, Lowered, LoweredKernel, lower_tasks
 from hetcomp.frontend import import_onnx
 from hetcomp.pipeline import fusion_pipeline
 from hetcomp.plan.graph import Space, Task, TaskGraph
@@ -83,11 +83,13 @@ def reference(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]
     return [np.asarray(result) for result in session.run(None, dict(feeds))]
 
 
-def lower(model: onnx.ModelProto, facts: DeviceFacts | None = None) -> Lowered:
+def lower(
+    model: onnx.ModelProto, facts: DeviceFacts | None = None, choose: Choose | None = None
+) -> Lowered:
     """The task graph of `model`."""
     imported = import_onnx(model)
     module = fusion_pipeline()(imported.mod)
-    return lower_tasks(imported, module, facts or HOST.cpu, gpu=True)
+    return lower_tasks(imported, module, facts or HOST.cpu, gpu=True, choose=choose)
 
 
 def compile_kernels(
@@ -108,6 +110,7 @@ def check(
     feeds: Mapping[str, Array] | None = None,
     facts: DeviceFacts | None = None,
     kinds: Sequence[str] | None = None,
+    choose: Choose | None = None,
 ) -> Lowered:
     """Check every task under every cut, and the outputs against ONNX Runtime.
 
@@ -117,8 +120,10 @@ def check(
         Largest error, relative to the largest expected magnitude; 0 wants equality.
     kinds
         Expected kinds of the tasks, layout changes at either end left out; None asks nothing.
+    choose
+        Chooses the kernels' parameters.
     """
-    lowered = lower(model, facts)
+    lowered = lower(model, facts, choose)
     if kinds is not None:
         found = [t.kind for t in lowered.graph.tasks]
         assert [k for k in found if k != "elementwise" or k in kinds] == list(kinds), found
