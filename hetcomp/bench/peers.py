@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from hetcomp.bench.reference import Array
 from hetcomp.errors import ModelError
 
-__all__ = ["PEERS", "onnxruntime_run"]
+__all__ = ["PEERS", "on_first_core", "onnxruntime_run"]
 
 PEERS = ("onnxruntime",)
 
-Run = Callable[[], dict[str, Array]]
+Result = TypeVar("Result")
 
 
-def onnxruntime_run(model: Path, feeds: Mapping[str, Array], threads: int) -> Run:
+def onnxruntime_run(
+    model: Path, feeds: Mapping[str, Array], threads: int
+) -> Callable[[], dict[str, Array]]:
     """One inference of `model` in ONNX Runtime as a function.
 
     One thread runs on the first core that this process may use, as our CPU steps do; several are
@@ -43,11 +46,13 @@ def onnxruntime_run(model: Path, feeds: Mapping[str, Array], threads: int) -> Ru
     def run() -> dict[str, Array]:
         return dict(zip(names, session.run(names, given), strict=True))
 
-    return _on_first_core(run) if threads == 1 else run
+    return on_first_core(run) if threads == 1 else run
 
 
-def _on_first_core(run: Run) -> Run:
-    def pinned() -> dict[str, Array]:
+def on_first_core(run: Callable[[], Result]) -> Callable[[], Result]:
+    """`run` on the first core that this process may use, where our CPU steps run."""
+
+    def pinned() -> Result:
         allowed = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {min(allowed)})
         try:

@@ -1,4 +1,4 @@
-"""`hetcomp bench models`."""
+"""`hetcomp bench`: the group, and `models`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hetcomp.cli.bench_layers import layers
 from hetcomp.cli.common import command_options
-from hetcomp.cli.output import number, print_json, print_table, progress_bar
+from hetcomp.cli.output import number, print_json, print_table, progress_bar, split_names
 
 if TYPE_CHECKING:
     from hetcomp.bench.models import Row
@@ -26,6 +27,9 @@ _COLUMNS = (
 @click.group()
 def bench() -> None:
     """Measure what this project claims."""
+
+
+bench.add_command(layers)
 
 
 @bench.command()
@@ -50,10 +54,10 @@ def models(
     from hetcomp.bench.timing import TimingOptions
 
     options = BenchOptions(
-        models=_split(models),
-        plans=_split(plans),
+        models=split_names(models),
+        plans=split_names(plans),
         threads=threads,
-        against=_split(against),
+        against=split_names(against),
         size=size,
         timing=QUICK if quick else TimingOptions(),
     )
@@ -65,11 +69,6 @@ def models(
     print_table("", _COLUMNS, map(_cells, rows), right=_COLUMNS[3:])
     for reason in sorted({row.why_no_gpu for row in rows if row.why_no_gpu}):
         click.echo(f"OpenCL device not used: {reason}")
-
-
-def _split(text: str) -> tuple[str, ...]:
-    """Names in `text`, each once."""
-    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
 def _cells(row: Row) -> tuple[str, ...]:

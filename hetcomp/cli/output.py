@@ -11,10 +11,16 @@ from typing import Any
 import click
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
-__all__ = ["number", "print_json", "print_table", "progress_bar", "size_text"]
+__all__ = ["number", "print_json", "print_table", "progress_bar", "size_text", "split_names"]
 
 WIDTH_OF_A_FILE = 200
 """Columns of a table that does not go to a terminal."""
@@ -47,8 +53,11 @@ def progress_bar() -> Iterator[Callable[[str, float], None]]:
     Yields a function of a text and the part done, 0 to 1.
     """
     console = Console(stderr=True, markup=False, highlight=False)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    text = TextColumn("{task.description}", markup=False)
+    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    bar = Progress(
+        text, BarColumn(), *times, console=console, transient=True, disable=not console.is_terminal
+    )
     with bar:
         task = bar.add_task("starting", total=1.0)
 
@@ -61,6 +70,11 @@ def progress_bar() -> Iterator[Callable[[str, float], None]]:
 def number(value: float | None, digits: int = 1) -> str:
     """A number for a table; `-` where there is none."""
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Names in `text`, separated by commas, each once."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
 def size_text(size_bytes: int) -> str:

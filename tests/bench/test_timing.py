@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hetcomp.bench.models import BenchOptions
 from hetcomp.bench.reference import compare, relative_error
-from hetcomp.bench.timing import Arm, Samples, TimingOptions, interleave, ratio
+from hetcomp.bench.timing import Arm, Samples, TimingOptions, exclusive, interleave, ratio
 from hetcomp.errors import InputError
 
 
@@ -74,3 +77,18 @@ def test_outputs_beyond_the_tolerance() -> None:
 def test_options_are_checked(fields: dict[str, object], text: str) -> None:
     with pytest.raises(InputError, match=text):
         BenchOptions(**fields)  # type: ignore[arg-type]
+
+
+def test_exclusive_holds_the_lock_and_gives_it_back(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    before = os.sched_getscheduler(0)
+    with exclusive(lock), lock.open("a") as other, pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert os.sched_getscheduler(0) == before
+    with lock.open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_exclusive_without_a_lock_does_nothing() -> None:
+    with exclusive(None):
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER

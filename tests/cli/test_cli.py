@@ -298,3 +298,15 @@ def test_explain_json(tmp_path: Path) -> None:
 )
 def test_bench_models_refuses(arguments: tuple[str, ...], text: str) -> None:
     refused(hetcomp_cli("bench", "models", *arguments), 2, text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--models", "resnet0"), "no model 'resnet0'"),
+        (("--models", "resnet18", "--processor", "npu"), "no processor 'npu'"),
+        (("--models", "resnet18", "--plot", "roof.txt"), "plot 'roof.txt'"),
+    ],
+)
+def test_bench_layers_refuses(arguments: tuple[str, ...], text: str) -> None:
+    refused(hetcomp_cli("bench", "layers", *arguments), 2, text)
