@@ -75,7 +75,7 @@ class Frame:
         promotes it to registers; one of `local` scope would be a workspace call.
         """
         scope = "local" if self.facts.opencl else "global"
-        buffer = T.sblock_alloc_buffer((size,), dtype, scope=scope)
+        buffer = T.alloc_buffer((size,), dtype, scope=scope)
         IRBuilder.name(name, buffer)
         return buffer
 

@@ -21,6 +21,12 @@ _KERNEL = re.compile(r"__kernel void (\w+)_kernel\(([^)]*)\) \{")
 _PROTOTYPE = re.compile(r"^__kernel void \w+\([^)]*\);\n", re.MULTILINE)
 """TVM repeats the prototypes of all kernels in front of each."""
 _RANGES = ("r0", "r1", "c0", "c1")
+_IDLE_PASSES = (
+    *("s_tir.CompactBufferAllocation", "s_tir.HoistIfThenElse", "s_tir.LoopPartition"),
+    *("s_tir.InjectVirtualThread", "s_tir.RenormalizeSplitPattern", "tirx.CommonSubexprElim"),
+)
+"""Passes that find nothing in these kernels, or what the backend compiler finds as well: half of
+the time that TVM takes to lower them."""
 _PROLOGUE = """\
 // TVM copies a scalar condition, 0 or 1, into all lanes; select() looks at their highest bits.
 #define hetcomp_select(a, b, c) select(a, b, (c) != 0)
@@ -34,7 +40,7 @@ def cpu_object(
     functions = {k.symbol: k.scheduled.emit(k.symbol, facts) for k in kernels}
     # Reuse of register tiles is the register allocator's work: TVM's StorageRewrite would hoist
     # them out of the scope that says which device they live on.
-    with tvm.transform.PassContext(disabled_pass=["tirx.StorageRewrite"]):
+    with tvm.transform.PassContext(disabled_pass=[*_IDLE_PASSES, "tirx.StorageRewrite"]):
         built = _compile(functions, target)
     built.write_to_file(str(path))
     return path
@@ -51,7 +57,8 @@ def opencl_source(kernels: Sequence[LoweredKernel], facts: DeviceFacts) -> str:
         return ""
     functions = {k.symbol: k.scheduled.emit(k.symbol, facts) for k in wanted}
     target = tvm.target.Target({"kind": "opencl"}, host="llvm")
-    source = _find_opencl(_compile(functions, target)).inspect_source()
+    with tvm.transform.PassContext(disabled_pass=list(_IDLE_PASSES)):
+        source = _find_opencl(_compile(functions, target)).inspect_source()
     return _wrap(source, {k.symbol: k.scheduled.rows_inner for k in wanted})
 
 
