@@ -14,11 +14,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 import onnx
@@ -26,124 +25,22 @@ import onnx
 import hetcomp
 from hetcomp.bench import zoo
 from hetcomp.bench.ceilings import Ceilings, Probe
+from hetcomp.bench.layer_rows import CPU, GPU, LayerRow, LayersOptions
 from hetcomp.bench.layer_text import layer_text
 from hetcomp.bench.networks import Progress, Results, over_networks, silent
 from hetcomp.bench.node_times import NodeProfiler, NodeTimes
-from hetcomp.bench.peers import PEERS
-from hetcomp.bench.timing import Arm, TimingOptions, exclusive, interleave
+from hetcomp.bench.timing import Arm, exclusive, interleave
 from hetcomp.cost.costs import Costs
-from hetcomp.errors import DeviceError, InputError
+from hetcomp.errors import DeviceError
 from hetcomp.options import CompileOptions
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.runtime import Session
 from hetcomp.tune.measure import MeasureOptions, measure
 
-__all__ = ["CPU", "GPU", "LayerRow", "LayersOptions", "LayersReport", "bench_layers"]
+__all__ = ["LayersReport", "bench_layers"]
 
-CPU, GPU = "cpu", "gpu"
-TIMING = TimingOptions(rounds=9, reps=1, warmup=0, cap_seconds=15.0)
-"""A repetition is itself several inferences, the first of which is dropped."""
-QUICK = replace(TIMING, rounds=3, cap_seconds=3.0)
 _INFERENCES = 3
 _MEMORY_BOUND = frozenset({"rowwise", "elementwise", "opaque"})
-
-
-@dataclass(frozen=True)
-class LayersOptions:
-    """What to measure.
-
-    Attributes
-    ----------
-    models
-        Names of zoo networks.
-    processors
-        `cpu`, `gpu`.
-    min_mflop
-        Layers with less work are left out.
-    memory_bound
-        Whether to list layers without multiply-adds too.
-    against
-        Peers; this version can time the layers of ONNX Runtime.
-    size
-        `size` of `hetcomp.bench.zoo.build`; None is the published one.
-    timing
-        How long.
-    lock
-        See `hetcomp.bench.timing.exclusive`.
-    """
-
-    models: tuple[str, ...]
-    processors: tuple[str, ...] = (CPU, GPU)
-    min_mflop: float = 0.0
-    memory_bound: bool = False
-    against: tuple[str, ...] = PEERS
-    size: int | None = None
-    timing: TimingOptions = field(default_factory=lambda: TIMING)
-    lock: Path | None = None
-
-    def __post_init__(self) -> None:
-        for what, names, known in (
-            ("model", self.models, zoo.names()),
-            ("processor", self.processors, (CPU, GPU)),
-            ("peer", self.against, PEERS),
-        ):
-            for name in names:
-                if name not in known:
-                    raise InputError(f"no {what} '{name}' in this version; {', '.join(known)}")
-        if not self.models or not self.processors:
-            raise InputError("name at least one model and one processor")
-
-
-@dataclass(frozen=True)
-class LayerRow:
-    """One distinct layer on one processor.
-
-    Attributes
-    ----------
-    model, layer, kind, variant, text
-        First network that has it, its task there, kernel family, its variant and what it computes.
-    count, also_in
-        Tasks of that network that are alike, and other networks that have such.
-    processor
-        `cpu` or `gpu`.
-    mflop, mbytes
-        Work, and size of inputs, weights and outputs.
-    time_us, p10_us, p90_us, n
-        Median over rounds and over tasks alike, spread of the rounds, number of rounds.
-    gflops, peak_gflops, share_of_peak
-        Speed, the peak measured in turns with it, and their ratio.
-    gb_per_s
-        Bytes over time.
-    onnxruntime_us, ratio_to_onnxruntime
-        ONNX Runtime's time on one CPU thread, and ours over it; None where its nodes cannot be
-        led back to this layer's.
-    """
-
-    model: str
-    layer: str
-    kind: str
-    variant: str
-    text: str
-    count: int
-    also_in: tuple[str, ...]
-    processor: str
-    mflop: float
-    mbytes: float
-    time_us: float
-    p10_us: float
-    p90_us: float
-    n: int
-    gflops: float
-    peak_gflops: float
-    share_of_peak: float
-    gb_per_s: float
-    onnxruntime_us: float | None
-    ratio_to_onnxruntime: float | None
-    key: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for `json.dumps`."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

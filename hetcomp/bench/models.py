@@ -20,18 +20,18 @@ import onnx
 
 import hetcomp
 from hetcomp.bench import zoo
+from hetcomp.bench.networks import Progress, Results, over_networks, silent
 from hetcomp.bench.peers import PEERS, onnxruntime_run
 from hetcomp.bench.reference import Array, relative_error
-from hetcomp.bench.timing import Arm, Samples, TimingOptions, interleave, ratio
+from hetcomp.bench.timing import Arm, Samples, TimingOptions, exclusive, interleave, ratio
 from hetcomp.errors import InputError
 from hetcomp.options import CompileOptions
+from hetcomp.plan.io import read_plan
 from hetcomp.runtime import Session, read_image
 
 __all__ = ["BenchOptions", "Row", "bench_models"]
 
 QUICK = TimingOptions(rounds=5, reps=2, cap_seconds=5.0)
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,12 @@ class BenchOptions:
         CPU threads for ONNX Runtime and for our plans without the OpenCL device.
     against
         Peers.
-    size
-        `size` of `hetcomp.bench.zoo.build`; None is the published one.
+    size, qdq
+        Of `hetcomp.bench.zoo.build`: None is the published size; `qdq` quantises to int8.
     timing
         How long.
+    lock
+        See `hetcomp.bench.timing.exclusive`.
     """
 
     models: tuple[str, ...]
@@ -59,7 +61,9 @@ class BenchOptions:
     threads: int = 1
     against: tuple[str, ...] = PEERS
     size: int | None = None
+    qdq: bool = False
     timing: TimingOptions = field(default_factory=TimingOptions)
+    lock: Path | None = None
 
     def __post_init__(self) -> None:
         for what, names, known in (
@@ -71,6 +75,9 @@ class BenchOptions:
                     raise InputError(f"no {what} '{name}' in this version; {', '.join(known)}")
         if not self.models or not self.plans:
             raise InputError("name at least one model and one plan")
+        for plan in self.plans:
+            if CompileOptions(plan=plan).plan_is_file:
+                read_plan(plan)  # a bad file is refused before any network
         if self.threads < 1:
             raise InputError(f"threads must be at least 1, got {self.threads}")
 
@@ -124,20 +131,14 @@ class Row:
         return asdict(self)
 
 
-def bench_models(options: BenchOptions, progress: Progress | None = None) -> tuple[Row, ...]:
-    """Compile and time every network.
+def bench_models(options: BenchOptions, progress: Progress | None = None) -> Results[Row]:
+    """Compile and time every network; one that fails is noted and the others go on."""
 
-    Raises
-    ------
-    HetcompError
-        A network cannot be compiled or run.
-    """
-    report = progress or _silent
-    rows: list[Row] = []
-    with tempfile.TemporaryDirectory(prefix="hetcomp-bench-") as folder:
-        for name in options.models:
-            rows += _Network(options, name, Path(folder), report).rows()
-    return tuple(rows)
+    def measured(name: str, report: Progress) -> list[Row]:
+        with tempfile.TemporaryDirectory(prefix="hetcomp-bench-") as folder:
+            return _Network(options, name, Path(folder), report).rows()
+
+    return over_networks(options.models, measured, progress or silent)
 
 
 @dataclass(frozen=True)
@@ -152,15 +153,11 @@ class _Network:
     def __init__(self, options: BenchOptions, name: str, folder: Path, report: Progress) -> None:
         self.options, self.name, self.folder = options, name, folder
         self._report = report
-        self.report("building", 0.0)
-        model = zoo.build(name, size=options.size)
+        report("building", 0.0)
+        model = zoo.build(name, size=options.size, qdq=options.qdq)
         self.feeds = zoo.random_inputs(model)
         self.onnx = folder / f"{name}.onnx"
         onnx.save(model, self.onnx)
-
-    def report(self, text: str, part: float) -> None:
-        """Pass progress on, with the network's name before it."""
-        self._report(f"{self.name}: {text}", part)
 
     def rows(self) -> list[Row]:
         """Compile, load, compare once, time."""
@@ -175,7 +172,10 @@ class _Network:
             ]
             arms += [Arm(f"onnxruntime x{peer.threads}", peer.run) for peer in peers]
             errors = [self._error(session, peers) for session in ours]
-            samples = interleave(arms, self.options.timing, self.report)
+            with exclusive(self.options.lock):
+                samples = interleave(
+                    arms, self.options.timing, lambda text, part: self._report(text, (1 + part) / 2)
+                )
             theirs = {
                 peer.threads: found for peer, found in zip(peers, samples[len(ours) :], strict=True)
             }
@@ -197,7 +197,10 @@ class _Network:
                 continue
             path = self.folder / f"{self.name}-{len(found)}.so"
             hetcomp.compile(
-                self.onnx, output=path, options=CompileOptions(plan=plan), progress=self.report
+                self.onnx,
+                output=path,
+                options=CompileOptions(plan=plan),
+                progress=lambda text, part: self._report(text, part / 2),
             )
             found[plan] = (path, None)
             for other in read_image(path).plans:
@@ -279,7 +282,3 @@ class _Network:
             "ratio_to_onnxruntime_1_thread": ratio(samples, theirs[1]).median if theirs else None,
             "samples_ms": samples.all_ms,
         }
-
-
-def _silent(text: str, part: float) -> None:
-    """Report nothing."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hetcomp.bench.ceilings import Ceilings
-from hetcomp.bench.layers import LayerRow
+from hetcomp.bench.layer_rows import LayerRow
 from hetcomp.errors import InputError
 
 __all__ = ["check_plot", "plot_roofline"]

@@ -8,12 +8,20 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from hetcomp.bench.layers import LayerRow
+from hetcomp.bench.layer_rows import LayerRow
+from hetcomp.bench.models import Row
+from hetcomp.bench.peers import PEERS
 
-__all__ = ["LayerSummary", "geometric_mean", "summarize_layers"]
+__all__ = ["LayerSummary", "ModelSummary", "geometric_mean", "summarize_layers", "summarize_models"]
 
 LARGE_MFLOP = 50.0
 """Layers from here on are long enough for their share of the peak to say something."""
+
+
+def geometric_mean(values: Iterable[float | None]) -> float | None:
+    """Of those that are there; None where none is."""
+    logs = [math.log(value) for value in values if value is not None]
+    return math.exp(sum(logs) / len(logs)) if logs else None
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,56 @@ def _summary(processor: str, rows: Sequence[LayerRow]) -> LayerSummary:
     )
 
 
-def geometric_mean(values: Iterable[float | None]) -> float | None:
-    """Of those that are there; None where none is."""
-    logs = [math.log(value) for value in values if value is not None]
-    return math.exp(sum(logs) / len(logs)) if logs else None
+@dataclass(frozen=True)
+class ModelSummary:
+    """One plan over all networks.
+
+    Attributes
+    ----------
+    plan, cpu_threads, networks
+        Plan, threads that its CPU part ran on, and how many networks were compared.
+    ratio_to_onnxruntime, ratio_to_onnxruntime_1_thread
+        Geometric means of the rows' ratios.
+    worst_model, worst_ratio
+        The network with the largest ratio to ONNX Runtime.
+    """
+
+    plan: str
+    cpu_threads: int
+    networks: int
+    ratio_to_onnxruntime: float
+    ratio_to_onnxruntime_1_thread: float
+    worst_model: str
+    worst_ratio: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`."""
+        return asdict(self)
+
+
+def summarize_models(rows: Sequence[Row]) -> tuple[ModelSummary, ...]:
+    """One summary for each plan of ours and number of threads; none without ONNX Runtime."""
+    compared = [
+        row for row in rows if row.plan not in PEERS and row.ratio_to_onnxruntime is not None
+    ]
+    arms = dict.fromkeys((row.plan, row.cpu_threads) for row in compared)
+    return tuple(
+        _plan_summary([row for row in compared if (row.plan, row.cpu_threads) == arm])
+        for arm in arms
+    )
+
+
+def _plan_summary(rows: Sequence[Row]) -> ModelSummary:
+    worst = max(rows, key=lambda row: row.ratio_to_onnxruntime or 0.0)
+    return ModelSummary(
+        plan=worst.plan,
+        cpu_threads=worst.cpu_threads,
+        networks=len(rows),
+        ratio_to_onnxruntime=geometric_mean(row.ratio_to_onnxruntime for row in rows) or 0.0,
+        ratio_to_onnxruntime_1_thread=geometric_mean(
+            row.ratio_to_onnxruntime_1_thread for row in rows
+        )
+        or 0.0,
+        worst_model=worst.model,
+        worst_ratio=worst.ratio_to_onnxruntime or 0.0,
+    )

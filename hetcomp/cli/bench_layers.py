@@ -12,7 +12,8 @@ from hetcomp.cli.common import FAILED, command_options
 from hetcomp.cli.output import number, print_json, print_table, progress_bar, split_names
 
 if TYPE_CHECKING:
-    from hetcomp.bench.layers import LayerRow, LayersOptions, LayersReport
+    from hetcomp.bench.layer_rows import LayerRow, LayersOptions
+    from hetcomp.bench.layers import LayersReport
     from hetcomp.bench.summary import LayerSummary
 
 __all__ = ["layers"]
@@ -58,7 +59,8 @@ def layers(
     """
     from hetcomp.bench import zoo
     from hetcomp.bench.environment import environment
-    from hetcomp.bench.layers import QUICK, TIMING, LayersOptions, bench_layers
+    from hetcomp.bench.layer_rows import QUICK, TIMING, LayersOptions
+    from hetcomp.bench.layers import bench_layers
     from hetcomp.bench.roofline import check_plot, plot_roofline
 
     options = LayersOptions(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,8 @@ from rich.table import Table
 
 __all__ = ["number", "print_json", "print_table", "progress_bar", "size_text", "split_names"]
 
+LINE_SECONDS = 60.0
+"""Between lines of progress where there is no terminal."""
 WIDTH_OF_A_FILE = 200
 """Columns of a table that does not go to a terminal."""
 
@@ -48,23 +51,39 @@ def print_table(
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, float], None]]:
-    """Show progress on stderr while the block runs, where stderr is a terminal.
+    """Show progress on stderr while the block runs.
 
-    Yields a function of a text and the part done, 0 to 1.
+    Yields a function of a text and the part done, 0 to 1. Where stderr is not a terminal, long runs
+    still say a line now and then.
     """
     console = Console(stderr=True, markup=False, highlight=False)
+    if not console.is_terminal:
+        yield _progress_lines()
+        return
     text = TextColumn("{task.description}", markup=False)
     times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    bar = Progress(
-        text, BarColumn(), *times, console=console, transient=True, disable=not console.is_terminal
-    )
-    with bar:
+    with Progress(text, BarColumn(), *times, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=1.0)
 
         def report(text: str, part: float) -> None:
             bar.update(task, description=text, completed=max(0.0, min(part, 1.0)))
 
         yield report
+
+
+def _progress_lines() -> Callable[[str, float], None]:
+    begin = last = time.monotonic()
+
+    def report(text: str, part: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < LINE_SECONDS or part <= 0.0:
+            return
+        last = now
+        left_s = (now - begin) * (1.0 / part - 1.0)
+        click.echo(f"{part:.0%}, about {left_s / 60:.0f} min left: {text}", err=True)
+
+    return report
 
 
 def number(value: float | None, digits: int = 1) -> str:

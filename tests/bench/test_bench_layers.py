@@ -13,7 +13,8 @@ from onnx import helper
 
 from hetcomp.bench import layers
 from hetcomp.bench.ceilings import Ceilings
-from hetcomp.bench.layers import LayerRow, LayersOptions, LayersReport, bench_layers
+from hetcomp.bench.layer_rows import LayerRow, LayersOptions
+from hetcomp.bench.layers import LayersReport, bench_layers
 from hetcomp.bench.networks import over_networks, silent
 from hetcomp.bench.node_times import origins
 from hetcomp.bench.roofline import check_plot, plot_roofline

@@ -12,8 +12,10 @@ import pytest
 
 import hetcomp
 from hetcomp.bench import models
+from hetcomp.bench.bars import plot_ratios
 from hetcomp.bench.models import BenchOptions, bench_models
 from hetcomp.bench.peers import onnxruntime_run
+from hetcomp.bench.summary import summarize_models
 from hetcomp.bench.timing import TimingOptions
 from hetcomp.runtime import SessionStatus
 
@@ -74,7 +76,7 @@ def test_rows(compiled: list[str]) -> None:
     options = BenchOptions(
         ("squeezenet",), ("cpu", "split", "auto"), threads=2, size=32, timing=SHORT
     )
-    rows = bench_models(options, lambda text, _: seen.append(text))
+    rows = bench_models(options, lambda text, _: seen.append(text)).rows
     assert compiled == ["auto", "split"]
     names = [(row.plan, row.ran_plan, row.cpu_threads) for row in rows]
     assert names == [
@@ -89,12 +91,49 @@ def test_rows(compiled: list[str]) -> None:
     assert all(row.max_relative_error == 0.0 for row in rows[:4])
     assert rows[5].ratio_to_onnxruntime == 1.0
     assert rows[4].ratio_to_onnxruntime_1_thread == 1.0
-    assert seen[0] == "squeezenet: building"
+    assert seen[0] == "squeezenet (1 of 1): building"
 
 
 @pytest.mark.usefixtures("compiled")
 def test_without_a_peer_there_are_no_ratios() -> None:
     options = BenchOptions(("squeezenet",), ("cpu",), against=(), size=32, timing=SHORT)
-    (row,) = bench_models(options)
+    (row,) = bench_models(options).rows
+    assert summarize_models([row]) == ()
     assert row.ratio_to_onnxruntime is None
     assert {"model", "plan", "threads", "median_ms", "p10_ms", "p99_ms", "n"} <= set(row.to_json())
+
+
+def test_a_network_that_fails_is_noted(
+    compiled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    working = hetcomp.compile
+
+    def failing(model: Path, **rest: Any) -> Any:
+        if model.stem == "mobilenetv1":
+            raise MemoryError("no memory left")
+        return working(model, **rest)
+
+    monkeypatch.setitem(vars(hetcomp), "compile", failing)
+    options = BenchOptions(("mobilenetv1", "squeezenet"), ("cpu",), size=32, timing=SHORT)
+    results = bench_models(options)
+    assert compiled == ["cpu"]
+    assert {row.model for row in results.rows} == {"squeezenet"}
+    (failure,) = results.failed
+    assert (failure.model, failure.error) == ("mobilenetv1", "MemoryError: no memory left")
+
+
+@pytest.mark.usefixtures("compiled")
+def test_summary_and_plot(tmp_path: Path) -> None:
+    options = BenchOptions(("squeezenet",), ("cpu",), size=32, timing=SHORT)
+    (ours, theirs) = bench_models(options).rows
+    rows = [
+        replace(ours, ratio_to_onnxruntime=0.5),
+        replace(ours, ratio_to_onnxruntime=2.0, model="slow"),
+        theirs,
+    ]
+    (summary,) = summarize_models(rows)
+    assert (summary.plan, summary.cpu_threads, summary.networks) == ("cpu", 1, 2)
+    assert summary.ratio_to_onnxruntime == pytest.approx(1.0)
+    assert (summary.worst_model, summary.worst_ratio) == ("slow", 2.0)
+    plot_ratios(tmp_path / "bars.svg", rows)
+    assert (tmp_path / "bars.svg").stat().st_size > 5_000

@@ -294,6 +294,7 @@ def test_explain_json(tmp_path: Path) -> None:
         (("--models", "resnet0"), "no model 'resnet0'"),
         (("--models", "resnet18", "--against", "tflite"), "no peer 'tflite'"),
         (("--models", ","), "at least one model"),
+        (("--models", "resnet18", "--plan", "none.json"), "none.json"),
     ],
 )
 def test_bench_models_refuses(arguments: tuple[str, ...], text: str) -> None:
