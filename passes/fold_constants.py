@@ -14,7 +14,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from .relax_values import constant_value, dims_of_expr, dtype_of
+from .relax_values import constant, constant_value, dims_of_expr, dtype_of
 
 __all__ = ["FoldConstants", "fold_constants"]
 
@@ -63,7 +63,7 @@ class _Folder(relax.PyExprMutator):  # type: ignore[misc]
         array = _evaluate(call, arguments)
         if array is None or array.size > arguments[0].size + _GROWTH_LIMIT:
             return call
-        return relax.const(np.ascontiguousarray(array).reshape(array.shape))
+        return constant(array)
 
     def _constant(self, expr: Any) -> np.ndarray | None:
         if isinstance(expr, relax.Var):

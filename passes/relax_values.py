@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 import tvm
+import tvm_ffi
 from tvm import relax
 
-__all__ = ["constant_value", "dims_of_expr", "dtype_of", "static_dims"]
+__all__ = ["constant", "constant_value", "dims_of_expr", "dtype_of", "static_dims"]
+
+_SHARED_BYTES = 1 << 16
+"""Smaller constants are copied: TVM may want them aligned and dense, to print or to compare."""
 
 
 def constant_value(expr: Any) -> np.ndarray | None:
@@ -20,6 +24,14 @@ def constant_value(expr: Any) -> np.ndarray | None:
     except (BufferError, RuntimeError, TypeError):  # NumPy's DLPack lacks bfloat16
         array = expr.value.numpy()
     return array
+
+
+def constant(array: np.ndarray) -> Any:
+    """Return a Relax constant; a large one shares the memory of `array`, whatever its strides."""
+    shared = array.nbytes >= _SHARED_BYTES and array.flags.writeable and array.dtype.kind in "fiu"
+    if not shared:
+        return relax.const(tvm.runtime.tensor(np.ascontiguousarray(array).reshape(array.shape)))
+    return relax.const(tvm_ffi.from_dlpack(array))
 
 
 def dims_of_expr(expr: Any) -> tuple[int, ...] | None:

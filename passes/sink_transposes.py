@@ -14,7 +14,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from .relax_values import constant_value, dims_of_expr
+from .relax_values import constant, constant_value, dims_of_expr
 
 __all__ = ["SinkTransposes"]
 
@@ -103,9 +103,9 @@ class _Sinker(relax.PyExprMutator):  # type: ignore[misc]
         if array is None or array.ndim > len(axes):
             return None
         if array.size == 1:
-            return arg if array.ndim == 0 else relax.const(array.reshape((1,) * len(axes)))
+            return arg if array.ndim == 0 else constant(array.reshape((1,) * len(axes)))
         full = array.reshape((1,) * (len(axes) - array.ndim) + array.shape)
-        return relax.const(np.ascontiguousarray(np.transpose(full, np.argsort(axes))))
+        return constant(np.transpose(full, np.argsort(axes)))
 
     def _permute(self, arg: Any) -> Any | None:
         bound = self.lookup_binding(arg) if isinstance(arg, relax.Var) else arg

@@ -1,15 +1,20 @@
-"""The constants' block: each array once, packed as its kernels want it, 128-byte aligned."""
+"""The constants' block: each array once, packed as its kernels want it, 128-byte aligned.
+
+Packed arrays go to a temporary file as they are made, so that no more than one is in memory.
+"""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from hetcomp.schedules.scheduled import Packing
 
-__all__ = ["ALIGNMENT", "ConstantEntry", "ConstantPool"]
+__all__ = ["ALIGNMENT", "ConstantEntry", "ConstantPool", "StoredArrays"]
 
 ALIGNMENT = 128
 """Bytes; the largest alignment every OpenCL runtime seen gives shared memory."""
@@ -27,19 +32,45 @@ class ConstantEntry:
     tensor: int | None = None
 
 
+class StoredArrays:
+    """Arrays in a temporary file, in the order of their offsets; each is read when asked for."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._entries: list[ConstantEntry] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, index: int) -> Array:
+        entry = self._entries[index]
+        array = np.empty(entry.shape, entry.dtype)
+        self._file.seek(entry.offset_bytes)
+        self._file.readinto(_bytes(array))  # type: ignore[attr-defined]
+        return array
+
+    def __iter__(self) -> Iterator[Array]:
+        return (self[index] for index in range(len(self)))
+
+    def append(self, entry: ConstantEntry, array: Array) -> None:
+        """Store `array`, which is dense, at the offset of `entry`."""
+        self._file.seek(entry.offset_bytes)
+        self._file.write(_bytes(array))
+        self._entries.append(entry)
+
+
+def _bytes(array: Array) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
+
+
 class ConstantPool:
     """Collects constants; the same array under the same packing is stored once."""
 
     def __init__(self) -> None:
         self._entries: dict[tuple[Any, ...], ConstantEntry] = {}
-        self._arrays: list[Array] = []
+        self.arrays = StoredArrays()
         self._sources: list[Array] = []
         self.size_bytes = 0
-
-    @property
-    def arrays(self) -> tuple[Array, ...]:
-        """The stored arrays in the order of their offsets."""
-        return tuple(self._arrays)
 
     def add(self, array: Array, packing: Packing | None) -> ConstantEntry:
         """The entry of `array`, packed; made on first sight."""
@@ -52,6 +83,6 @@ class ConstantPool:
         entry = ConstantEntry(tuple(stored.shape), str(stored.dtype), self.size_bytes)
         self._entries[key] = entry
         self._sources.append(array)  # keeps the address in `key` from being used again
-        self._arrays.append(stored)
+        self.arrays.append(entry, stored)
         self.size_bytes += -(-stored.nbytes // ALIGNMENT) * ALIGNMENT
         return entry

@@ -23,7 +23,7 @@ from hetcomp.schedules.facts import DeviceFacts
 from hetcomp.schedules.scheduled import Packing, Scheduled, TileGrid
 from hetcomp.schedules.select import schedule
 
-from .constants import ConstantPool
+from .constants import ConstantPool, StoredArrays
 from .names import NodeNames, unique_names
 
 __all__ = ["Choose", "Chosen", "Lowered", "LoweredKernel", "kernel_key", "lower_tasks"]
@@ -63,12 +63,12 @@ class Lowered:
     kernels
         Schedules, in the order of `graph.kernels`.
     constants
-        Arrays of the constant tensors, in the order of their offsets.
+        Arrays of the constant tensors, in the order of their offsets, in a temporary file.
     """
 
     graph: TaskGraph
     kernels: tuple[LoweredKernel, ...]
-    constants: tuple[Array, ...]
+    constants: StoredArrays
 
 
 def lower_tasks(
@@ -125,6 +125,7 @@ class _Builder:
         for block in main.body.blocks:
             for binding in block.bindings:
                 self._values[binding.var] = self._bind(binding.var, binding.value)
+                imported.weights.release()  # those of this task were read and packed
         returned = self._expr(main.body.body)
         outputs = [
             self._output(tensor, spec.name, returned[:place])

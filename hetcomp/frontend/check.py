@@ -12,6 +12,7 @@ from hetcomp.frontend.converters import CONVERTERS
 from hetcomp.frontend.rules import RULES, NodeFacts
 from hetcomp.frontend.structure import describe
 from hetcomp.frontend.values import Values, is_onnx_domain
+from hetcomp.frontend.weights import Weights
 
 __all__ = ["check_model", "supported_operators"]
 
@@ -94,7 +95,7 @@ def supported_operators(domain: str = "") -> frozenset[str]:
     return (frozenset(_get_convert_map()) | frozenset(CONVERTERS)) - _NOT_STANDARD
 
 
-def check_model(model: onnx.ModelProto) -> None:
+def check_model(model: onnx.ModelProto, weights: Weights) -> None:
     """Raise unless every node of the folded `model` can be converted faithfully.
 
     Raises
@@ -102,7 +103,7 @@ def check_model(model: onnx.ModelProto) -> None:
     UnsupportedOperatorError
         Lists the offending nodes with reasons, at most ten in full.
     """
-    values = Values(model)
+    values = Values(model, weights)
     for value in (*model.graph.value_info, *model.graph.output):
         values.types.setdefault(value.name, value.type)
     refusals = list(_refusals(model, values))

@@ -18,8 +18,9 @@ from hetcomp.errors import ModelError, UnsupportedOperatorError
 from hetcomp.frontend.converters import CONVERTERS, NodeContext
 from hetcomp.frontend.structure import describe
 from hetcomp.frontend.values import dims_of, is_onnx_domain
+from hetcomp.frontend.weights import Weights
 from hetcomp.passes.fold_constants import fold_constants
-from hetcomp.passes.relax_values import dims_of_expr, dtype_of
+from hetcomp.passes.relax_values import constant, dims_of_expr, dtype_of
 
 __all__ = ["convert_model"]
 
@@ -42,8 +43,10 @@ _TAKES_SHAPE = frozenset(
 )
 
 
-def convert_model(model: onnx.ModelProto) -> Any:
+def convert_model(model: onnx.ModelProto, weights: Weights) -> Any:
     """Return the ``IRModule`` of `model`, which must be folded and checked.
+
+    Its constants share the memory of `weights`.
 
     Raises
     ------
@@ -52,16 +55,17 @@ def convert_model(model: onnx.ModelProto) -> Any:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TVM warns of what is checked here already
-        mod = _Importer(model).convert()
+        mod = _Importer(model, weights).convert()
         return fold_constants(mod)
 
 
 class _Importer(ONNXGraphImporter):  # type: ignore[misc]
     """TVM's importer with our converters, named bindings and errors that name the node."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, weights: Weights) -> None:
         super().__init__(shape_dict={}, dtype_dict=None, sanitize=True)
         graph = model.graph
+        self._weights = weights
         self._graph = graph
         self._version = next(o.version for o in model.opset_import if is_onnx_domain(o.domain))
         self._types = {value.name: value.type for value in (*graph.value_info, *graph.output)}
@@ -96,6 +100,10 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
 
     def _sanitize_name(self, name: str) -> str:
         return str(self._name_supply.fresh_name(_identifier(name)))
+
+    def _parse_graph_initializers(self, graph: onnx.GraphProto) -> None:
+        for tensor in graph.initializer:
+            self._nodes[tensor.name] = constant(self._weights.array(tensor))
 
     def _construct_nodes(self, graph: onnx.GraphProto) -> None:
         self._building = True

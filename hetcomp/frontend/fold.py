@@ -14,19 +14,22 @@ from hetcomp.frontend.canonical import canonicalise
 from hetcomp.frontend.evaluate import evaluate
 from hetcomp.frontend.structure import name_nodes, subgraphs
 from hetcomp.frontend.values import Values, is_onnx_domain
+from hetcomp.frontend.weights import Weights, is_reference
 
 __all__ = ["fold_model"]
 
 
-def fold_model(model: onnx.ModelProto) -> onnx.ModelProto:
+def fold_model(model: onnx.ModelProto, weights: Weights) -> onnx.ModelProto:
     """Return `model`, whose inputs are static, folded; its ``value_info`` holds all types.
+
+    Large weights stay references to `weights`.
 
     Raises
     ------
     ModelError
         A node does not fit the shapes or types of its inputs.
     """
-    folder = _Folder(model)
+    folder = _Folder(model, weights)
     folder.visit_all(model.graph.node)
     nodes = _live_nodes(folder.nodes, folder.outputs)
     return _rebuild(model, nodes, folder.values)
@@ -35,8 +38,8 @@ def fold_model(model: onnx.ModelProto) -> onnx.ModelProto:
 class _Folder:
     """The state of the pass: nodes kept so far, renamed tensors, known values."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self.values = Values(model)
+    def __init__(self, model: onnx.ModelProto, weights: Weights) -> None:
+        self.values = Values(model, weights)
         self.outputs = [output.name for output in model.graph.output]
         self.nodes: list[onnx.NodeProto] = []
         self._renamed: dict[str, str] = {}
@@ -177,7 +180,7 @@ def _share_equal_weights(
             if name not in values.constants:
                 continue
             tensor = values.constants[name]
-            owner = first.setdefault(_digest(tensor), name)
+            owner = first.setdefault(_digest(tensor, values.weights), name)
             kept[owner] = values.constants[owner]
             node.input[index] = owner
     captured = {name for node in nodes for name in _reads(node)} | set(outputs)
@@ -186,14 +189,16 @@ def _share_equal_weights(
     return list(kept.values())
 
 
-def _digest(tensor: onnx.TensorProto) -> bytes:
+def _digest(tensor: onnx.TensorProto, weights: Weights) -> bytes:
     anonymous = onnx.TensorProto()
     anonymous.data_type = tensor.data_type
     anonymous.dims.extend(tensor.dims)
     head = anonymous.SerializeToString(deterministic=True)
-    if tensor.HasField("raw_data"):
+    if is_reference(tensor) or tensor.HasField("raw_data"):
         digest = hashlib.sha256(head)
-        digest.update(tensor.raw_data)
+        array = weights.array(tensor).reshape(-1) if is_reference(tensor) else None
+        digest.update(tensor.raw_data if array is None else array.data)
+        weights.release()
         return digest.digest()
     anonymous.CopyFrom(tensor)
     anonymous.ClearField("name")

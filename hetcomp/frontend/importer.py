@@ -15,6 +15,7 @@ from hetcomp.frontend.convert import convert_model
 from hetcomp.frontend.fold import fold_model
 from hetcomp.frontend.load import load_model
 from hetcomp.frontend.spec import ImportedModel, TensorSpec
+from hetcomp.frontend.weights import Weights
 from hetcomp.passes.relax_values import static_dims
 
 __all__ = ["import_onnx"]
@@ -57,11 +58,12 @@ def import_onnx(
     >>> print(imported.outputs[0])
     y: float32[4]
     """
-    source = load_model(model)
+    weights = Weights()
+    source = load_model(model, weights)
     bind_shapes(source, shapes or {})
-    folded = fold_model(source)
-    check_model(folded)
-    mod = convert_model(folded)
+    folded = fold_model(source, weights)
+    check_model(folded, weights)
+    mod = convert_model(folded, weights)
     stem = Path(model).stem if isinstance(model, str | os.PathLike) else "model"
     return ImportedModel(
         mod=mod,
@@ -69,6 +71,7 @@ def import_onnx(
         outputs=_output_specs(folded, mod),
         model=folded,
         name=source.graph.name or stem,
+        weights=weights,
     )
 
 

@@ -5,25 +5,31 @@ operator sets are declared, nodes are in topological order, names are unique, we
 """
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 
 from hetcomp.errors import ModelError
 from hetcomp.frontend.structure import check_structure, name_nodes
+from hetcomp.frontend.weights import Weights
 
 __all__ = ["MIN_OPSET", "load_model"]
 
 MIN_OPSET = 6  # below, broadcasting and several attributes mean something else
-_HEADS = {b"\x7fELF": "an ELF file (.so or executable)", b"PK\x03\x04": "a zip archive"}
+_HEAD_BYTES = 64
+_MAGIC = {b"\x7fELF": "an ELF file (.so or executable)", b"PK\x03\x04": "a zip archive"}
 
 
-def load_model(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> onnx.ModelProto:
+def load_model(
+    source: str | os.PathLike[str] | bytes | onnx.ModelProto, weights: Weights
+) -> onnx.ModelProto:
     """Return a private, structurally sound copy of the model in `source`.
 
-    Local functions are inlined, inputs with a default value become constants, and every node gets
-    a unique name.
+    Local functions are inlined, inputs with a default value become constants, every node gets a
+    unique name, and large weights are references to `weights`.
 
     Raises
     ------
@@ -31,15 +37,14 @@ def load_model(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> onnx
         The file is missing, truncated, not ONNX, or breaks the ONNX structure.
     """
     if isinstance(source, onnx.ModelProto):
-        model = onnx.ModelProto()
-        model.CopyFrom(source)
         where = "the given ModelProto"
+        model = _parse(_serialise(source), where, weights)
     elif isinstance(source, bytes | bytearray | memoryview):
         where = f"the given {len(source)} bytes"
-        model = _parse(bytes(source), where)
+        model = _parse(bytes(source), where, weights)
     elif isinstance(source, str | os.PathLike):
         where = f"'{os.fspath(source)}'"
-        model = _read(Path(source), where)
+        model = _read(Path(source), where, weights)
     else:
         raise ModelError(
             f"cannot import a model from {type(source).__name__}; "
@@ -48,18 +53,28 @@ def load_model(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> onnx
     return _normalise(model, where)
 
 
-def _read(path: Path, where: str) -> onnx.ModelProto:
+def _serialise(model: onnx.ModelProto) -> bytes:
+    try:
+        return bytes(model.SerializeToString())
+    except (ValueError, EncodeError) as error:
+        raise ModelError(
+            f"the given ModelProto cannot be serialised: {error}; save it with external data and "
+            "give its path"
+        ) from error
+
+
+def _read(path: Path, where: str, weights: Weights) -> onnx.ModelProto:
     if not path.exists():
         raise ModelError(f"no such model file: {where}")
     if not path.is_file():
         raise ModelError(f"{where} is not a file; expected an .onnx file")
     try:
-        data = path.read_bytes()
+        head = _head(path)
+        model = _checked(lambda: weights.parse_file(path), head, where)
     except OSError as error:
         raise ModelError(f"cannot read {where}: {error.strerror}") from error
-    model = _parse(data, where)
     try:
-        onnx.load_external_data_for_model(model, str(path.parent))
+        weights.resolve_external(model, path.parent.resolve())
     except (OSError, ValueError, onnx.checker.ValidationError) as error:
         raise ModelError(
             f"{where} keeps weights in external files, and one cannot be read: {error}; "
@@ -68,30 +83,44 @@ def _read(path: Path, where: str) -> onnx.ModelProto:
     return model
 
 
-def _parse(data: bytes, where: str) -> onnx.ModelProto:
-    if not data:
+@dataclass(frozen=True)
+class _Head:
+    """Size and first bytes of what should be a model, to say what it is instead."""
+
+    size: int
+    start: bytes
+
+    def __str__(self) -> str:
+        for magic, meaning in _MAGIC.items():
+            if self.start.startswith(magic):
+                return f"it looks like {meaning}"
+        if self.start.lstrip()[:1] in (b"{", b"["):
+            return "it looks like JSON"
+        return f"{self.size} bytes, starting with {self.start[:8].hex(' ')}"
+
+
+def _head(path: Path) -> _Head:
+    with path.open("rb") as stream:
+        return _Head(path.stat().st_size, stream.read(_HEAD_BYTES))
+
+
+def _parse(data: bytes, where: str, weights: Weights) -> onnx.ModelProto:
+    head = _Head(len(data), data[:_HEAD_BYTES])
+    return _checked(lambda: weights.parse_bytes(data), head, where)
+
+
+def _checked(parse: Callable[[], onnx.ModelProto], head: _Head, where: str) -> onnx.ModelProto:
+    if not head.size:
         raise ModelError(f"{where} is empty; expected an ONNX model")
     try:
-        model = onnx.ModelProto.FromString(data)
+        model = parse()
     except DecodeError as error:
         raise ModelError(
-            f"{where} is not an ONNX model or is truncated ({_describe(data)}); "
-            "expected an ONNX protobuf"
+            f"{where} is not an ONNX model or is truncated ({head}); expected an ONNX protobuf"
         ) from error
     if not model.HasField("graph"):
-        raise ModelError(
-            f"{where} holds no graph ({_describe(data)}): not an ONNX model, or truncated"
-        )
+        raise ModelError(f"{where} holds no graph ({head}): not an ONNX model, or truncated")
     return model
-
-
-def _describe(data: bytes) -> str:
-    for head, meaning in _HEADS.items():
-        if data.startswith(head):
-            return f"it looks like {meaning}"
-    if data.lstrip()[:1] in (b"{", b"["):
-        return "it looks like JSON"
-    return f"{len(data)} bytes, starting with {data[:8].hex(' ')}"
 
 
 def _normalise(model: onnx.ModelProto, where: str) -> onnx.ModelProto:

@@ -5,6 +5,8 @@ from typing import Any
 
 import onnx
 
+from hetcomp.frontend.weights import Weights
+
 __all__ = ["ImportedModel", "TensorSpec"]
 
 
@@ -43,9 +45,12 @@ class ImportedModel:
     inputs, outputs
         The signature, in ONNX order.
     model
-        The folded, static ONNX model that was converted; every node has a unique name.
+        The folded, static ONNX model that was converted; every node has a unique name. Large
+        weights are references to `weights`.
     name
         The graph's name, or the file's stem where the graph has none.
+    weights
+        What large weights refer to; the constants of `mod` share its memory.
     """
 
     mod: Any
@@ -53,3 +58,4 @@ class ImportedModel:
     outputs: tuple[TensorSpec, ...]
     model: onnx.ModelProto
     name: str
+    weights: Weights

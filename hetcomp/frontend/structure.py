@@ -7,6 +7,7 @@ import onnx
 from onnx import numpy_helper
 
 from hetcomp.errors import ModelError
+from hetcomp.frontend.weights import data_bytes, is_reference
 
 __all__ = ["check_structure", "describe", "name_nodes", "subgraphs"]
 
@@ -101,7 +102,7 @@ def _check_node(node: onnx.NodeProto, known: set[str], where: str) -> None:
 
 def _check_tensor(tensor: onnx.TensorProto, where: str) -> None:
     what = f"{where}: initializer '{tensor.name}'"
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+    if tensor.data_location == onnx.TensorProto.EXTERNAL and not is_reference(tensor):
         raise ModelError(f"{what} is in an external file that was not loaded; give the file's path")
     if any(extent < 0 for extent in tensor.dims):
         raise ModelError(f"{what} has a negative extent: {list(tensor.dims)}")
@@ -111,16 +112,17 @@ def _check_tensor(tensor: onnx.TensorProto, where: str) -> None:
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
     except KeyError as error:
         raise ModelError(f"{what} has the unknown element type {tensor.data_type}") from error
-    if not tensor.HasField("raw_data"):
+    if not tensor.HasField("raw_data") and not is_reference(tensor):
         _check_typed_data(tensor, what)
         return
     bits = {"int4": 4, "uint4": 4, "float4_e2m1fn": 4, "int2": 2, "uint2": 2}.get(
         dtype.name, dtype.itemsize * 8
     )
     expected = -(-math.prod(tensor.dims) * bits // 8)
-    if len(tensor.raw_data) != expected:
+    size = data_bytes(tensor)
+    if size != expected:
         raise ModelError(
-            f"{what} of shape {list(tensor.dims)} and type {dtype} has {len(tensor.raw_data)} "
+            f"{what} of shape {list(tensor.dims)} and type {dtype} has {size} "
             f"bytes of data; expected {expected}"
         )
 

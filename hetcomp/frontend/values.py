@@ -10,6 +10,7 @@ from onnx import numpy_helper
 
 from hetcomp.errors import ModelError
 from hetcomp.frontend.structure import describe
+from hetcomp.frontend.weights import Weights
 
 __all__ = ["Values", "dims_of", "is_onnx_domain"]
 
@@ -34,7 +35,8 @@ def dims_of(kind: onnx.TypeProto | None) -> tuple[int, ...] | None:
 class Values:
     """Types and constants of a graph's tensors, and shape inference one node at a time."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, weights: Weights) -> None:
+        self.weights = weights
         self._opsets = list(model.opset_import)
         self._ir_version = model.ir_version
         self._context = onnx.checker.C.CheckerContext()
@@ -60,7 +62,7 @@ class Values:
     def array(self, name: str) -> np.ndarray | None:
         """Return the constant `name`, or None if it is not constant."""
         tensor = self.constants.get(name)
-        return None if tensor is None else numpy_helper.to_array(tensor)
+        return None if tensor is None else self.weights.array(tensor)
 
     def dims(self, name: str) -> tuple[int, ...] | None:
         """Return the static extents of `name`, or None."""
@@ -76,7 +78,7 @@ class Values:
         for name in sorted(names):
             tensor = self.constants.get(name)
             if tensor is not None and math.prod(tensor.dims) <= limit:
-                initializers.append(tensor)
+                initializers.append(self.weights.inline(tensor))
             elif name in self.types:
                 inputs.append(onnx.helper.make_value_info(name, self.types[name]))
         graph = onnx.helper.make_graph(

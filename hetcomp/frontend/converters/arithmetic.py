@@ -8,7 +8,7 @@ import numpy as np
 from tvm import relax
 
 from hetcomp.frontend.converters.context import NodeContext
-from hetcomp.passes.relax_values import constant_value, dtype_of
+from hetcomp.passes.relax_values import constant, constant_value, dtype_of
 
 __all__ = ["add_all", "gemm", "is_inf", "maximum", "mean", "minimum", "power", "rms_norm"]
 
@@ -38,7 +38,7 @@ def _transposed(expr: Any) -> Any:
     array = constant_value(expr)
     if array is None:
         return relax.op.permute_dims(expr, [1, 0])
-    return relax.const(np.ascontiguousarray(array.T))
+    return constant(array.T)
 
 
 def _scaled(expr: Any, factor: float, dtype: str) -> Any:
