@@ -16,6 +16,7 @@ from hetcomp.codegen.image import write_image
 from hetcomp.codegen.kernels import cpu_object, opencl_source
 from hetcomp.codegen.link import link_model
 from hetcomp.codegen.lower import Lowered, lower_tasks
+from hetcomp.device_class import find_groups
 from hetcomp.errors import InputError
 from hetcomp.frontend import ImportedModel, import_onnx
 from hetcomp.options import CompileOptions
@@ -142,7 +143,8 @@ def _generate(
         require_static_shapes(imported.mod)
         module = fusion_pipeline()(imported.mod)
     with stages.stage("schedule and pack", 0.15):
-        lowered = lower_tasks(imported, module, target.cpu, gpu=options.gpu)
+        groups = find_groups(options.device_class) if options.gpu else None
+        lowered = lower_tasks(imported, module, target.cpu, gpu=options.gpu, groups=groups)
     with stages.stage("CPU kernels", 0.25):
         object_file = cpu_object(lowered.kernels, target.cpu, target.llvm, folder / "kernels.o")
     with stages.stage("OpenCL kernels", 0.55):

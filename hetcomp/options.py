@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from hetcomp.errors import InputError
 
-__all__ = ["PLAN_NAMES", "CompileOptions"]
+__all__ = ["DEVICE_CLASSES", "PLAN_NAMES", "CompileOptions"]
 
 PLAN_NAMES = ("auto", "cpu", "gpu", "split")
 """Plans that can be asked for by name; anything else is the path of a plan file."""
+
+DEVICE_CLASSES = ("auto", "cpu-like", "gpu")
+"""Kinds of OpenCL kernels."""
 
 _PINS = ("auto", "on", "off")
 
@@ -27,6 +30,10 @@ class CompileOptions:
         Fail instead of falling back: where a task cannot run where the plan wants it.
     gpu
         Whether to generate OpenCL kernels at all.
+    device_class
+        Kernels for OpenCL: `cpu-like` has one work-item a register tile, `gpu` work-groups whose
+        items share a tile in local memory; `auto` goes by the device of this machine. Both are
+        right on any device.
     pin
         Pinning while measuring: `on`, `off`, or `auto` (on where the OpenCL device is a CPU).
     measure_seconds
@@ -48,6 +55,7 @@ class CompileOptions:
     plan: str = "auto"
     strict: bool = False
     gpu: bool = True
+    device_class: str = "auto"
     pin: str = "auto"
     measure_seconds: float = 20.0
     use_cache: bool = True
@@ -55,6 +63,11 @@ class CompileOptions:
     def __post_init__(self) -> None:
         if not self.plan:
             raise InputError(f"plan is empty; give {', '.join(PLAN_NAMES)} or a plan file")
+        if self.device_class not in DEVICE_CLASSES:
+            raise InputError(
+                f"device_class must be one of {', '.join(DEVICE_CLASSES)}, "
+                f"got '{self.device_class}'"
+            )
         if self.pin not in _PINS:
             raise InputError(f"pin must be one of {', '.join(_PINS)}, got '{self.pin}'")
         if not self.measure_seconds > 0.0:

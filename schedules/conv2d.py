@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,14 @@ from tvm import tirx
 
 from .choice import Choice, DeviceChoice, Space
 from .epilogue import Epilogue, anchor_operands
-from .facts import DeviceFacts
+from .facts import DeviceFacts, GroupFacts
 from .frame import LINE, Frame, Param, build_kernel, i32
 from .gemm import GemmShape, gemm, pack_columns
+from .group_product import GroupProduct, group_product
+from .group_window import window_left
 from .program import Program, Stage
 from .register_tile import ChannelTiles, RegisterTile, channel_tiles, row_tile
-from .scheduled import Packing, Scheduled, TileGrid
+from .scheduled import GroupKernel, Packing, Scheduled, TileGrid
 from .spaces import tile_space
 from .splitting import rows_inner, split_axis
 from .window import PixelTile, Window, window_of
@@ -89,8 +91,27 @@ def conv2d(
 
         return build_kernel(symbol, params, device, body)
 
+    def for_groups(device: GroupFacts) -> GroupKernel:
+        return group_product(_product(conv, data, device), params, epilogue, (data, weight), device)
+
     space = _space(_conv(program, anchor, data, weight, facts, Choice()), facts)
-    return _scheduled(conv, anchor, emit, weight, space)
+    return replace(_scheduled(conv, anchor, emit, weight, space), for_groups=for_groups)
+
+
+def _product(conv: _Conv, data: int, device: GroupFacts) -> GroupProduct:
+    w = conv.window
+    contiguous = not conv.nchw_input and conv.group_in % device.vector == 0
+    return GroupProduct(
+        name=f"{w.kernel_h}x{w.kernel_w} convolution",
+        rows=w.batch * w.out_height * w.out_width,
+        tile_rows=w.out_width,
+        depth=conv.taps * conv.group_in,
+        columns=conv.columns,
+        left=window_left(w, data, conv.group_in, conv.input_index),
+        lanes=device.vector if contiguous else 1,
+        groups=w.groups,
+        across=conv.nchw_input,
+    )
 
 
 def _scheduled(conv: _Conv, anchor: Stage, emit: Any, weight: int, space: Space) -> Scheduled:

@@ -7,6 +7,7 @@ exp, tanh, erf, sigmoid and log become arithmetic that vectorises (`hetcomp.sche
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,16 @@ from tvm.ir.expr import TensorLoad
 
 from . import math as vector_math
 
-__all__ = ["IF_THEN_ELSE", "Load", "Translator", "as_dtype", "dtype_of", "flat_index", "to_int32"]
+__all__ = [
+    "IF_THEN_ELSE",
+    "Load",
+    "Translator",
+    "as_dtype",
+    "dtype_of",
+    "flat_index",
+    "to_int32",
+    "unravel",
+]
 
 Load = Callable[[Any, Sequence[Any]], Any]
 """Resolves `buffer[indices]` (indices already translated, int32) to an expression."""
@@ -151,6 +161,21 @@ def flat_index(shape: Sequence[int], indices: Sequence[Any]) -> Any:
     for extent, index in zip(shape, indices, strict=True):
         offset = offset * int(extent) + index
     return offset
+
+
+def unravel(index: Any, shape: Sequence[int]) -> list[Any]:
+    """Coordinates of the element at the row-major offset `index` in a tensor of `shape`."""
+    coordinates: list[Any] = []
+    stride = math.prod(shape)
+    for position, extent in enumerate(shape):
+        stride //= extent
+        if extent == 1:
+            coordinates.append(tirx.IntImm("int32", 0))
+            continue
+        quotient = index if stride == 1 else tirx.floordiv(index, tirx.IntImm("int32", stride))
+        outermost = math.prod(shape[:position]) == 1
+        coordinates.append(quotient if outermost else tirx.floormod(quotient, extent))
+    return coordinates
 
 
 def _same_width(left: Any, right: Any) -> tuple[Any, Any]:

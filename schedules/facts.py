@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CpuFacts", "DeviceFacts", "OpenclCpuFacts"]
+__all__ = ["CpuFacts", "DeviceFacts", "GroupFacts", "OpenclCpuFacts"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,45 @@ class DeviceFacts:
     def tile_channels(self) -> int:
         """Channels of a full tile."""
         return self.lanes * self.vectors
+
+
+@dataclass(frozen=True)
+class GroupFacts:
+    """What a kernel of OpenCL class `gpu` needs to know: work-items that share a tile.
+
+    Attributes
+    ----------
+    items
+        Work-items of the largest work-group (`CL_DEVICE_MAX_WORK_GROUP_SIZE`, at most 256: what
+        the smallest GPUs grant a kernel that uses many registers).
+    sub_group
+        Items that run in step (`CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE`); work-groups are
+        multiples of it where the tile allows.
+    local_bytes
+        Local memory of a work-group (`CL_DEVICE_LOCAL_MEM_SIZE`).
+    compute_units
+        `CL_DEVICE_MAX_COMPUTE_UNITS`: tiles shrink until each has two work-groups.
+    vector
+        float32 elements of one load: 128 bits, the widest that every GPU loads at once.
+    accumulators
+        float32 accumulators of one item. GPUs grant 64 registers an item at full occupancy.
+    f16
+        Whether the device computes in float16 (`cl_khr_fp16`).
+    """
+
+    items: int = 256
+    sub_group: int = 32
+    local_bytes: int = 32 << 10
+    compute_units: int = 4
+    vector: int = 4
+    accumulators: int = 32
+    f16: bool = False
+
+    @property
+    def device(self) -> DeviceFacts:
+        """One item's register file, for the parts of a kernel that work-items do not share."""
+        rows = self.accumulators // self.vector
+        return DeviceFacts("opencl-gpu", lanes=self.vector, vectors=1, max_rows=rows, opencl=True)
 
 
 class CpuFacts:

@@ -44,6 +44,7 @@ class Frame:
     def __init__(self, facts: DeviceFacts, buffers: Sequence[Any], ranges: Sequence[Any]) -> None:
         self.facts = facts
         self.buffers = tuple(buffers)
+        self.ranges = tuple(ranges)
         self._r0, self._r1, self._c0, self._c1 = ranges
 
     @contextmanager

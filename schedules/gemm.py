@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,13 @@ from tvm import tirx
 
 from .choice import Choice, DeviceChoice, Space
 from .epilogue import Epilogue, anchor_operands
-from .facts import DeviceFacts
+from .expression import unravel
+from .facts import DeviceFacts, GroupFacts
 from .frame import LINE, Frame, Param, build_kernel, i32
+from .group_product import GroupProduct, group_product, matrix_left
 from .program import Program, Stage
 from .register_tile import ChannelTiles, RegisterTile, channel_tiles, row_tile, tiles_per_unit
-from .scheduled import Packing, Scheduled, TileGrid
+from .scheduled import GroupKernel, Packing, Scheduled, TileGrid
 from .spaces import tile_space
 from .splitting import rows_inner, split_axis
 
@@ -77,6 +79,12 @@ def gemm(
 
         return build_kernel(symbol, params, device, body)
 
+    def for_groups(device: GroupFacts) -> GroupKernel:
+        rows = tiling.per_unit * tiling.height
+        load = matrix_left(left, shape.k)
+        product = GroupProduct("GEMM", shape.m, rows, shape.k, columns, load, device.vector)
+        return group_product(product, params, epilogue, (left, weight), device)
+
     columns = tiling.columns
     ragged = shape.m % tiling.height != 0 and (tiling.tiles - 1) % tiling.per_unit == 0
     axis, reason = split_axis(
@@ -96,6 +104,7 @@ def gemm(
         packings={weight: _packing(shape, columns)},
         rows_inner=_rows_inner(shape, choice.opencl),
         space=_space(shape, facts),
+        for_groups=for_groups,
     )
 
 
@@ -156,7 +165,7 @@ def _emit(
             tile.finish(
                 lambda i, c, acc: epilogue.store(
                     frame,
-                    [*_unravel(base + i, epilogue.shape[:-1]), first + c],
+                    [*unravel(base + i, epilogue.shape[:-1]), first + c],
                     (base + i) * shape.n + first + c,
                     acc,
                 ),
@@ -186,20 +195,6 @@ def _row_begin(tile: Any, shape: GemmShape, tiling: _Tiling) -> Any:
     if shape.m % tiling.height == 0:
         return tile * tiling.height
     return tirx.min(tile * tiling.height, i32(shape.m - tiling.height))
-
-
-def _unravel(index: Any, shape: Sequence[int]) -> list[Any]:
-    """Coordinates of the row `index` in the leading axes `shape`."""
-    coordinates: list[Any] = []
-    stride = math.prod(shape)
-    for position, extent in enumerate(shape):
-        stride //= extent
-        quotient = index if stride == 1 else tirx.floordiv(index, i32(stride))
-        outermost = math.prod(shape[:position]) == 1
-        coordinates.append(
-            i32(0) if extent == 1 else quotient if outermost else tirx.floormod(quotient, extent)
-        )
-    return coordinates
 
 
 def _packing(shape: GemmShape, columns: ChannelTiles) -> Packing:

@@ -10,12 +10,48 @@ import numpy as np
 from tvm import tirx
 
 from .choice import Space
-from .facts import DeviceFacts
+from .facts import DeviceFacts, GroupFacts
 
-__all__ = ["Emit", "Packing", "Scheduled", "TileGrid"]
+__all__ = ["Emit", "ForGroups", "GroupKernel", "Packing", "Scheduled", "TileGrid", "WorkGroup"]
 
 Emit = Callable[[str, DeviceFacts], tirx.PrimFunc]
 """Emits the kernel under a symbol for a device."""
+
+
+@dataclass(frozen=True)
+class WorkGroup:
+    """Work-items of a group by `get_local_id(0)` and `(1)`, and the tiles that they share.
+
+    Attributes
+    ----------
+    items
+        Work-items in both directions.
+    tiles
+        Row and channel tiles of one group; the last group of a range may have fewer.
+    text
+        What the group does, for `explain`.
+    """
+
+    items: tuple[int, int] = (1, 1)
+    tiles: tuple[int, int] = (1, 1)
+    text: str = "one work-item a tile"
+
+    @property
+    def count(self) -> int:
+        """Work-items of the group."""
+        return self.items[0] * self.items[1]
+
+
+@dataclass(frozen=True)
+class GroupKernel:
+    """A kernel for OpenCL class `gpu`: emitted under a symbol, launched as `group` says."""
+
+    group: WorkGroup
+    emit: Callable[[str], tirx.PrimFunc]
+
+
+ForGroups = Callable[[GroupFacts], GroupKernel]
+"""Chooses the work-group for a device of class `gpu`."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +106,9 @@ class Scheduled:
         Algorithm within the family: `direct`, or the name of one that was chosen instead.
     space
         What a `Choice` may set here.
+    for_groups
+        The version for OpenCL class `gpu`, on the same tiles and packed weights; without one such
+        a device runs `emit`'s kernel, one work-item a tile.
     """
 
     kind: str
@@ -85,3 +124,4 @@ class Scheduled:
     why_no_opencl: str = ""
     variant: str = "direct"
     space: Space = field(default_factory=Space)
+    for_groups: ForGroups | None = None

@@ -15,7 +15,7 @@ LAYERS = (
     ("cost",),
     ("plan", "passes", "schedules", "frontend"),
     ("tune", "codegen", "runtime", "targets"),
-    ("pipeline", "placement"),
+    ("pipeline", "placement", "device_class"),
     ("driver",),
     ("bench", "cli", "__main__"),
 )

@@ -13,7 +13,7 @@ from hetcomp.cli.common import command_options
 from hetcomp.cli.output import print_json, progress_bar, size_text
 from hetcomp.cli.shapes import parse_shapes
 from hetcomp.errors import InputError, PlanError
-from hetcomp.options import PLAN_NAMES, CompileOptions
+from hetcomp.options import DEVICE_CLASSES, PLAN_NAMES, CompileOptions
 
 __all__ = ["compile_command"]
 
@@ -37,6 +37,10 @@ __all__ = ["compile_command"]
     "--shape", "shapes", multiple=True, metavar="NAME=N,N,...",
     help="Shape of an input with free dimensions; may be given several times.",
 )  # fmt: skip
+@click.option(
+    "--device-class", type=click.Choice(DEVICE_CLASSES), default="auto", show_default=True,
+    help="OpenCL kernels: one work-item a tile, or work-groups that share one; auto: by device.",
+)  # fmt: skip
 @click.option("--strict", is_flag=True, help="Fail where a task cannot run where the plan wants.")
 @command_options
 def compile_command(
@@ -46,6 +50,7 @@ def compile_command(
     plan: str,
     precision: str,
     shapes: tuple[str, ...],
+    device_class: str,
     strict: bool,
     as_json: bool,
 ) -> None:
@@ -63,7 +68,7 @@ def compile_command(
             output=output,
             shapes=bound or None,
             target=target,
-            options=CompileOptions(plan=plan, strict=strict),
+            options=CompileOptions(plan=plan, strict=strict, device_class=device_class),
             progress=progress,
         )
     result = _result(artifact)

@@ -44,6 +44,8 @@ def _details(device: DeviceInfo) -> str:
         divides = f"divides into {cl.max_sub_devices}" if cl.max_sub_devices else "not divisible"
         return (
             f"{cl.kind}, {cl.platform}, {cl.version}, driver {cl.driver}; tier {cl.tier}; {svm}; "
-            f"{cl.compute_units} compute units, {divides}"
+            f"{cl.compute_units} compute units, {divides}; class {cl.device_class}: work-groups of "
+            f"{cl.max_group_items} items, {cl.local_bytes >> 10} KiB local memory, "
+            f"{'f16' if cl.f16 else 'no f16'}"
         )
     return ""

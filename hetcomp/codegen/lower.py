@@ -19,8 +19,8 @@ from hetcomp.passes.relax_values import constant_value
 from hetcomp.passes.task_names import value_names
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
 from hetcomp.schedules.choice import Choice
-from hetcomp.schedules.facts import DeviceFacts
-from hetcomp.schedules.scheduled import Packing, Scheduled, TileGrid
+from hetcomp.schedules.facts import DeviceFacts, GroupFacts
+from hetcomp.schedules.scheduled import GroupKernel, Packing, Scheduled, TileGrid, WorkGroup
 from hetcomp.schedules.select import schedule
 
 from .constants import ConstantPool, StoredArrays
@@ -46,10 +46,11 @@ schedule."""
 
 @dataclass(frozen=True)
 class LoweredKernel:
-    """A kernel's symbol and its schedule."""
+    """A kernel's symbol and its schedule; `for_groups` where OpenCL's class `gpu` has its own."""
 
     symbol: str
     scheduled: Scheduled
+    for_groups: GroupKernel | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def lower_tasks(
     *,
     gpu: bool,
     choose: Choose | None = None,
+    groups: GroupFacts | None = None,
 ) -> Lowered:
     """Make the task graph of a fused module.
 
@@ -93,8 +95,10 @@ def lower_tasks(
         Whether OpenCL kernels will be generated.
     choose
         Chooses the kernels' parameters; None leaves them to the templates.
+    groups
+        An OpenCL device of class `gpu`; None for one that is a CPU.
     """
-    builder = _Builder(mod, facts, NodeNames(imported.model), gpu=gpu, choose=choose)
+    builder = _Builder(mod, facts, NodeNames(imported.model), gpu=gpu, choose=choose, groups=groups)
     return builder.build(imported)
 
 
@@ -102,10 +106,11 @@ class _Builder:
     """Walks `main` once, in order."""
 
     def __init__(
-        self, mod: Any, facts: DeviceFacts, nodes: NodeNames, *, gpu: bool, choose: Choose | None
-    ) -> None:
+        self, mod: Any, facts: DeviceFacts, nodes: NodeNames, *, gpu: bool,
+        choose: Choose | None, groups: GroupFacts | None,
+    ) -> None:  # fmt: skip
         self._mod, self._facts, self._nodes, self._gpu = mod, facts, nodes, gpu
-        self._choose = choose
+        self._choose, self._groups = choose, groups
         self._returned: list[tuple[Any, str]] = []
         self._tensors: list[Tensor] = []
         self._inputs: list[int] = []
@@ -205,8 +210,8 @@ class _Builder:
             scheduled, tuned = self._schedule(func, constants)
             symbol = f"k{len(self._kernels)}_{scheduled.kind}"
             self._kernel_of[key] = len(self._kernels)
-            self._kernels.append(LoweredKernel(symbol, scheduled))
-            self._records.append(self._record(symbol, scheduled, func, tuned))
+            self._kernels.append(LoweredKernel(symbol, scheduled, self._for_groups(scheduled)))
+            self._records.append(self._record(self._kernels[-1], len(func.params), tuned))
         return self._kernel_of[key]
 
     def _schedule(self, func: tirx.PrimFunc, constants: frozenset[int]) -> tuple[Scheduled, str]:
@@ -219,16 +224,26 @@ class _Builder:
             return default, chosen.why
         return schedule(func, constants, self._facts, chosen.choice), chosen.why
 
-    def _record(self, symbol: str, scheduled: Scheduled, func: Any, tuned: str) -> Kernel:
+    def _for_groups(self, scheduled: Scheduled) -> GroupKernel | None:
+        if self._groups is None or scheduled.for_groups is None or scheduled.why_no_opencl:
+            return None
+        return scheduled.for_groups(self._groups)
+
+    def _record(self, kernel: LoweredKernel, n_buffers: int, tuned: str) -> Kernel:
+        scheduled = kernel.scheduled
         why = scheduled.why_no_opencl or ("" if self._gpu else "compiled without OpenCL kernels")
+        group = kernel.for_groups.group if kernel.for_groups is not None else WorkGroup()
         return Kernel(
-            symbol=symbol,
-            n_buffers=len(func.params),
+            symbol=kernel.symbol,
+            n_buffers=n_buffers,
             opencl=not why,
             why_no_opencl=why,
-            key=kernel_key(scheduled, self._facts),
+            key=kernel_key(scheduled, self._facts, kernel.for_groups),
             variant=scheduled.variant,
             tuned=tuned,
+            items=group.items,
+            tiles=group.tiles,
+            work_group="" if why else group.text,
         )
 
     def _arena(self, name: str, shape: Sequence[int], dtype: str) -> int:
@@ -266,10 +281,15 @@ class _Builder:
         return tensor
 
 
-def kernel_key(scheduled: Scheduled, facts: DeviceFacts) -> str:
+def kernel_key(
+    scheduled: Scheduled, facts: DeviceFacts, for_groups: GroupKernel | None = None
+) -> str:
     """Hash of the kernel's code: what was measured for a key holds for all that has it."""
-    code = tvm_ffi.structural_hash(scheduled.emit("kernel", facts))
-    return f"{facts.name}-{code & (2**64 - 1):016x}"
+    code = [scheduled.emit("kernel", facts)]
+    if for_groups is not None:
+        code.append(for_groups.emit("kernel"))
+    hashes = (tvm_ffi.structural_hash(func) & (2**64 - 1) for func in code)
+    return "-".join([facts.name, *(f"{number:016x}" for number in hashes)])
 
 
 def _returned(main: Any, imported: ImportedModel) -> list[tuple[Any, str]]:

@@ -61,6 +61,16 @@ class OpenClInfo:
         How the runtime would co-execute with it: `svm-ahead`, or `cpu` (not at all).
     compute_units, max_sub_devices, memory_bytes
         Sizes; `max_sub_devices` is 0 where the device cannot be divided.
+    vendor
+        As the device reports it.
+    max_group_items, local_bytes
+        Work-items and local memory of the largest work-group.
+    sub_group
+        Preferred multiple of a work-group's items; 0 where the device does not say (OpenCL 2).
+    vector_width
+        float32 elements of the vector that the device prefers.
+    f16
+        Whether it computes in float16.
     """
 
     platform: str
@@ -73,6 +83,17 @@ class OpenClInfo:
     compute_units: int
     max_sub_devices: int
     memory_bytes: int
+    vendor: str = ""
+    max_group_items: int = 1
+    local_bytes: int = 0
+    sub_group: int = 0
+    vector_width: int = 1
+    f16: bool = False
+
+    @property
+    def device_class(self) -> str:
+        """`cpu-like`: one work-item a register tile; `gpu`: work-items that share one."""
+        return "cpu-like" if self.kind == "cpu" else "gpu"
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,12 @@ def _device(item: dict[str, Any]) -> DeviceInfo:
         compute_units=item["compute_units"],
         max_sub_devices=item["max_sub_devices"],
         memory_bytes=item["memory_bytes"],
+        vendor=item["vendor"],
+        max_group_items=item["max_group_items"],
+        local_bytes=item["local_bytes"],
+        sub_group=item["sub_group"],
+        vector_width=item["vector_width"],
+        f16="cl_khr_fp16" in item["extensions"].split(),
     )
     if usable:
         verdict = Verdict(True, "fine-grained SVM with atomics: kernels are enqueued ahead")

@@ -19,13 +19,25 @@ _NOT_FOUND = (-1, -1001)
 _PLATFORM_NAME = 0x0902
 _TYPE = 0x1000
 _NUMBERS = {
+    "vendor_id": (0x1001, ctypes.c_uint32),
     "compute_units": (0x1002, ctypes.c_uint32),
+    "max_group_items": (0x1004, ctypes.c_size_t),
+    "vector_width": (0x100A, ctypes.c_uint32),
+    "local_bytes": (0x1023, ctypes.c_uint64),
+    "sub_group": (0x1067, ctypes.c_size_t),
     "memory_bytes": (0x101F, ctypes.c_uint64),
     "type": (_TYPE, ctypes.c_uint64),
     "max_sub_devices": (0x1043, ctypes.c_uint32),
     "svm": (0x1053, ctypes.c_uint64),
 }
-_TEXTS = {"name": 0x102B, "driver": 0x102D, "version": 0x102F, "c_version": 0x103D}
+_TEXTS = {
+    "name": 0x102B,
+    "vendor": 0x102C,
+    "driver": 0x102D,
+    "version": 0x102F,
+    "extensions": 0x1030,
+    "c_version": 0x103D,
+}
 _PARTITION_PROPERTIES = 0x1044
 _PARTITION_EQUALLY = 0x1086
 

@@ -12,7 +12,7 @@ from typing import Any
 
 __all__ = ["FORMAT_VERSION", "Grid", "Kernel", "Space", "Task", "TaskGraph", "Tensor"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class Space(str, Enum):
@@ -78,6 +78,12 @@ class Kernel:
         Algorithm within the task's kind: `direct`, or the name of one that was chosen instead.
     tuned
         What the data base given to compile did for it; empty where none was given.
+    items
+        Work-items of an OpenCL work-group in both directions.
+    tiles
+        Row and channel tiles of one work-group; the last of a range may have fewer.
+    work_group
+        What an OpenCL work-group does with its tiles.
     """
 
     symbol: str
@@ -87,6 +93,9 @@ class Kernel:
     key: str
     variant: str = "direct"
     tuned: str = ""
+    items: tuple[int, int] = (1, 1)
+    tiles: tuple[int, int] = (1, 1)
+    work_group: str = ""
 
 
 @dataclass(frozen=True)
@@ -161,7 +170,7 @@ class TaskGraph:
         return TaskGraph(
             name=data["name"],
             tensors=tuple(_tensor(item) for item in data["tensors"]),
-            kernels=tuple(Kernel(**item) for item in data["kernels"]),
+            kernels=tuple(_kernel(item) for item in data["kernels"]),
             tasks=tuple(_task(item) for item in data["tasks"]),
             inputs=tuple(data["inputs"]),
             outputs=tuple(data["outputs"]),
@@ -171,6 +180,10 @@ class TaskGraph:
 
 def _tensor(item: dict[str, Any]) -> Tensor:
     return Tensor(**{**item, "shape": tuple(item["shape"]), "space": Space(item["space"])})
+
+
+def _kernel(item: dict[str, Any]) -> Kernel:
+    return Kernel(**{**item, "items": tuple(item["items"]), "tiles": tuple(item["tiles"])})
 
 
 def _task(item: dict[str, Any]) -> Task:

@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kHandShakes = 4;
 constexpr size_t kGroups = 3;
+constexpr size_t kItems = 8;  // work-items of a group, whose stores one of them publishes
 constexpr double kKernelLimitUs = 1e6;
 constexpr double kHostLimitUs = 2e6;
 constexpr double kCalibrationUs = 2000.0;
@@ -108,15 +109,15 @@ class Probe {
     data_[0] = payload;
     Store(&sync_->cpu_epoch.value, base_ + kWait);
     if (!Seen(sync_->gpu_epoch.value, base_ + kSignal)) return false;
-    for (size_t group = 0; group < kGroups; ++group) {
-      if (data_[1 + group] != payload + static_cast<int32_t>(group)) return false;
+    for (size_t item = 0; item < kGroups * kItems; ++item) {
+      if (data_[1 + item] != payload + static_cast<int32_t>(item)) return false;
     }
     return true;
   }
 
   void Launch(size_t groups = kGroups) {
-    const size_t global[] = {groups, 1};
-    const size_t local[] = {1, 1};
+    const size_t global[] = {groups * kItems, 1};
+    const size_t local[] = {kItems, 1};
     HETCOMP_CL_CHECK(cl_.api->clEnqueueNDRangeKernel(cl_.queue, kernel_, 2, nullptr, global, local,
                                                      0, nullptr, nullptr));
     HETCOMP_CL_CHECK(cl_.api->clFlush(cl_.queue));

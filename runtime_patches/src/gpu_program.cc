@@ -34,9 +34,10 @@ GpuProgram::Launch GpuProgram::Prepare(const Graph& graph, const Table& table, c
                                        cl_program program, const Step& step, int ordinal) {
   const Task& task = graph.tasks[static_cast<size_t>(step.task)];
   const Range& range = step.range;
+  const Kernel& kernel = graph.kernels[static_cast<size_t>(task.kernel)];
   Launch launch;
-  launch.kernel =
-      CreateKernel(cl_, program, graph.kernels[static_cast<size_t>(task.kernel)].symbol);
+  launch.kernel = CreateKernel(cl_, program, kernel.symbol);
+  CheckWorkGroup(kernel, launch.kernel);
   cl_uint index = 0;
   for (int tensor : task.buffers) {
     SetPointerArgument(cl_, launch.kernel, index++, memory.Address(graph, table, tensor));
@@ -49,15 +50,31 @@ GpuProgram::Launch GpuProgram::Prepare(const Graph& graph, const Table& table, c
   launch.wait = WaitArgument(step, ordinal);
   SetIntArgument(cl_, launch.kernel, index++, launch.wait);
   SetIntArgument(cl_, launch.kernel, index++, step.signal ? ordinal : 0);
-  launch.global[0] = static_cast<size_t>(range.row_end - range.row_begin);
-  launch.global[1] = static_cast<size_t>(range.channel_end - range.channel_begin);
+  const int extents[] = {range.row_end - range.row_begin, range.channel_end - range.channel_begin};
+  for (size_t i = 0; i < 2; ++i) {
+    const int groups = (extents[i] + kernel.tiles[i] - 1) / kernel.tiles[i];
+    launch.local[i] = static_cast<size_t>(kernel.items[i]);
+    launch.global[i] = static_cast<size_t>(groups) * launch.local[i];
+  }
   return launch;
 }
 
+// A device may grant a kernel fewer work-items than its limit, by the registers that it uses.
+void GpuProgram::CheckWorkGroup(const Kernel& kernel, cl_kernel object) const {
+  const size_t wanted = static_cast<size_t>(kernel.items[0]) * static_cast<size_t>(kernel.items[1]);
+  if (wanted == 1) return;
+  size_t granted = 0;
+  HETCOMP_CL_CHECK(cl_.api->clGetKernelWorkGroupInfo(object, cl_.device, CL_KERNEL_WORK_GROUP_SIZE,
+                                                     sizeof(granted), &granted, nullptr));
+  if (wanted <= granted) return;
+  throw Error(ErrorKind::kDevice, "kernel " + kernel.symbol + " wants " + std::to_string(wanted) +
+                                      " work-items in a group, the device grants " +
+                                      std::to_string(granted) + ": compile for this device");
+}
+
 cl_int GpuProgram::Enqueue(const Launch& launch) {
-  static constexpr size_t kLocal[2] = {1, 1};
   return cl_.api->clEnqueueNDRangeKernel(cl_.queue, launch.kernel, 2, nullptr, launch.global,
-                                         kLocal, 0, nullptr, nullptr);
+                                         launch.local, 0, nullptr, nullptr);
 }
 
 void GpuProgram::WarmUp(double limit_us) {

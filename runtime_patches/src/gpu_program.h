@@ -35,11 +35,13 @@ class GpuProgram {
     cl_kernel kernel;
     cl_uint wait_index;  // position of the `wait` argument
     int wait;
-    size_t global[2];
+    size_t global[2];  // work-items of the launch and
+    size_t local[2];   // of a work-group
   };
 
   Launch Prepare(const Graph& graph, const Table& table, const Memory& memory, cl_program program,
                  const Step& step, int ordinal);
+  void CheckWorkGroup(const Kernel& kernel, cl_kernel object) const;
   cl_int Enqueue(const Launch& launch);
 
   GpuChannel* const channel_;

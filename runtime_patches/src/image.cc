@@ -15,7 +15,7 @@ namespace hetcomp {
 namespace {
 
 constexpr char kMagic[8] = {'H', 'E', 'T', 'C', 'O', 'M', 'P', '\0'};
-constexpr uint32_t kFormat = 1;
+constexpr uint32_t kFormat = 2;
 constexpr size_t kHeaderBytes = 64;
 
 // Little-endian, as hetcomp/codegen/image.py writes it.

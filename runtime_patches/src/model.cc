@@ -5,6 +5,7 @@
 #include <tvm/ffi/extra/json.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <unordered_map>
 
@@ -106,12 +107,23 @@ TVMFFISafeCallType FindKernel(const std::string& symbol) {
   ThrowInput("kernel " + symbol + " is not in the model's kernel table");
 }
 
+// Two positive numbers.
+std::array<int, 2> ParsePair(const Fields& fields, const char* key) {
+  const std::vector<int> pair = fields.Ints<int>(key);
+  if (pair.size() != 2 || pair[0] < 1 || pair[1] < 1) {
+    ThrowInput(std::string("kernel: key \"") + key + "\" is not a pair of positive numbers");
+  }
+  return {pair[0], pair[1]};
+}
+
 Kernel ParseKernel(const json::Value& value) {
   Fields fields(value, "kernel");
   Kernel kernel;
   kernel.symbol = fields.Text("symbol");
   kernel.n_buffers = fields.SmallInt("n_buffers");
   kernel.opencl = fields.Bool("opencl");
+  kernel.items = ParsePair(fields, "items");
+  kernel.tiles = ParsePair(fields, "tiles");
   kernel.function = FindKernel(kernel.symbol);
   return kernel;
 }
@@ -207,7 +219,7 @@ Table TableFromJson(const json::Value& value, const Graph& graph) {
 Model ParseModel(std::string_view text, size_t constants_bytes) {
   const json::Value value = ParseText(text, "model description");
   Fields fields(value, "model description");
-  if (fields.Int("format") != 1) ThrowInput("model description: unknown format");
+  if (fields.Int("format") != 2) ThrowInput("model description: unknown format");
   Model model;
   model.graph = ParseGraph(fields.At("graph"));
   ResolveAliases(fields.At("graph"), &model.graph);

@@ -4,6 +4,7 @@
 
 #include <tvm/ffi/c_api.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -27,6 +28,8 @@ struct Kernel {
   std::string symbol;
   int n_buffers = 0;
   bool opencl = false;
+  std::array<int, 2> items{1, 1};  // work-items of an OpenCL work-group
+  std::array<int, 2> tiles{1, 1};  // row and channel tiles of one; the last may have fewer
   TVMFFISafeCallType function = nullptr;
 };
 

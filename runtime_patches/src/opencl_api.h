@@ -39,6 +39,7 @@ constexpr cl_bitfield CL_MEM_SVM_FINE_GRAIN_BUFFER = 1 << 10;
 constexpr cl_bitfield CL_MEM_SVM_ATOMICS = 1 << 11;
 constexpr intptr_t CL_DEVICE_PARTITION_EQUALLY = 0x1086;
 constexpr cl_uint CL_PROGRAM_BUILD_LOG = 0x1183;
+constexpr cl_uint CL_KERNEL_WORK_GROUP_SIZE = 0x11B0;
 
 using ContextNotify = void (*)(const char*, const void*, size_t, void*);
 using ProgramNotify = void (*)(cl_program, void*);
@@ -62,6 +63,8 @@ using ProgramNotify = void (*)(cl_program, void*);
   X(cl_int, clReleaseProgram, (cl_program))                                                        \
   X(cl_kernel, clCreateKernel, (cl_program, const char*, cl_int*))                                 \
   X(cl_int, clReleaseKernel, (cl_kernel))                                                          \
+  X(cl_int, clGetKernelWorkGroupInfo,                                                              \
+    (cl_kernel, cl_device_id, cl_uint, size_t, void*, size_t*))                                    \
   X(cl_int, clSetKernelArg, (cl_kernel, cl_uint, size_t, const void*))                             \
   X(cl_int, clSetKernelArgSVMPointer, (cl_kernel, cl_uint, const void*))                           \
   X(void*, clSVMAlloc, (cl_context, cl_bitfield, size_t, cl_uint))                                 \

@@ -62,6 +62,12 @@ inline __attribute__((always_inline)) int hetcomp_increment_fenced(volatile __gl
 #define HETCOMP_PREFETCH(p) ((void)0)
 #endif
 
+// Where work-items share a tile, one of them waits and signals for the group. What is run between
+// barriers only if it did not wait in vain stands in a loop of one turn: PoCL 3.1 compiles a
+// barrier in a loop, but not one behind a return, even if all items of the group take it.
+#define HETCOMP_FIRST_ITEM (get_local_id(0) == 0 && get_local_id(1) == 0)
+#define HETCOMP_GROUP_SYNC() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
+
 #define HETCOMP_CPU_EPOCH 0
 #define HETCOMP_GPU_EPOCH 32
 #define HETCOMP_GROUPS_DONE 64
@@ -89,6 +95,8 @@ inline __attribute__((always_inline)) int hetcomp_enter(__global int* sync, int 
   return 0;
 }
 
+// One item of each group, after all its items have stored: the group's barrier makes their stores
+// its own, and the release below passes them on.
 // The last work-group of the launch publishes epoch `signal`; 0 = nobody waits for this step.
 inline __attribute__((always_inline)) void hetcomp_leave(__global int* sync, int signal) {
   if (signal == 0) return;
@@ -100,12 +108,19 @@ inline __attribute__((always_inline)) void hetcomp_leave(__global int* sync, int
 
 // Start-up probe: says that it runs (epoch 1), waits, answers with data, says that it is done.
 __kernel void hetcomp_probe(__global int* sync, __global int* data, int wait, int signal) {
-  if (wait > 0) {
-    HETCOMP_STORE(sync + HETCOMP_GPU_EPOCH, (int)((uint)sync[HETCOMP_GPU_BASE] + 1u));
+  __local int go;
+  if (HETCOMP_FIRST_ITEM) {
+    if (wait > 0) {
+      HETCOMP_STORE(sync + HETCOMP_GPU_EPOCH, (int)((uint)sync[HETCOMP_GPU_BASE] + 1u));
+    }
+    go = hetcomp_enter(sync, wait);
   }
-  if (!hetcomp_enter(sync, wait)) return;
-  data[1 + get_group_id(0)] = data[0] + (int)get_group_id(0);
-  hetcomp_leave(sync, signal);
+  HETCOMP_GROUP_SYNC();
+  for (int turn = go; turn > 0; --turn) {
+    data[1 + get_global_id(0)] = data[0] + (int)get_global_id(0);
+    HETCOMP_GROUP_SYNC();
+  }
+  if (go && HETCOMP_FIRST_ITEM) hetcomp_leave(sync, signal);
 }
 
 // Publishes `signal` whatever the abort flag says: all earlier kernels have ended.

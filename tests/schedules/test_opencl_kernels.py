@@ -165,11 +165,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("opencl")
 
 
+@pytest.mark.parametrize("device_class", ["cpu-like", "gpu"])
 @pytest.mark.parametrize("name", CASES)
-def test_opencl(name: str, folder: Path) -> None:
+def test_opencl(name: str, device_class: str, folder: Path) -> None:
     model = model_of(name)
-    path = folder / f"{name.replace(' ', '_')}.so"
-    hetcomp.compile(model, output=path, options=CompileOptions(plan="gpu"))
+    path = folder / f"{name.replace(' ', '_')}-{device_class}.so"
+    options = CompileOptions(plan="gpu", device_class=device_class)
+    hetcomp.compile(model, output=path, options=options)
     feeds = random_feeds(model)
     if "i" in feeds:
         feeds["i"] = np.random.default_rng(0).integers(-50, 50, feeds["i"].shape)

@@ -1,0 +1,134 @@
+"""TVM's OpenCL C, with a wrapper round each kernel that waits for the CPU and signals to it.
+
+TVM's kernel becomes a function of its group's index, and the wrapper the kernel: so the order of
+work-groups is ours, and so is what happens before and after. Local memory may be declared in a
+kernel only, whence it moves from the function to the wrapper.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hetcomp.errors import InternalError
+
+__all__ = ["Launch", "wrap"]
+
+_KERNEL = re.compile(
+    r"__kernel void (\w+)_kernel\(([^)]*)\) \{\n(.*?)^\}\n", re.DOTALL | re.MULTILINE
+)
+_PROTOTYPE = re.compile(r"^__kernel void \w+\([^)]*\);\n", re.MULTILINE)
+"""TVM repeats the prototypes of all kernels in front of each."""
+_LOCAL = re.compile(r"^ *__local (\w+) (\w+)\[(\d+)\];\n", re.MULTILINE)
+_RANGES = ("r0", "r1", "c0", "c1")
+_PROLOGUE = """\
+// TVM copies a scalar condition, 0 or 1, into all lanes; select() looks at their highest bits.
+#define hetcomp_select(a, b, c) select(a, b, (c) != 0)
+"""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a kernel's work-groups are numbered, and their items."""
+
+    rows_inner: bool
+    items: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    """One of TVM's kernels: parameters as printed, body, local memory as (type, name, size)."""
+
+    parameters: tuple[str, ...]
+    body: str
+    local: tuple[tuple[str, str, int], ...]
+
+
+def wrap(source: str, launches: Mapping[str, Launch]) -> str:
+    """TVM's kernels as functions, then the kernels of `launches`.
+
+    Raises
+    ------
+    InternalError
+        If a kernel is not in the text.
+    """
+    # Arguments of kernels must not point to bool.
+    source = _PROTOTYPE.sub("", source).replace("__global bool*", "__global uchar*")
+    source = re.sub(r"\bselect\(", "hetcomp_select(", source)
+    source = re.sub(r"get_group_id\(([01])\)", r"g\1", source)
+    kernels = {match[1]: _kernel(match) for match in _KERNEL.finditer(source)}
+    missing = set(launches) - set(kernels)
+    if missing:
+        raise InternalError(f"no OpenCL text for kernels {sorted(missing)}")
+
+    def function(match: re.Match[str]) -> str:
+        kernel = kernels[match[1]]
+        local = [f"__local {kind}* {name}" for kind, name, _ in kernel.local]
+        head = ", ".join([*kernel.parameters, "int g0", "int g1", *local])
+        return f"static inline void {match[1]}_body({head}) {{\n{kernel.body}}}\n"
+
+    functions = _KERNEL.sub(function, source)
+    wrappers = [_wrapper(s, kernels[s], launch) for s, launch in launches.items()]
+    return "\n".join([_PROLOGUE, functions, *wrappers])
+
+
+def _kernel(match: re.Match[str]) -> _Kernel:
+    parameters = tuple(part.strip() for part in match[2].split(","))
+    local = tuple((kind, name, int(size)) for kind, name, size in _LOCAL.findall(match[3]))
+    return _Kernel(parameters, _LOCAL.sub("", match[3]), local)
+
+
+def _wrapper(symbol: str, kernel: _Kernel, launch: Launch) -> str:
+    head = ", ".join(
+        [
+            *_pointers(kernel.parameters),
+            *(f"int {name}" for name in _RANGES),
+            *("__global int* sync", "int wait", "int signal"),
+        ]
+    )
+    local = [name for _, name, _ in kernel.local]
+    call = ", ".join([*(p.split()[-1] for p in kernel.parameters), "g0", "g1", *local])
+    if launch.rows_inner:
+        g0, g1 = "group % rows", "group / rows"
+    else:
+        g0, g1 = "group / columns", "group % columns"
+    place = f"""\
+  int rows = get_num_groups(0), columns = get_num_groups(1);
+  int group = get_group_id(1) * rows + get_group_id(0);
+  int g0 = {g0}, g1 = {g1};
+"""
+    if launch.items == (1, 1):
+        return f"""__kernel void {symbol}({head}) {{
+  if (!hetcomp_enter(sync, wait)) return;
+{place}  {symbol}_body({call});
+  hetcomp_leave(sync, signal);
+}}
+"""
+    arrays = "".join(
+        f"  __local {kind} {name}[{size}] __attribute__((aligned(16)));\n"
+        for kind, name, size in kernel.local
+    )
+    return f"""__attribute__((reqd_work_group_size({launch.items[0]}, {launch.items[1]}, 1)))
+__kernel void {symbol}({head}) {{
+{arrays}  __local int go;
+  if (HETCOMP_FIRST_ITEM) go = hetcomp_enter(sync, wait);
+  HETCOMP_GROUP_SYNC();
+{place}  for (int turn = go; turn > 0; --turn) {{
+    {symbol}_body({call});
+    HETCOMP_GROUP_SYNC();
+  }}
+  if (go && HETCOMP_FIRST_ITEM) hetcomp_leave(sync, signal);
+}}
+"""
+
+
+def _pointers(parameters: tuple[str, ...]) -> list[str]:
+    """Buffers in the order of their numbers; TVM leaves out what a kernel does not read."""
+    buffers = {}
+    for parameter in parameters:
+        name = parameter.split()[-1]
+        if name not in _RANGES:
+            buffers[int(re.sub(r"\D", "", name))] = parameter.replace("restrict ", "")
+    count = max(buffers, default=-1) + 1
+    return [buffers.get(i, f"__global char* b{i}_ptr") for i in range(count)]

@@ -1,0 +1,56 @@
+"""Which class of OpenCL kernels to generate, and the facts of the device they are for."""
+
+from __future__ import annotations
+
+from hetcomp.devices import OpenClInfo, describe_opencl
+from hetcomp.schedules.facts import GroupFacts
+
+__all__ = ["find_groups", "group_facts"]
+
+_RANKS = {"gpu": 0, "accelerator": 1, "other": 1, "cpu": 2}
+"""The order in which the runtime takes devices (`runtime_patches/src/opencl_select.cc`)."""
+_SUB_GROUPS = {"qualcomm": 64, "arm": 16, "intel": 16, "nvidia": 32, "advanced micro": 64}
+"""Items that run in step, by vendor, where the device itself does not say (before OpenCL 3)."""
+_FALLBACK_SUB_GROUP = 32
+_MOST_ITEMS = 256
+"""Larger work-groups leave an item fewer registers than a tile needs."""
+_LEAST_LOCAL_BYTES = 16 << 10
+_MOST_LOCAL_BYTES = 32 << 10
+"""Of this, two work-groups fit a compute unit of every GPU."""
+
+
+def find_groups(device_class: str) -> GroupFacts | None:
+    """Facts of a device of class `gpu`, or None for kernels with one work-item a tile.
+
+    Parameters
+    ----------
+    device_class
+        As in `CompileOptions`. `gpu` takes a plain GPU's facts where this machine has no device.
+    """
+    if device_class == "cpu-like":
+        return None
+    device = _preferred()
+    if device_class == "gpu":
+        return group_facts(device) if device is not None else GroupFacts()
+    if device is None or device.device_class != "gpu":
+        return None
+    return group_facts(device)
+
+
+def group_facts(device: OpenClInfo) -> GroupFacts:
+    """What kernels of class `gpu` need to know of `device`, within what every GPU can do."""
+    vendor = device.vendor.lower()
+    by_vendor = (size for name, size in _SUB_GROUPS.items() if name in vendor)
+    local = device.local_bytes or _LEAST_LOCAL_BYTES
+    return GroupFacts(
+        items=max(1, min(_MOST_ITEMS, device.max_group_items)),
+        sub_group=device.sub_group or next(by_vendor, _FALLBACK_SUB_GROUP),
+        local_bytes=min(_MOST_LOCAL_BYTES, local),
+        compute_units=max(1, device.compute_units),
+        f16=device.f16,
+    )
+
+
+def _preferred() -> OpenClInfo | None:
+    found = [d.opencl for d in describe_opencl() if d.verdict and d.opencl is not None]
+    return min(found, key=lambda info: _RANKS[info.kind], default=None)
