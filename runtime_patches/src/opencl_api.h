@@ -63,8 +63,7 @@ using ProgramNotify = void (*)(cl_program, void*);
   X(cl_int, clReleaseProgram, (cl_program))                                                        \
   X(cl_kernel, clCreateKernel, (cl_program, const char*, cl_int*))                                 \
   X(cl_int, clReleaseKernel, (cl_kernel))                                                          \
-  X(cl_int, clGetKernelWorkGroupInfo,                                                              \
-    (cl_kernel, cl_device_id, cl_uint, size_t, void*, size_t*))                                    \
+  X(cl_int, clGetKernelWorkGroupInfo, (cl_kernel, cl_device_id, cl_uint, size_t, void*, size_t*))  \
   X(cl_int, clSetKernelArg, (cl_kernel, cl_uint, size_t, const void*))                             \
   X(cl_int, clSetKernelArgSVMPointer, (cl_kernel, cl_uint, const void*))                           \
   X(void*, clSVMAlloc, (cl_context, cl_bitfield, size_t, cl_uint))                                 \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,12 +82,21 @@ def test_broken_driver(
         raise AssertionError(device.verdict.reason)
 
 
+def device_item() -> dict[str, Any]:
+    """What the probe says of a GPU: one with as little to say as OpenCL 2 allows."""
+    texts = ("platform", "name", "vendor", "version", "c_version", "driver", "extensions")
+    numbers = (
+        *("compute_units", "max_sub_devices", "memory_bytes", "local_bytes"),
+        *("max_group_items", "sub_group", "vector_width", "vendor_id"),
+    )
+    item: dict[str, Any] = dict.fromkeys(texts, "") | dict.fromkeys(numbers, 0)
+    return item | {"type": 4, "svm": 10}
+
+
 def test_device_without_fine_grained_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    item = {"platform": "P", "name": "D", "version": "2.0", "c_version": "", "driver": "1"}
-    item |= dict.fromkeys(("compute_units", "memory_bytes", "max_sub_devices"), 0)  # type: ignore[arg-type]
-    item |= {"type": 4, "svm": 1}  # type: ignore[dict-item]
+    item = device_item() | {"svm": 1}
     answer = {"library": True, "error": "", "devices": [item]}
     (tmp_path / "opencl_probe.py").write_text(f"import json; print(json.dumps({answer!r}))")
     monkeypatch.setattr(opencl_module, "__file__", str(tmp_path / "opencl.py"))
