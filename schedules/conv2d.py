@@ -68,6 +68,16 @@ class _Conv:
             return ((image * self.in_channels + channel) * w.height + row) * w.width + column
         return ((image * w.height + row) * w.width + column) * self.in_channels + channel
 
+    @property
+    def column_stride(self) -> int:
+        """Elements between neighbouring input columns."""
+        return 1 if self.nchw_input else self.in_channels
+
+    @property
+    def channel_stride(self) -> int:
+        """Elements between neighbouring input channels."""
+        return self.window.height * self.window.width if self.nchw_input else 1
+
 
 def conv2d(
     program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts, choice: Choice
@@ -238,16 +248,17 @@ class _RowEmitter:
         conv, frame, w = self._conv, self._frame, self._conv.window
         kh, kw = tap
         left = frame.bind("left", column * w.stride_w - w.pad_left + kw * w.dilation_w)
-        base = frame.bind(
+        base = frame.offset(
             "tap", panel + (kh * w.kernel_w + kw) * conv.group_in * conv.columns.width
         )
+        corner = frame.offset(
+            "corner", conv.input_index(self._image, in_row, left, group * conv.group_in)
+        )
+        pixel = w.stride_w * conv.column_stride
 
         def step(ci: Any) -> None:
-            channel = group * conv.group_in + ci
             tile.multiply_add(
-                lambda i: self._x[
-                    conv.input_index(self._image, in_row, left + i * w.stride_w, channel)
-                ],
+                lambda i: self._x[corner + i * pixel + ci * conv.channel_stride],
                 lambda c: self._weights[base + ci * conv.columns.width + c],
                 inside,
             )

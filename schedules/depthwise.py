@@ -136,9 +136,10 @@ class _RowEmitter:
         conv, w = self._conv, self._conv.window
         row = (self._image * w.height + in_row) * w.width
         left = column * w.stride_w - w.pad_left + kw * w.dilation_w
-        taps = (kh * w.kernel_w + kw) * conv.channels + self._first
+        taps = self._frame.offset("tap", (kh * w.kernel_w + kw) * conv.channels + self._first)
+        corner = self._frame.offset("corner", (row + left) * conv.channels + self._first)
         tile.multiply_add_each(
-            lambda i, c: self._x[(row + left + i * w.stride_w) * conv.channels + self._first + c],
+            lambda i, c: self._x[corner + i * w.stride_w * conv.channels + c],
             lambda c: self._weights[taps + c],
             inside,
         )

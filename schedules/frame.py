@@ -86,6 +86,14 @@ class Frame:
         IRBuilder.name(name, var)
         return var
 
+    def offset(self, name: str, value: Any) -> Any:
+        """Name an element offset that several loads share, each adding its own distance.
+
+        In OpenCL C it has 64 bits: compilers lose the knowledge that a sum of 32 bits does not
+        overflow, and then keep an address for every load instead of one with distances.
+        """
+        return self.bind(name, tirx.Cast("int64", value) if self.facts.opencl else value)
+
     def store(self, buffer: Any, index: Any, value: Any) -> None:
         """Store `value` (scalar or vector) at the flat `index`."""
         T.buffer_store(buffer, value, [index])

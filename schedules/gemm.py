@@ -148,6 +148,8 @@ def _emit(
             base = frame.bind("base", _row_begin(unit * tiling.per_unit + inner, shape, tiling))
             panel = frame.bind("panel", block * (shape.k * columns.width))
             first = frame.bind("first", columns.begin(block))
+            rows = frame.offset("rows", base * shape.k)
+            weights = frame.offset("weights", panel)
             tile = RegisterTile(frame, height, columns.width)
 
             position = unit * tiling.per_unit + inner
@@ -155,9 +157,9 @@ def _emit(
                 shape.k,
                 _chunk(shape, tiling),
                 _next_panel(frame, shape, tiling, w, panel, position),
-                lambda k, tile=tile, base=base, panel=panel: tile.multiply_add(  # type: ignore[misc]
-                    lambda i: x[(base + i) * shape.k + k],
-                    lambda c: w[panel + k * columns.width + c],
+                lambda k, tile=tile, rows=rows, weights=weights: tile.multiply_add(  # type: ignore[misc]
+                    lambda i: x[rows + i * shape.k + k],
+                    lambda c: w[weights + k * columns.width + c],
                     range(height),
                 ),
                 choice.unroll or 1,

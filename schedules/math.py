@@ -19,6 +19,8 @@ __all__ = ["APPROXIMATIONS", "erf", "exp", "log", "sigmoid", "tanh"]
 _EXP_MIN, _EXP_MAX = -86.98, 89.0
 _LOG2E = 1.44269504088896341
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
+_ROUND = 1.5 * 2.0**23
+"""Added and taken away again it rounds to a whole number. PoCL's floor() is ten instructions."""
 _EXP = (3.9751383e-4, 2.7963999014e-3, 1.66669038146e-2, 8.3331591788e-2, 0.33333330918, 1.0)
 """Twice Cephes' coefficients."""
 _SQRT_HALF_BITS = 0x3F3504F3
@@ -52,7 +54,9 @@ def exp(x: Any) -> Any:
         return tirx.Select(v < _f(_EXP_MIN), _f(0.0), power)
 
     def of_clamped(c: Any) -> Any:
-        return _let(tirx.floor(c * _f(_LOG2E) + _f(0.5)), lambda n: of_parts(c, n))
+        # Two statements, or TVM would cancel the constants.
+        shifted = c * _f(_LOG2E) + _f(_ROUND)
+        return _let(shifted, lambda s: _let(s - _f(_ROUND), lambda n: of_parts(c, n)))
 
     def of_parts(c: Any, n: Any) -> Any:
         # Twice e**r times 2**(n-1), because 2**128 has no float.

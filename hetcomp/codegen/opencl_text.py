@@ -1,7 +1,9 @@
 """TVM's OpenCL C, with a wrapper round each kernel that waits for the CPU and signals to it.
 
 TVM's kernel becomes a function of its group's index, and the wrapper the kernel: so the order of
-work-groups is ours, and so is what happens before and after. Local memory may be declared in a
+work-groups is ours, and so is what happens before and after. A group of one item runs several
+tiles, as many as the runtime's number of groups leaves it: on a CPU device a group costs more than
+a turn of a loop. Local memory may be declared in a
 kernel only, whence it moves from the function to the wrapper.
 """
 
@@ -55,7 +57,7 @@ def wrap(source: str, launches: Mapping[str, Launch]) -> str:
     """
     # Arguments of kernels must not point to bool.
     source = _PROTOTYPE.sub("", source).replace("__global bool*", "__global uchar*")
-    source = re.sub(r"\bselect\(", "hetcomp_select(", source)
+    source = re.sub(r"\b(select|v(?:load|store)\d+)\(", r"hetcomp_\1(", source)
     source = re.sub(r"get_group_id\(([01])\)", r"g\1", source)
     kernels = {match[1]: _kernel(match) for match in _KERNEL.finditer(source)}
     missing = set(launches) - set(kernels)
@@ -89,22 +91,19 @@ def _wrapper(symbol: str, kernel: _Kernel, launch: Launch) -> str:
     )
     local = [name for _, name, _ in kernel.local]
     call = ", ".join([*(p.split()[-1] for p in kernel.parameters), "g0", "g1", *local])
-    if launch.rows_inner:
-        g0, g1 = "group % rows", "group / rows"
-    else:
-        g0, g1 = "group / columns", "group % columns"
-    place = f"""\
-  int rows = get_num_groups(0), columns = get_num_groups(1);
-  int group = get_group_id(1) * rows + get_group_id(0);
-  int g0 = {g0}, g1 = {g1};
-"""
     if launch.items == (1, 1):
+        g0, g1 = _order("tile", launch.rows_inner)
         return f"""__kernel void {symbol}({head}) {{
   if (!hetcomp_enter(sync, wait)) return;
-{place}  {symbol}_body({call});
+  int rows = r1 - r0, columns = c1 - c0, tiles = rows * columns;
+  for (int tile = hetcomp_share(tiles, 0); tile < hetcomp_share(tiles, 1); ++tile) {{
+    int g0 = {g0}, g1 = {g1};
+    {symbol}_body({call});
+  }}
   hetcomp_leave(sync, signal);
 }}
 """
+    g0, g1 = _order("group", launch.rows_inner)
     arrays = "".join(
         f"  __local {kind} {name}[{size}] __attribute__((aligned(16)));\n"
         for kind, name, size in kernel.local
@@ -114,13 +113,23 @@ __kernel void {symbol}({head}) {{
 {arrays}  __local int go;
   if (HETCOMP_FIRST_ITEM) go = hetcomp_enter(sync, wait);
   HETCOMP_GROUP_SYNC();
-{place}  for (int turn = go; turn > 0; --turn) {{
+  int rows = get_num_groups(0), columns = get_num_groups(1);
+  int group = get_group_id(1) * rows + get_group_id(0);
+  int g0 = {g0}, g1 = {g1};
+  for (int turn = go; turn > 0; --turn) {{
     {symbol}_body({call});
     HETCOMP_GROUP_SYNC();
   }}
   if (go && HETCOMP_FIRST_ITEM) hetcomp_leave(sync, signal);
 }}
 """
+
+
+def _order(index: str, rows_inner: bool) -> tuple[str, str]:
+    """Position in the two ranges of the tile or group number `index`."""
+    if rows_inner:
+        return f"{index} % rows", f"{index} / rows"
+    return f"{index} / columns", f"{index} % columns"
 
 
 def _pointers(parameters: tuple[str, ...]) -> list[str]:

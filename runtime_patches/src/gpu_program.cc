@@ -1,5 +1,7 @@
 #include "gpu_program.h"
 
+#include <algorithm>
+
 #include "error.h"
 
 namespace hetcomp {
@@ -50,13 +52,24 @@ GpuProgram::Launch GpuProgram::Prepare(const Graph& graph, const Table& table, c
   launch.wait = WaitArgument(step, ordinal);
   SetIntArgument(cl_, launch.kernel, index++, launch.wait);
   SetIntArgument(cl_, launch.kernel, index++, step.signal ? ordinal : 0);
+  Divide(kernel, range, &launch);
+  return launch;
+}
+
+// Work-groups of the launch. Where an item is a group, a group takes a run of tiles.
+void GpuProgram::Divide(const Kernel& kernel, const Range& range, Launch* launch) const {
   const int extents[] = {range.row_end - range.row_begin, range.channel_end - range.channel_begin};
+  if (kernel.items[0] * kernel.items[1] == 1) {
+    const size_t tiles = static_cast<size_t>(extents[0]) * static_cast<size_t>(extents[1]);
+    launch->global[0] = std::min(tiles, channel_->device().useful_groups());
+    launch->global[1] = launch->local[0] = launch->local[1] = 1;
+    return;
+  }
   for (size_t i = 0; i < 2; ++i) {
     const int groups = (extents[i] + kernel.tiles[i] - 1) / kernel.tiles[i];
-    launch.local[i] = static_cast<size_t>(kernel.items[i]);
-    launch.global[i] = static_cast<size_t>(groups) * launch.local[i];
+    launch->local[i] = static_cast<size_t>(kernel.items[i]);
+    launch->global[i] = static_cast<size_t>(groups) * launch->local[i];
   }
-  return launch;
 }
 
 // A device may grant a kernel fewer work-items than its limit, by the registers that it uses.

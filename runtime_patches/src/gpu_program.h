@@ -42,6 +42,7 @@ class GpuProgram {
   Launch Prepare(const Graph& graph, const Table& table, const Memory& memory, cl_program program,
                  const Step& step, int ordinal);
   void CheckWorkGroup(const Kernel& kernel, cl_kernel object) const;
+  void Divide(const Kernel& kernel, const Range& range, Launch* launch) const;
   cl_int Enqueue(const Launch& launch);
 
   GpuChannel* const channel_;

@@ -40,6 +40,10 @@ class OpenClDevice {
   // Where a thread that spins for this device should run; -1 = anywhere.
   int host_core() const { return pinned_ ? host_core_ : -1; }
 
+  // Work-groups beyond which a launch gains nothing: on a CPU device each costs more than a step of
+  // a loop, on a GPU as many as there are tiles are wanted.
+  size_t useful_groups() const { return useful_groups_; }
+
   // The model's program, built at the first call; all sessions of this model.so share it. Call
   // with queue_mutex held.
   cl_program Program(std::string_view source);
@@ -60,6 +64,7 @@ class OpenClDevice {
   DeviceChoice choice_;
   ClHandles cl_;
   ProbeResult probe_;
+  size_t useful_groups_ = 0;
   bool pinned_ = false;
   int host_core_ = -1;
   std::mutex queue_mutex_;

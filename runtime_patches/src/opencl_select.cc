@@ -109,4 +109,8 @@ cl_device_id OneUnitSubDevice(const OpenClApi& api, cl_device_id device, size_t 
   return parts[std::min(index, parts.size() - 1)];
 }
 
+size_t ComputeUnits(const OpenClApi& api, cl_device_id device) {
+  return std::max<cl_uint>(1, DeviceInfo<cl_uint>(api, device, CL_DEVICE_MAX_COMPUTE_UNITS, 1));
+}
+
 }  // namespace hetcomp

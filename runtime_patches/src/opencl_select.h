@@ -23,6 +23,9 @@ DeviceChoice SelectDevice(const OpenClApi& api);
 // The `index`-th of the one-unit sub-devices of a CPU device, or `device` if it cannot be divided.
 cl_device_id OneUnitSubDevice(const OpenClApi& api, cl_device_id device, size_t index);
 
+// Compute units of `device`, at least 1.
+size_t ComputeUnits(const OpenClApi& api, cl_device_id device);
+
 }  // namespace hetcomp
 
 #endif  // HETCOMP_OPENCL_SELECT_H_

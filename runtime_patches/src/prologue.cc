@@ -68,6 +68,38 @@ inline __attribute__((always_inline)) int hetcomp_increment_fenced(volatile __gl
 #define HETCOMP_FIRST_ITEM (get_local_id(0) == 0 && get_local_id(1) == 0)
 #define HETCOMP_GROUP_SYNC() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
 
+// PoCL's own vloadn and vstoren fall into moves of 8 and 16 bytes; an access to a vector type that
+// is aligned like its elements is one instruction.
+#if defined(__x86_64__) || defined(__aarch64__)
+#define HETCOMP_ACCESS_IN(space, type, n)                                               \
+  static inline __attribute__((overloadable, always_inline)) type##n hetcomp_vload##n(  \
+      size_t i, const space type* p) {                                                  \
+    return *(const space hetcomp_##type##n*)(p + n * i);                                \
+  }                                                                                     \
+  static inline __attribute__((overloadable, always_inline)) void hetcomp_vstore##n(    \
+      type##n value, size_t i, space type* p) {                                         \
+    *(space hetcomp_##type##n*)(p + n * i) = value;                                     \
+  }
+#define HETCOMP_ACCESS(type, n)                                                \
+  typedef type##n hetcomp_##type##n __attribute__((aligned(sizeof(type))));    \
+  HETCOMP_ACCESS_IN(__global, type, n) HETCOMP_ACCESS_IN(__local, type, n) \
+  HETCOMP_ACCESS_IN(__private, type, n)
+#define HETCOMP_ACCESSES(type) \
+  HETCOMP_ACCESS(type, 2) HETCOMP_ACCESS(type, 4) HETCOMP_ACCESS(type, 8) HETCOMP_ACCESS(type, 16)
+HETCOMP_ACCESSES(char) HETCOMP_ACCESSES(short) HETCOMP_ACCESSES(int) HETCOMP_ACCESSES(long)
+HETCOMP_ACCESSES(uchar) HETCOMP_ACCESSES(ushort) HETCOMP_ACCESSES(uint) HETCOMP_ACCESSES(ulong)
+HETCOMP_ACCESSES(float)
+#else
+#define hetcomp_vload2 vload2
+#define hetcomp_vload4 vload4
+#define hetcomp_vload8 vload8
+#define hetcomp_vload16 vload16
+#define hetcomp_vstore2 vstore2
+#define hetcomp_vstore4 vstore4
+#define hetcomp_vstore8 vstore8
+#define hetcomp_vstore16 vstore16
+#endif
+
 #define HETCOMP_CPU_EPOCH 0
 #define HETCOMP_GPU_EPOCH 32
 #define HETCOMP_GROUPS_DONE 64
@@ -101,9 +133,15 @@ inline __attribute__((always_inline)) int hetcomp_enter(__global int* sync, int 
 inline __attribute__((always_inline)) void hetcomp_leave(__global int* sync, int signal) {
   if (signal == 0) return;
   int groups = (int)(get_num_groups(0) * get_num_groups(1));
-  if (HETCOMP_INCREMENT(sync + HETCOMP_GROUPS_DONE) != groups - 1) return;
+  if (groups > 1 && HETCOMP_INCREMENT(sync + HETCOMP_GROUPS_DONE) != groups - 1) return;
   sync[HETCOMP_GROUPS_DONE] = 0;
   HETCOMP_STORE(sync + HETCOMP_GPU_EPOCH, (int)((uint)sync[HETCOMP_GPU_BASE] + (uint)signal));
+}
+
+// First tile of the work-group `ahead` groups after this one; each group has a run of tiles.
+inline __attribute__((always_inline)) int hetcomp_share(int tiles, int ahead) {
+  long group = (long)get_group_id(0) + ahead;
+  return (int)(tiles * group / (long)get_num_groups(0));
 }
 
 // Start-up probe: says that it runs (epoch 1), waits, answers with data, says that it is done.

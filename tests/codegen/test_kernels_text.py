@@ -51,7 +51,7 @@ def test_arguments_are_buffers_ranges_synchronisation(lowered: Lowered, source: 
 def test_bodies_are_called_with_what_they_declare(source: str) -> None:
     for symbol in heads(source):
         body = re.search(rf"static inline void {symbol}_body\(([^)]*)\) {{", source)
-        call = re.search(rf"^  {symbol}_body\(([^)]*)\);", source, re.MULTILINE)
+        call = re.search(rf"^    {symbol}_body\(([^)]*)\);", source, re.MULTILINE)
         assert body
         assert call
         declared = [part.split()[-1] for part in body.group(1).split(",")]
@@ -79,7 +79,7 @@ def test_buffers_a_kernel_does_not_read_keep_their_place() -> None:
 def test_order_of_groups_follows_the_schedule(lowered: Lowered, source: str) -> None:
     for kernel in lowered.kernels:
         wrapper = source.split(f"__kernel void {kernel.symbol}(")[1].split("}")[0]
-        first = "group % rows" if kernel.scheduled.rows_inner else "group / columns"
+        first = "tile % rows" if kernel.scheduled.rows_inner else "tile / columns"
         assert f"int g0 = {first}" in wrapper
 
 

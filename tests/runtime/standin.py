@@ -82,8 +82,11 @@ inline void {name}_body({buffers}, int c0, int c1, int r0, int r1) {{
 __kernel void {name}({buffers}, int r0, int r1, int c0, int c1, __global int* sync, int wait,
                      int signal) {{
   if (!hetcomp_enter(sync, wait)) return;
-  int r = r0 + (int)get_group_id(0), c = c0 + (int)get_group_id(1);
-  {name}_body({names}, c, c + 1, r, r + 1);
+  int rows = r1 - r0, tiles = rows * (c1 - c0);
+  for (int tile = hetcomp_share(tiles, 0); tile < hetcomp_share(tiles, 1); ++tile) {{
+    int r = r0 + tile % rows, c = c0 + tile / rows;
+    {name}_body({names}, c, c + 1, r, r + 1);
+  }}
   hetcomp_leave(sync, signal);
 }}
 """
