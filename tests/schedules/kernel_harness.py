@@ -37,7 +37,9 @@ POINTWISE = 1e-6
 EXACT = 0.0
 """For operators that only move or compare values, and for integers."""
 
-_GUARD_BYTES = 256
+_GUARD_BYTES = 1024
+_SINGLE_TILES = 12
+"""Tiles up to which each is run alone."""
 _FILLS = (0xFF, 0x5A)
 """0xFF is a NaN in float32 and float64; a byte that keeps both fills has not been written."""
 
@@ -128,13 +130,21 @@ def check(
         found = [t.kind for t in lowered.graph.tasks]
         assert [k for k in found if k != "elementwise" or k in kinds] == list(kinds), found
     given = dict(feeds if feeds is not None else random_feeds(model))
-    memory = _Memory(lowered, given)
+    outputs = run_cut(lowered, given, facts)
+    for got, expected in zip(outputs, reference(model, given), strict=True):
+        assert_close(got, expected, tolerance)
+    return lowered
+
+
+def run_cut(
+    lowered: Lowered, feeds: Mapping[str, Array], facts: DeviceFacts | None = None
+) -> list[Array]:
+    """Check every task under every cut; the outputs of the whole."""
+    memory = _Memory(lowered, feeds)
     function = compile_kernels(lowered.kernels, facts or HOST.cpu)
     for task in lowered.graph.tasks:
         _run_checked(task, function(lowered.graph.kernels[task.kernel].symbol), memory)
-    for index, expected in zip(lowered.graph.outputs, reference(model, given), strict=True):
-        assert_close(memory.value(index), expected, tolerance)
-    return lowered
+    return [memory.value(index) for index in lowered.graph.outputs]
 
 
 def assert_close(got: Array, expected: Array, tolerance: float) -> None:
@@ -222,13 +232,30 @@ class _Range:
 
 
 def cuts(task: Task) -> Iterator[tuple[_Range, ...]]:
-    """The whole, cuts by rows near each third, by channels in the middle, and single tiles."""
+    """The whole, cuts by rows and by channels near each third, by both, and single tiles."""
     rows, channels = task.rows.extent, task.channels.extent
     yield (_Range(0, rows, 0, channels),)
     for cut in sorted({task.rows.legal_cut(rows * third // 3) for third in (1, 2)}):
         yield (_Range(0, cut, 0, channels), _Range(cut, rows, 0, channels))
     for cut in sorted({task.channels.legal_cut(channels * third // 3) for third in (1, 2)}):
         yield (_Range(0, rows, 0, cut), _Range(0, rows, cut, channels))
+    row_ends = sorted({task.rows.legal_cut(cut) for cut in range(rows + 1)} - {0})
+    channel_ends = sorted({task.channels.legal_cut(cut) for cut in range(channels + 1)} - {0})
+    yield _grid(_coarse(row_ends), _coarse(channel_ends))
+    if len(row_ends) * len(channel_ends) <= _SINGLE_TILES:
+        yield _grid(row_ends, channel_ends)
+
+
+def _coarse(ends: Sequence[int]) -> list[int]:
+    """One end in the middle, and the last."""
+    return sorted({ends[len(ends) // 2], ends[-1]})
+
+
+def _grid(row_ends: Sequence[int], channel_ends: Sequence[int]) -> tuple[_Range, ...]:
+    """All ranges between neighbouring ends."""
+    rows = list(zip([0, *row_ends], row_ends, strict=False))
+    channels = list(zip([0, *channel_ends], channel_ends, strict=False))
+    return tuple(_Range(*row, *channel) for row in rows for channel in channels)
 
 
 def _run_checked(task: Task, function: Callable[..., Any], memory: _Memory) -> None:
@@ -260,7 +287,11 @@ def _written(
     for byte in _FILLS:
         for output in task.outputs:
             memory.buffer(output).fill(byte)
+        before = [memory.buffer(tensor).whole.copy() for tensor in task.inputs]
         _call(task, function, memory, part)
+        for old, tensor in zip(before, task.inputs, strict=True):
+            now = memory.buffer(tensor).whole
+            assert np.array_equal(old, now), f"{task.name}: writes to its inputs or beside them"
         for mask, output in zip(kept, task.outputs, strict=True):
             assert memory.buffer(output).guards_hold(byte), f"{task.name}: writes out of bounds"
             mask &= memory.buffer(output).data == byte
