@@ -3,6 +3,7 @@
 # with the tool in `.venv/bin/hetcomp`. Does and says nothing where that was done already.
 #
 #   HETCOMP_NO_APT=1   never call apt; say what is missing instead
+#   HETCOMP_WITH_ARM=1 with the emulator and compiler that run kernels for ARM (530 MB, a minute)
 #   PYTHON=...         the Python to make `.venv` with (3.10 or newer)
 set -eu
 
@@ -43,6 +44,10 @@ missing_packages() {
   [ -n "$(find_python)" ] || say python3-venv
   have_opencl || say pocl-opencl-icd ocl-icd-libopencl1
   have clang-format || say clang-format
+  [ -z "${HETCOMP_WITH_ARM:-}" ] || {
+    have qemu-aarch64-static || say qemu-user-static
+    have aarch64-linux-gnu-gcc || say gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+  }
 }
 
 as_root() {

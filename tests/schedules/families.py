@@ -59,9 +59,12 @@ class Case:
     kinds: frozenset[str]
     special: bool = False
 
-    def __repr__(self) -> str:
-        """What hypothesis prints."""
-        return f"Case({onnx.printer.to_text(self.model.graph)[:2000]})"
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What hypothesis prints; its blob reproduces the numbers."""
+        del cycle
+        nodes = " ".join(node.op_type for node in self.model.graph.node)
+        shapes = [array.shape for array in self.feeds.values()]
+        printer.text(f"Case({nodes} of {shapes}{', special' if self.special else ''})")
 
 
 def dims(*values: int) -> str:

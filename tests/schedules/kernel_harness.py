@@ -40,7 +40,7 @@ EXACT = 0.0
 _GUARD_BYTES = 1024
 _SINGLE_TILES = 12
 """Tiles up to which each is run alone."""
-_FILLS = (0xFF, 0x5A)
+FILLS = (0xFF, 0x5A)
 """0xFF is a NaN in float32 and float64; a byte that keeps both fills has not been written."""
 
 
@@ -217,12 +217,12 @@ def _allocate(size_bytes: int) -> _Buffer:
     raw = np.empty(size_bytes + 2 * _GUARD_BYTES + 128, np.uint8)
     start = -raw.ctypes.data % 128
     buffer = _Buffer(raw[start : start + size_bytes + 2 * _GUARD_BYTES], size_bytes)
-    buffer.fill(_FILLS[0])
+    buffer.fill(FILLS[0])
     return buffer
 
 
 @dataclass(frozen=True)
-class _Range:
+class Range:
     """Half-open ranges of row and channel tiles."""
 
     row_begin: int
@@ -231,14 +231,14 @@ class _Range:
     channel_end: int
 
 
-def cuts(task: Task) -> Iterator[tuple[_Range, ...]]:
+def cuts(task: Task) -> Iterator[tuple[Range, ...]]:
     """The whole, cuts by rows and by channels near each third, by both, and single tiles."""
     rows, channels = task.rows.extent, task.channels.extent
-    yield (_Range(0, rows, 0, channels),)
+    yield (Range(0, rows, 0, channels),)
     for cut in sorted({task.rows.legal_cut(rows * third // 3) for third in (1, 2)}):
-        yield (_Range(0, cut, 0, channels), _Range(cut, rows, 0, channels))
+        yield (Range(0, cut, 0, channels), Range(cut, rows, 0, channels))
     for cut in sorted({task.channels.legal_cut(channels * third // 3) for third in (1, 2)}):
-        yield (_Range(0, rows, 0, cut), _Range(0, rows, cut, channels))
+        yield (Range(0, rows, 0, cut), Range(0, rows, cut, channels))
     row_ends = sorted({task.rows.legal_cut(cut) for cut in range(rows + 1)} - {0})
     channel_ends = sorted({task.channels.legal_cut(cut) for cut in range(channels + 1)} - {0})
     yield _grid(_coarse(row_ends), _coarse(channel_ends))
@@ -251,11 +251,11 @@ def _coarse(ends: Sequence[int]) -> list[int]:
     return sorted({ends[len(ends) // 2], ends[-1]})
 
 
-def _grid(row_ends: Sequence[int], channel_ends: Sequence[int]) -> tuple[_Range, ...]:
+def _grid(row_ends: Sequence[int], channel_ends: Sequence[int]) -> tuple[Range, ...]:
     """All ranges between neighbouring ends."""
     rows = list(zip([0, *row_ends], row_ends, strict=False))
     channels = list(zip([0, *channel_ends], channel_ends, strict=False))
-    return tuple(_Range(*row, *channel) for row in rows for channel in channels)
+    return tuple(Range(*row, *channel) for row in rows for channel in channels)
 
 
 def _run_checked(task: Task, function: Callable[..., Any], memory: _Memory) -> None:
@@ -272,7 +272,7 @@ def _run_checked(task: Task, function: Callable[..., Any], memory: _Memory) -> N
             np.testing.assert_array_equal(one, other, err_msg=f"{task.name} cut as {parts}")
 
 
-def _complaint(task: Task, parts: Sequence[_Range], counts: Any) -> str:
+def _complaint(task: Task, parts: Sequence[Range], counts: Any) -> str:
     return (
         f"{task.name} cut as {parts}: {(counts == 0).sum()} bytes unwritten, "
         f"{(counts > 1).sum()} written by both of {counts.size}"
@@ -280,11 +280,11 @@ def _complaint(task: Task, parts: Sequence[_Range], counts: Any) -> str:
 
 
 def _written(
-    task: Task, function: Callable[..., Any], memory: _Memory, part: _Range
+    task: Task, function: Callable[..., Any], memory: _Memory, part: Range
 ) -> list[npt.NDArray[np.bool_]]:
     """For each output: which elements (by byte, whole elements) a range writes."""
-    kept = [np.ones(memory.buffer(o).size_bytes, bool) for o in task.outputs]
-    for byte in _FILLS:
+    found: list[list[Array]] = [[] for _ in task.outputs]
+    for byte in FILLS:
         for output in task.outputs:
             memory.buffer(output).fill(byte)
         before = [memory.buffer(tensor).whole.copy() for tensor in task.inputs]
@@ -292,24 +292,32 @@ def _written(
         for old, tensor in zip(before, task.inputs, strict=True):
             now = memory.buffer(tensor).whole
             assert np.array_equal(old, now), f"{task.name}: writes to its inputs or beside them"
-        for mask, output in zip(kept, task.outputs, strict=True):
+        for images, output in zip(found, task.outputs, strict=True):
             assert memory.buffer(output).guards_hold(byte), f"{task.name}: writes out of bounds"
-            mask &= memory.buffer(output).data == byte
-    sizes = [np.dtype(memory.graph.tensors[o].dtype).itemsize for o in task.outputs]
-    return [~mask.reshape(-1, size).all(axis=1) for mask, size in zip(kept, sizes, strict=True)]
+            images.append(memory.buffer(output).data.copy())
+    dtypes = [memory.graph.tensors[output].dtype for output in task.outputs]
+    return [written_elements(images, dtype) for images, dtype in zip(found, dtypes, strict=True)]
+
+
+def written_elements(images: Sequence[Array], dtype: str) -> npt.NDArray[np.bool_]:
+    """Which elements of a buffer, filled with each of `FILLS` in turn, have been written."""
+    kept = np.ones(images[0].size, bool)
+    for image, fill in zip(images, FILLS, strict=True):
+        kept &= image == fill
+    return np.asarray(~kept.reshape(-1, np.dtype(dtype).itemsize).all(axis=1))
 
 
 def _run_parts(
-    task: Task, function: Callable[..., Any], memory: _Memory, parts: Sequence[_Range]
+    task: Task, function: Callable[..., Any], memory: _Memory, parts: Sequence[Range]
 ) -> list[Array]:
     for output in task.outputs:
-        memory.buffer(output).fill(_FILLS[0])
+        memory.buffer(output).fill(FILLS[0])
     for part in parts:
         _call(task, function, memory, part)
     return [memory.buffer(output).data.copy() for output in task.outputs]
 
 
-def _call(task: Task, function: Callable[..., Any], memory: _Memory, part: _Range) -> None:
+def _call(task: Task, function: Callable[..., Any], memory: _Memory, part: Range) -> None:
     pointers = [
         ctypes.c_void_p(memory.buffer(tensor).address) for tensor in (*task.inputs, *task.outputs)
     ]

@@ -1,0 +1,54 @@
+"""The kernels as 64-bit ARM code, run by an emulator that has no more than the CPU they are for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import arm_harness
+import pytest
+from arm_harness import NEON, Trial, run_trials, why_not
+from families import FAMILIES, Case, assert_within
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from kernel_harness import Range, lower, make_model, normal
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+
+SETTINGS = settings(
+    max_examples=6,
+    deadline=None,
+    print_blob=True,
+    # Examples are whole batches: made smaller one kernel at a time they would take hours.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+OF_EACH = 4
+"""Layers of each family in a batch; the first batch has the smallest."""
+
+
+@SETTINGS
+@given(
+    cases=st.tuples(*[st.tuples(*[family] * OF_EACH) for family in FAMILIES.values()]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_on_an_emulated_core(cases: Any, seed: int, tmp_path: Path) -> None:
+    """Right values; random cuts that fit; nothing read or written beside a buffer."""
+    flat: list[Case] = [case for family in cases for case in family]
+    trials = [Trial(lower(case.model, NEON.facts), dict(case.feeds)) for case in flat]
+    outputs = run_trials(trials, NEON, tmp_path, seed)
+    for case, trial, got in zip(flat, trials, outputs, strict=True):
+        winograd = any("winograd" in k.scheduled.variant for k in trial.lowered.kernels)
+        assert_within(case, got, winograd=winograd)
+
+
+def test_the_harness_sees_what_is_written_beside_a_buffer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model(
+        "g (float[7,9] x) => (float[7,5] y) { y = MatMul(x, w) }", {"w": normal(9, 5)}
+    )
+    trial = Trial(lower(model, NEON.facts), {"x": normal(7, 9)})
+    monkeypatch.setattr(arm_harness, "_random_cut", lambda task, _: [Range(0, 2, 0, 2)])
+    with pytest.raises(AssertionError, match=r"beside the outputs|written twice"):
+        run_trials([trial], NEON, tmp_path, 0)
