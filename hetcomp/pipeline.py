@@ -10,7 +10,10 @@ from tvm import relax
 from hetcomp.passes.anchors import LegalizeAnchors
 from hetcomp.passes.fold_constants import FoldConstants
 from hetcomp.passes.fusion_guard import GuardBroadcasts
+from hetcomp.passes.integer_anchors import IntegerAnchors
 from hetcomp.passes.nchw_input import AbsorbInputLayout
+from hetcomp.passes.quantize_arithmetic import QuantizeArithmetic
+from hetcomp.passes.quantized import IntegerOperators
 from hetcomp.passes.sink_transposes import SinkTransposes
 from hetcomp.passes.softmax_axis import SoftmaxLastAxis
 from hetcomp.passes.task_names import NameTasks, RememberValues
@@ -22,6 +25,9 @@ def fusion_pipeline() -> Any:
     """Passes from the imported Relax module to fused TIR functions, one per task."""
     return tvm.transform.Sequential(
         [
+            # Quantised models: operators on integers
+            IntegerOperators(),
+            QuantizeArithmetic(),
             # Canonical operators
             relax.transform.DecomposeOpsForInference(),
             SoftmaxLastAxis(),
@@ -31,6 +37,7 @@ def fusion_pipeline() -> Any:
             relax.transform.CanonicalizeBindings(),
             FoldConstants(),
             SinkTransposes(),
+            IntegerAnchors(),
             AbsorbInputLayout(),
             # Operators to TIR, anchors annotated
             LegalizeAnchors(),

@@ -52,8 +52,7 @@ def find_target(name: str) -> CompileTarget:
     if cpu.machine in ("x86_64", "AMD64"):
         return _x86(frozenset(cpu.features))
     if cpu.machine in ("aarch64", "arm64"):
-        llvm = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mattr": ["+neon"]}
-        return _target("aarch64 neon", llvm, CpuFacts.NEON, OpenclCpuFacts.NEON)
+        return _arm(frozenset(cpu.features))
     raise InputError(f"no kernels for a host of machine '{cpu.machine}'; x86_64 and aarch64 have")
 
 
@@ -64,12 +63,29 @@ def _x86(features: frozenset[str]) -> CompileTarget:
             "mcpu": "skylake-avx512",
             "mattr": ["-prefer-256-bit"],
         }
+        if "avx512_vnni" in features:
+            llvm["mattr"].append("+avx512vnni")
+            return _target("x86_64 avx512-vnni", llvm, CpuFacts.AVX512_VNNI, OpenclCpuFacts.AVX512)
         return _target("x86_64 avx512", llvm, CpuFacts.AVX512, OpenclCpuFacts.AVX512)
     if {"avx2", "fma"} <= features:
         llvm = {"kind": "llvm", "mcpu": "haswell"}
+        if "avx_vnni" in features:
+            llvm["mattr"] = ["+avxvnni"]
+            return _target("x86_64 avx2-vnni", llvm, CpuFacts.AVX2_VNNI, OpenclCpuFacts.AVX2)
         return _target("x86_64 avx2", llvm, CpuFacts.AVX2, OpenclCpuFacts.AVX2)
     llvm = {"kind": "llvm", "mcpu": "x86-64"}
     return _target("x86_64 sse2", llvm, CpuFacts.SSE, OpenclCpuFacts.SSE)
+
+
+def _arm(features: frozenset[str]) -> CompileTarget:
+    llvm: dict[str, Any] = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mattr": ["+neon"]}
+    if "i8mm" in features:
+        llvm["mattr"].append("+i8mm")
+        return _target("aarch64 neon-i8mm", llvm, CpuFacts.NEON_I8MM, OpenclCpuFacts.NEON)
+    if "asimddp" in features:
+        llvm["mattr"].append("+dotprod")
+        return _target("aarch64 neon-dotprod", llvm, CpuFacts.NEON_DOT, OpenclCpuFacts.NEON)
+    return _target("aarch64 neon", llvm, CpuFacts.NEON, OpenclCpuFacts.NEON)
 
 
 def _target(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from tvm import tirx
 
+from .arithmetic import FLOAT32, Arithmetic
 from .choice import Choice, DeviceChoice, Space
 from .epilogue import Epilogue, anchor_operands
 from .facts import DeviceFacts, GroupFacts
@@ -29,9 +30,10 @@ __all__ = ["conv2d"]
 
 @dataclass(frozen=True)
 class _Conv:
-    """One convolution: window, channels per group, tiling."""
+    """One convolution: window, input channels in steps of the arithmetic, tiling."""
 
     window: Window
+    arithmetic: Arithmetic
     in_channels: int
     group_in: int
     group_out: int
@@ -39,6 +41,7 @@ class _Conv:
     columns: ChannelTiles
     pixels: int
     choice: Choice
+    pad_value: int
 
     @property
     def taps(self) -> int:
@@ -80,20 +83,25 @@ class _Conv:
 
 
 def conv2d(
-    program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts, choice: Choice
+    program: Program,
+    anchor: Stage,
+    constants: frozenset[int],
+    facts: DeviceFacts,
+    choice: Choice,
+    arithmetic: Arithmetic = FLOAT32,
 ) -> Scheduled | None:
     """A convolution with constant HWIO weights; None where they are not constant."""
-    data, weight = anchor_operands(program, anchor)
+    data, weight = anchor_operands(program, anchor, arithmetic.operands)
     if weight not in constants:
         return None
-    conv = _conv(program, anchor, data, weight, facts, choice)
+    conv = _conv(program, anchor, (data, weight), facts, choice, arithmetic)
     w = conv.window
     if w.is_pointwise and w.groups == 1 and not conv.nchw_input:
         shape = GemmShape(w.batch * w.height * w.width, anchor.shape[-1], conv.group_in)
-        return gemm(program, anchor, shape, "conv2d", facts, choice)
+        return gemm(program, anchor, shape, "conv2d", facts, choice, arithmetic)
     epilogue = Epilogue(program, anchor)
     params = [_param(buffer) for buffer in program.params]
-    params[weight] = Param(w.groups * conv.columns.count * conv.panel, "float32")
+    params[weight] = Param(w.groups * conv.columns.count * conv.panel, arithmetic.packed)
 
     def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
         def body(frame: Frame) -> None:
@@ -104,8 +112,11 @@ def conv2d(
     def for_groups(device: GroupFacts) -> GroupKernel:
         return group_product(_product(conv, data, device), params, epilogue, (data, weight), device)
 
-    space = _space(_conv(program, anchor, data, weight, facts, Choice()), facts)
-    return replace(_scheduled(conv, anchor, emit, weight, space), for_groups=for_groups)
+    space = _space(_conv(program, anchor, (data, weight), facts, Choice(), arithmetic), facts)
+    scheduled = _scheduled(conv, anchor, emit, weight, space)
+    if arithmetic is FLOAT32:
+        return replace(scheduled, for_groups=for_groups)
+    return replace(scheduled, single_bytes=True)
 
 
 def _product(conv: _Conv, data: int, device: GroupFacts) -> GroupProduct:
@@ -140,7 +151,7 @@ def _scheduled(conv: _Conv, anchor: Stage, emit: Any, weight: int, space: Space)
         emit=emit,
         rows=TileGrid(w.batch * w.out_height),
         channels=channels,
-        flops=2 * outputs * conv.taps * conv.group_in,
+        flops=2 * outputs * conv.taps * conv.group_in * conv.arithmetic.group,
         preferred_axis=axis,
         axis_reason=reason,
         packings={weight: _packing(conv)},
@@ -161,23 +172,31 @@ def _space(default: _Conv, facts: DeviceFacts) -> Space:
 
 
 def _conv(
-    program: Program, anchor: Stage, data: int, weight: int, facts: DeviceFacts, choice: Choice
+    program: Program,
+    anchor: Stage,
+    operands: tuple[int, int],
+    facts: DeviceFacts,
+    choice: Choice,
+    arithmetic: Arithmetic,
 ) -> _Conv:
+    data, weight = operands
     window = window_of(anchor)
     nchw_input = bool(int(anchor.annotations.get("hetcomp.nchw_input", 0)))
     shape = [int(dim) for dim in program.params[data].shape]
     in_channels = shape[1] if nchw_input else shape[-1]
-    group_in = int(program.params[weight].shape[2])
+    group_in = arithmetic.steps(int(program.params[weight].shape[2]))
     group_out = anchor.shape[-1] // window.groups
     return _Conv(
         window=window,
-        in_channels=in_channels,
+        arithmetic=arithmetic,
+        in_channels=arithmetic.steps(in_channels),
         group_in=group_in,
         group_out=group_out,
         nchw_input=nchw_input,
         columns=channel_tiles(group_out, facts.lanes, facts.vectors, choice.vectors),
         pixels=choice.height or row_tile(window.out_width, facts.max_rows),
         choice=choice,
+        pad_value=int(anchor.annotations.get("hetcomp.pad_value", 0)),
     )
 
 
@@ -226,7 +245,9 @@ class _RowEmitter:
     ) -> None:
         conv, frame, w = self._conv, self._frame, self._conv.window
         column = frame.bind("column", column)
-        tile = RegisterTile(frame, pixels.size, conv.columns.width)
+        tile = conv.arithmetic.tile(frame, pixels.size, conv.columns.width)
+        if conv.pad_value:
+            self._rows_of_padding(tile, panel, rows, pixels.size)
         with frame.loop(rows[1]) as step:
             kh = frame.bind("kh", rows[0] + step)
             in_row = frame.bind(
@@ -239,7 +260,33 @@ class _RowEmitter:
                 for kw, inside in pixels.taps.items():
                     if inside:
                         self._tap(tile, panel, group, in_row, column, (kh, i32(kw)), inside)
+                    padding = [i for i in range(pixels.size) if i not in inside]
+                    if conv.pad_value and padding:
+                        self._tap_of_padding(tile, panel, (kh, i32(kw)), padding)
         self._store(tile, column, first)
+
+    def _rows_of_padding(self, tile: RegisterTile, panel: Any, rows: Any, size: int) -> None:
+        """Rows of the window above and below the map, where padding is not zero."""
+        frame, w = self._frame, self._conv.window
+        begin, count = rows
+        with frame.loop(w.kernel_h - count) as step:
+            kh = frame.bind("kh", tirx.Select(step < begin, step, step + count))
+            with frame.loop(w.kernel_w) as kw:
+                self._tap_of_padding(tile, panel, (kh, kw), range(size))
+
+    def _tap_of_padding(
+        self, tile: RegisterTile, panel: Any, tap: Any, pixels: Iterable[int]
+    ) -> None:
+        conv = self._conv
+        width = conv.columns.width
+        base = self._frame.bind(
+            "tap", panel + (tap[0] * conv.window.kernel_w + tap[1]) * conv.group_in * width
+        )
+        value = conv.arithmetic.constant(conv.pad_value)
+        with self._frame.loop(conv.group_in) as ci:
+            tile.multiply_add(
+                lambda _: value, lambda c: self._weights[base + ci * width + c], pixels
+            )
 
     def _tap(
         self, tile: RegisterTile, panel: Any, group: Any, in_row: Any, column: Any, tap: Any,
@@ -258,7 +305,9 @@ class _RowEmitter:
 
         def step(ci: Any) -> None:
             tile.multiply_add(
-                lambda i: self._x[corner + i * pixel + ci * conv.channel_stride],
+                lambda i: conv.arithmetic.left(
+                    frame.facts, self._x, corner + i * pixel + ci * conv.channel_stride
+                ),
                 lambda c: self._weights[base + ci * conv.columns.width + c],
                 inside,
             )
@@ -298,8 +347,8 @@ def _packing(conv: _Conv) -> Packing:
     w = conv.window
 
     def apply(weight: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        matrix = weight.reshape(conv.taps * conv.group_in, w.groups * conv.group_out)
-        parts = np.split(matrix, w.groups, axis=1)
+        matrix = weight.reshape(-1, w.groups * conv.group_out)
+        parts = np.split(conv.arithmetic.grouped(matrix), w.groups, axis=1)
         return np.concatenate([pack_columns(part, conv.columns) for part in parts])
 
     shape = f"{w.kernel_h}x{w.kernel_w}x{conv.group_in}x{conv.group_out} groups={w.groups}"

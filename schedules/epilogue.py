@@ -32,10 +32,11 @@ class Epilogue:
             raise NotStaged("the anchor's output is reshaped within the task")
         if any(s.reduce for s in program.stages if s is not anchor):
             raise NotStaged("a second reduction follows the anchor")
-        if str(anchor.buffer.dtype) != "float32":
-            raise NotStaged(f"the anchor computes in {anchor.buffer.dtype}")
+        dtype = str(anchor.buffer.dtype)
+        if dtype not in ("float32", "int32"):
+            raise NotStaged(f"the anchor computes in {dtype}")
         places = [tirx.Var(f"i{d}", "int32") for d in range(len(self.shape))]
-        self._evaluate(self._final, places, None, lambda *_: tirx.FloatImm("float32", 0.0))
+        self._evaluate(self._final, places, None, lambda *_: tirx.const(0, dtype))
 
     def store(self, frame: Frame, at: Sequence[Any], flat: Any, accumulator: Any) -> None:
         """Store the result of one element.
@@ -84,21 +85,23 @@ class Epilogue:
         )
 
 
-def anchor_operands(program: Program, anchor: Stage) -> list[int]:
+def anchor_operands(
+    program: Program, anchor: Stage, dtypes: Sequence[str] = ("float32", "float32")
+) -> list[int]:
     """Positions among the parameters of the buffers the anchor multiplies, in order.
 
     Raises
     ------
     NotStaged
-        If an operand is computed within the task or is not float32.
+        If an operand is computed within the task or is not of its type in `dtypes`.
     """
     found: list[int] = []
 
     def load(buffer: Any, indices: Sequence[Any]) -> Any:
         if program.stage_of(buffer) is not None:
             raise NotStaged("an operand of the anchor is computed within the task")
-        if str(buffer.dtype) != "float32":
-            raise NotStaged(f"an operand of the anchor is {buffer.dtype}, not float32")
+        if str(buffer.dtype) not in dtypes:
+            raise NotStaged(f"an operand of the anchor is {buffer.dtype}, not {dtypes[0]}")
         position = _position(program, buffer)
         if position not in found:
             found.append(position)

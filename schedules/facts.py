@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["CpuFacts", "DeviceFacts", "GroupFacts", "OpenclCpuFacts"]
 
@@ -24,6 +24,9 @@ class DeviceFacts:
         broadcast fit the register file.
     opencl
         Tiles become work-groups of one work-item instead of loop iterations.
+    dot
+        Instruction that multiplies groups of four bytes (see `hetcomp.schedules.int8_dot`), empty
+        where there is none.
     """
 
     name: str
@@ -31,6 +34,7 @@ class DeviceFacts:
     vectors: int
     max_rows: int
     opencl: bool = False
+    dot: str = ""
 
     @property
     def tile_channels(self) -> int:
@@ -80,14 +84,22 @@ class GroupFacts:
 class CpuFacts:
     """Facts by instruction set."""
 
-    AVX512 = DeviceFacts("avx512", lanes=16, vectors=2, max_rows=14)
+    AVX512 = DeviceFacts("avx512", lanes=16, vectors=2, max_rows=14, dot="vpmaddwd")
     """32 registers of 512 bits: 14 x 2 accumulators + 2 weights + 1 broadcast = 31."""
-    AVX2 = DeviceFacts("avx2", lanes=8, vectors=2, max_rows=6)
+    AVX512_VNNI = replace(AVX512, name="avx512-vnni", dot="vpdpbusd")
+    """CPU feature `avx512_vnni`."""
+    AVX2 = DeviceFacts("avx2", lanes=8, vectors=2, max_rows=6, dot="vpmaddwd")
     """16 registers of 256 bits: 6 x 2 accumulators + 2 weights + 1 broadcast = 15."""
-    SSE = DeviceFacts("sse", lanes=4, vectors=2, max_rows=6)
+    AVX2_VNNI = replace(AVX2, name="avx2-vnni", dot="vpdpbusd")
+    """CPU feature `avx_vnni`."""
+    SSE = DeviceFacts("sse", lanes=4, vectors=2, max_rows=6, dot="vpmaddwd")
     """16 registers of 128 bits."""
     NEON = DeviceFacts("neon", lanes=4, vectors=2, max_rows=12)
     """32 registers of 128 bits: 12 x 2 accumulators + 2 weights + broadcasts = 27."""
+    NEON_DOT = replace(NEON, name="neon-dotprod", dot="sdot")
+    """CPU feature `asimddp`."""
+    NEON_I8MM = replace(NEON, name="neon-i8mm", dot="usdot")
+    """CPU feature `i8mm`."""
 
 
 class OpenclCpuFacts:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tvm import tirx
 
+from .arithmetic import FLOAT32, Arithmetic
 from .choice import Choice, DeviceChoice, Space
 from .epilogue import Epilogue, anchor_operands
 from .expression import unravel
@@ -17,7 +18,7 @@ from .facts import DeviceFacts, GroupFacts
 from .frame import LINE, Frame, Param, build_kernel, i32
 from .group_product import GroupProduct, group_product, matrix_left
 from .program import Program, Stage
-from .register_tile import ChannelTiles, RegisterTile, channel_tiles, row_tile, tiles_per_unit
+from .register_tile import ChannelTiles, channel_tiles, row_tile, tiles_per_unit
 from .scheduled import GroupKernel, Packing, Scheduled, TileGrid
 from .spaces import tile_space
 from .splitting import rows_inner, split_axis
@@ -30,7 +31,7 @@ _VECTORS_BY_ROWS = ((1, 8), (3, 4))
 
 @dataclass(frozen=True)
 class GemmShape:
-    """`out[m, n] = sum_k x[m, k] w[k, n]`."""
+    """`out[m, n] = sum_k x[m, k] w[k, n]`; `k` counts steps of the arithmetic."""
 
     m: int
     n: int
@@ -51,31 +52,45 @@ class _Tiling:
 
 
 def linear(
-    program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts, choice: Choice
+    program: Program,
+    anchor: Stage,
+    constants: frozenset[int],
+    facts: DeviceFacts,
+    choice: Choice,
+    arithmetic: Arithmetic = FLOAT32,
 ) -> Scheduled | None:
     """A matmul whose second operand is one constant `w[k, n]`; None where it is not."""
-    _, weight = anchor_operands(program, anchor)
+    _, weight = anchor_operands(program, anchor, arithmetic.operands)
     batches = math.prod(int(dim) for dim in program.params[weight].shape[:-2])
     if weight not in constants or batches != 1:
         return None
-    k = anchor.reduce[0].extent
+    k = arithmetic.steps(anchor.reduce[0].extent)
     *lead, n = anchor.shape
-    return gemm(program, anchor, GemmShape(math.prod(lead), n, k), "linear", facts, choice)
+    shape = GemmShape(math.prod(lead), n, k)
+    return gemm(program, anchor, shape, "linear", facts, choice, arithmetic)
 
 
 def gemm(
-    program: Program, anchor: Stage, shape: GemmShape, kind: str, facts: DeviceFacts, choice: Choice
+    program: Program,
+    anchor: Stage,
+    shape: GemmShape,
+    kind: str,
+    facts: DeviceFacts,
+    choice: Choice,
+    arithmetic: Arithmetic = FLOAT32,
 ) -> Scheduled:
     """Schedule `anchor` as a matrix product of `shape` with packed weights."""
-    left, weight = anchor_operands(program, anchor)
+    left, weight = anchor_operands(program, anchor, arithmetic.operands)
     epilogue = Epilogue(program, anchor)
     tiling = _tiling(shape, facts, choice)
     params = [_param(buffer) for buffer in program.params]
-    params[weight] = Param(tiling.columns.count * shape.k * tiling.columns.width, "float32")
+    packed_size = tiling.columns.count * shape.k * tiling.columns.width
+    params[weight] = Param(packed_size, arithmetic.packed)
 
     def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
         def body(frame: Frame) -> None:
-            _emit(frame, shape, tiling, epilogue, frame.buffers[left], frame.buffers[weight])
+            operands = (frame.buffers[left], frame.buffers[weight])
+            _emit(frame, shape, tiling, epilogue, arithmetic, *operands)
 
         return build_kernel(symbol, params, device, body)
 
@@ -91,20 +106,21 @@ def gemm(
         rows=tiling.units,
         channels=columns.count,
         weight_bytes=4 * shape.k * shape.n,
-        activation_bytes=4 * shape.m * (shape.k + shape.n),
+        activation_bytes=4 * shape.m * (shape.k + shape.n // arithmetic.group),
     )
     return Scheduled(
         kind=kind,
         emit=emit,
         rows=TileGrid(tiling.units, ragged and tiling.units > 1),
         channels=TileGrid(columns.count, columns.ragged),
-        flops=2 * shape.m * shape.n * shape.k,
+        flops=2 * shape.m * shape.n * shape.k * arithmetic.group,
         preferred_axis=axis,
         axis_reason=reason,
-        packings={weight: _packing(shape, columns)},
+        packings={weight: _packing(shape, columns, arithmetic)},
         rows_inner=_rows_inner(shape, choice.opencl),
         space=_space(shape, facts),
-        for_groups=for_groups,
+        for_groups=for_groups if arithmetic is FLOAT32 else None,
+        single_bytes=arithmetic is not FLOAT32,
     )
 
 
@@ -136,7 +152,13 @@ def _space(shape: GemmShape, facts: DeviceFacts) -> Space:
 
 
 def _emit(
-    frame: Frame, shape: GemmShape, tiling: _Tiling, epilogue: Epilogue, x: Any, w: Any
+    frame: Frame,
+    shape: GemmShape,
+    tiling: _Tiling,
+    epilogue: Epilogue,
+    arithmetic: Arithmetic,
+    x: Any,
+    w: Any,
 ) -> None:
     columns, height = tiling.columns, tiling.height
     choice = tiling.choice.on(frame.facts)
@@ -150,7 +172,7 @@ def _emit(
             first = frame.bind("first", columns.begin(block))
             rows = frame.offset("rows", base * shape.k)
             weights = frame.offset("weights", panel)
-            tile = RegisterTile(frame, height, columns.width)
+            tile = arithmetic.tile(frame, height, columns.width)
 
             position = unit * tiling.per_unit + inner
             frame.prefetching_loop(
@@ -158,7 +180,7 @@ def _emit(
                 _chunk(shape, tiling),
                 _next_panel(frame, shape, tiling, w, panel, position),
                 lambda k, tile=tile, rows=rows, weights=weights: tile.multiply_add(  # type: ignore[misc]
-                    lambda i: x[rows + i * shape.k + k],
+                    lambda i: arithmetic.left(frame.facts, x, rows + i * shape.k + k),
                     lambda c: w[weights + k * columns.width + c],
                     range(height),
                 ),
@@ -199,10 +221,10 @@ def _row_begin(tile: Any, shape: GemmShape, tiling: _Tiling) -> Any:
     return tirx.min(tile * tiling.height, i32(shape.m - tiling.height))
 
 
-def _packing(shape: GemmShape, columns: ChannelTiles) -> Packing:
+def _packing(shape: GemmShape, columns: ChannelTiles, arithmetic: Arithmetic) -> Packing:
     def apply(weight: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        matrix = weight.reshape(shape.k, shape.n)
-        return pack_columns(matrix, columns)
+        matrix = weight.reshape(shape.k * arithmetic.group, shape.n)
+        return pack_columns(arithmetic.grouped(matrix), columns)
 
     key = f"gemm k={shape.k} n={shape.n} width={columns.width}"
     return Packing(key, apply)

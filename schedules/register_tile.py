@@ -84,7 +84,7 @@ def tiles_per_unit(tiles: int, tile_flops: int) -> int:
 
 
 class RegisterTile:
-    """Accumulators of `rows` x `width` float32, each vector a buffer of its own.
+    """Accumulators of `rows` x `width` numbers, each vector a buffer of its own.
 
     A buffer of exactly one vector becomes one register: LLVM promotes it on the CPU, and TVM
     declares it as a vector variable in OpenCL C.
@@ -96,19 +96,22 @@ class RegisterTile:
     rows, width
         Size of the tile; `width` is a multiple of the device's lanes, or below them a power of
         two.
+    dtype
+        Type of the accumulators.
     """
 
-    def __init__(self, frame: Frame, rows: int, width: int) -> None:
+    def __init__(self, frame: Frame, rows: int, width: int, dtype: str = "float32") -> None:
         self._frame = frame
         self._lanes = min(frame.facts.lanes, width)
         self._vectors = width // self._lanes
         self._cells = [
-            [frame.local("acc", self._lanes) for _ in range(self._vectors)] for _ in range(rows)
+            [frame.local("acc", self._lanes, dtype) for _ in range(self._vectors)]
+            for _ in range(rows)
         ]
         for row in self._cells:
             for cell in row:
                 with self._lane_loop() as lane:
-                    frame.store(cell, lane, tirx.FloatImm("float32", 0.0))
+                    frame.store(cell, lane, tirx.const(0, dtype))
 
     def multiply_add(
         self, left: Callable[[int], Any], right: Callable[[Any], Any], rows: Iterable[int]
@@ -139,6 +142,30 @@ class RegisterTile:
                     continue
                 with self._lane_loop() as lane:
                     store(i, lane + j * self._lanes, cell[lane])
+
+    def finish_rows(self, store: Callable[[Any, Any, Any], None], valid: int | None = None) -> None:
+        """`finish` in a loop over the rows: where `store` is long, code must not be.
+
+        On OpenCL element by element, for TVM has no vectors of bytes there.
+        """
+        frame, lanes, height = self._frame, self._lanes, len(self._cells)
+        for j in range(self._vectors):
+            kept = min(lanes, lanes if valid is None else valid - j * lanes)
+            stack = frame.local("stack", height * lanes, str(self._cells[0][j].dtype))
+            for i, row in enumerate(self._cells):
+                frame.store(stack, self.vector(i * lanes), row[j][self.vector(0)])
+            with frame.loop(height) as i:
+                if kept < lanes or frame.facts.opencl:
+                    with frame.loop(kept) as c:
+                        store(i, c + j * lanes, stack[i * lanes + c])
+                    continue
+                with self._lane_loop() as lane:
+                    store(i, lane + j * lanes, stack[i * lanes + lane])
+
+    def vector(self, start: int) -> Any:
+        """Index of a vector of a register buffer."""
+        first = tirx.IntImm("int32", start)
+        return tirx.Ramp(first, 1, self._lanes) if self._lanes > 1 else first
 
     @contextmanager
     def _lane_loop(self) -> Iterator[Any]:

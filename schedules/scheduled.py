@@ -109,6 +109,8 @@ class Scheduled:
     for_groups
         The version for OpenCL class `gpu`, on the same tiles and packed weights; without one such
         a device runs `emit`'s kernel, one work-item a tile.
+    single_bytes
+        Whether the OpenCL kernel forms no vectors of bytes, which TVM cannot print.
     """
 
     kind: str
@@ -125,3 +127,4 @@ class Scheduled:
     variant: str = "direct"
     space: Space = field(default_factory=Space)
     for_groups: ForGroups | None = None
+    single_bytes: bool = False

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 from tvm import tirx
 
+from .arithmetic import BYTES
 from .choice import Choice, IllegalChoice
 from .conv2d import conv2d
 from .depthwise import depthwise
 from .facts import DeviceFacts
 from .gemm import linear
+from .int8_depthwise import int8_depthwise
 from .matmul import matmul
 from .opaque import opaque
 from .program import NotStaged, Program, Stage, parse
@@ -96,6 +98,12 @@ def _anchored(
     if anchor.anchor == "matmul":
         found = linear(program, anchor, constants, facts, choice)
         return found or matmul(program, anchor, facts, choice)
+    if anchor.anchor == "int8_conv2d":
+        return conv2d(program, anchor, constants, facts, choice, BYTES)
+    if anchor.anchor == "int8_depthwise":
+        return int8_depthwise(program, anchor, constants, facts)
+    if anchor.anchor == "int8_linear":
+        return linear(program, anchor, constants, facts, choice, BYTES)
     return None
 
 
@@ -106,7 +114,7 @@ def _for_opencl(program: Program, scheduled: Scheduled) -> Scheduled:
     if not types <= _EVERYWHERE and not scheduled.why_no_opencl:
         named = ", ".join(sorted(types - _EVERYWHERE))
         return replace(scheduled, why_no_opencl=f"{named}: not every OpenCL device has that type")
-    if not types & _BYTES:
+    if scheduled.single_bytes or not types & _BYTES:
         return scheduled
 
     def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 from hetcomp.errors import InternalError
 
+from .opencl_bytes import BYTES_PROLOGUE
+
 __all__ = ["Launch", "wrap"]
 
 _KERNEL = re.compile(
@@ -24,6 +26,7 @@ _PROTOTYPE = re.compile(r"^__kernel void \w+\([^)]*\);\n", re.MULTILINE)
 """TVM repeats the prototypes of all kernels in front of each."""
 _LOCAL = re.compile(r"^ *__local (\w+) (\w+)\[(\d+)\];\n", re.MULTILINE)
 _RANGES = ("r0", "r1", "c0", "c1")
+_BYTES = re.compile(r"\bHETCOMP_(WORD|DOT|FLOATS)")
 _PROLOGUE = """\
 // TVM copies a scalar condition, 0 or 1, into all lanes; select() looks at their highest bits.
 #define hetcomp_select(a, b, c) select(a, b, (c) != 0)
@@ -72,7 +75,8 @@ def wrap(source: str, launches: Mapping[str, Launch]) -> str:
 
     functions = _KERNEL.sub(function, source)
     wrappers = [_wrapper(s, kernels[s], launch) for s, launch in launches.items()]
-    return "\n".join([_PROLOGUE, functions, *wrappers])
+    prologue = [_PROLOGUE, BYTES_PROLOGUE] if _BYTES.search(source) else [_PROLOGUE]
+    return "\n".join([*prologue, functions, *wrappers])
 
 
 def _kernel(match: re.Match[str]) -> _Kernel:
