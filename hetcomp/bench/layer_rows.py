@@ -78,7 +78,7 @@ class LayerRow:
     processor
         `cpu` or `gpu`.
     mflop, mbytes
-        Work, and size of inputs, weights and outputs.
+        Work without what falls on padding, and size of inputs, weights and outputs.
     time_us, p10_us, p90_us, n
         Median over rounds and over tasks alike, spread of the rounds, number of rounds.
     gflops, peak_gflops, share_of_peak

@@ -6,7 +6,8 @@ the runtime's time stamps (`hetcomp.tune.measure`), ONNX Runtime's by its own pr
 thread. ONNX Runtime's time of a layer is that of all its nodes that stand for the layer's ONNX
 nodes; layout changes that it inserts between nodes are counted to no layer. The peak is measured
 in turns with them (`hetcomp.bench.ceilings`). Winograd's layers count the direct method's
-multiply-adds. Times of OpenCL steps are differences of ends that the CPU saw.
+multiply-adds, and none counts those on padding. Times of OpenCL steps are differences of ends that
+the CPU saw.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from hetcomp.bench import zoo
 from hetcomp.bench.ceilings import Ceilings, Probe
 from hetcomp.bench.layer_rows import CPU, GPU, LayerRow, LayersOptions
 from hetcomp.bench.layer_text import layer_text
+from hetcomp.bench.layer_work import layer_flops
 from hetcomp.bench.networks import Progress, Results, over_networks, silent
 from hetcomp.bench.node_times import NodeProfiler, NodeTimes
 from hetcomp.bench.timing import Arm, exclusive, interleave
@@ -89,6 +91,7 @@ class _Network:
         report("building", 0.0)
         model = zoo.build(name, size=options.size)
         self._nodes = {node.name: node for node in model.graph.node}
+        self._weights = {item.name: tuple(item.dims) for item in model.graph.initializer}
         path = folder / f"{name}.onnx"
         onnx.save(model, path)
         gpu = GPU in options.processors
@@ -165,6 +168,7 @@ class _Network:
         graph = self.session.graph
         task = graph.tasks[alike[0]]
         kernel = graph.kernels[task.kernel]
+        flops = layer_flops(task, graph, self._nodes, self._weights)
         time_us, peak = median(times), median(self._peaks[processor])
         low, high = np.percentile(times, (10, 90))
         bytes_moved = task.weight_bytes + task.activation_bytes
@@ -173,20 +177,20 @@ class _Network:
             model=self._name,
             layer=task.name,
             kind=task.kind,
-            variant=getattr(kernel, "variant", ""),
+            variant=kernel.variant,
             text=layer_text(task, graph, self._nodes),
             count=len(alike),
             also_in=(),
             processor=processor,
-            mflop=task.flops / 1e6,
+            mflop=flops / 1e6,
             mbytes=bytes_moved / 1e6,
             time_us=time_us,
             p10_us=float(low),
             p90_us=float(high),
             n=len(times),
-            gflops=task.flops / time_us / 1e3,
+            gflops=flops / time_us / 1e3,
             peak_gflops=peak,
-            share_of_peak=task.flops / time_us / 1e3 / peak,
+            share_of_peak=flops / time_us / 1e3 / peak,
             gb_per_s=bytes_moved / time_us / 1e3,
             onnxruntime_us=median(peer for _, peer in pairs) if pairs else None,
             ratio_to_onnxruntime=median(m / p for m, p in pairs) if pairs else None,

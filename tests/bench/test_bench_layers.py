@@ -14,6 +14,7 @@ from onnx import helper
 from hetcomp.bench import layers
 from hetcomp.bench.ceilings import Ceilings
 from hetcomp.bench.layer_rows import LayerRow, LayersOptions
+from hetcomp.bench.layer_work import layer_flops
 from hetcomp.bench.layers import LayersReport, bench_layers
 from hetcomp.bench.networks import over_networks, silent
 from hetcomp.bench.node_times import origins
@@ -21,6 +22,7 @@ from hetcomp.bench.roofline import check_plot, plot_roofline
 from hetcomp.bench.summary import geometric_mean, summarize_layers
 from hetcomp.bench.timing import TimingOptions
 from hetcomp.errors import InputError
+from hetcomp.plan.graph import Grid, Space, Task, TaskGraph, Tensor
 
 SHORT = TimingOptions(rounds=2, reps=1, warmup=0, settle_seconds=0.0)
 
@@ -39,7 +41,8 @@ def test_a_network_of_convolutions(report: LayersReport) -> None:
     assert {row.kind for row in rows.values()} >= {"conv2d", "depthwise", "linear"}
     first = report.results.rows[0]
     assert first.text.startswith("conv 3x3/2 3->32, 32x32")
-    assert first.mflop == pytest.approx(2 * 27 * 32 * 32 * 32 / 1e6)
+    whole = 2 * 27 * 32 * 32 * 32 / 1e6
+    assert first.mflop == pytest.approx(whole * (95 / 96) ** 2)  # one tap of 96 sees padding
     assert any(row.text.startswith("depthwise 3x3/2 64->64, 16x16") for row in rows.values())
     assert any(row.text == "linear 1x1024x1000" for row in rows.values())
     assert any(row.count > 1 for row in rows.values())
@@ -184,3 +187,31 @@ def test_options_are_checked(fields: dict[str, Any], text: str) -> None:
 
 def test_share_of_peak_is_finite(report: LayersReport) -> None:
     assert all(math.isfinite(row.share_of_peak) for row in report.results.rows)
+
+
+@pytest.mark.parametrize(
+    ("dilation", "pad", "taps"), [(1, 1, 5 * 3 - 2), (2, 2, 5 * 3 - 4), (9, 9, 5)]
+)
+def test_work_on_padding_is_not_counted(dilation: int, pad: int, taps: int) -> None:
+    graph = TaskGraph(
+        "net",
+        (
+            Tensor("x", (1, 5, 5, 4), "float32", 400, Space.ARENA),
+            Tensor("y", (1, 5, 5, 8), "float32", 800, Space.ARENA),
+        ),
+        (),
+        (),
+        (),
+        (),
+        0,
+    )
+    full = 2 * 25 * 9 * 4 * 8
+    task = Task(
+        "c", "conv2d", 0, (0,), (1,), Grid(1), Grid(1), "rows", "", flops=full, source=("c",)
+    )
+    node = helper.make_node(
+        "Conv", ["x", "w"], ["y"], "c", pads=[pad] * 4, dilations=[dilation] * 2
+    )
+    found = layer_flops(task, graph, {"c": node}, {"w": (8, 4, 3, 3)})
+    assert found == round(full * (taps / 15) ** 2)
+    assert layer_flops(task, graph, {}, {}) == full
