@@ -1,4 +1,4 @@
-"""Move transposes behind element-wise operators, and cancel those that meet their inverse.
+"""Move transposes behind element-wise operators, pooling and reductions; cancel inverse pairs.
 
 TVM's layout conversion knows few element-wise operators; around all others (clip, leaky ReLU, ...)
 it leaves a pair of transposes, which would keep them out of the convolution's task.
@@ -14,6 +14,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
+from .channels_last import before_transpose
 from .relax_values import constant, constant_value, dims_of_expr
 
 __all__ = ["SinkTransposes"]
@@ -65,7 +66,7 @@ class _Sinker(relax.PyExprMutator):  # type: ignore[misc]
             return call
         if call.op.name == "relax.permute_dims":
             return self._cancel(call)
-        return self._sink(call) if call.op.name in _ELEMENTWISE else call
+        return self._sink(call) if call.op.name in _ELEMENTWISE else self._swap(call)
 
     def _cancel(self, call: Any) -> Any:
         inner = self._permute(call.args[0])
@@ -92,6 +93,17 @@ class _Sinker(relax.PyExprMutator):  # type: ignore[misc]
         moved = self.builder_.emit(relax.Call(call.op, sources, call.attrs, call.ty_args))
         self.moved += 1
         return relax.op.permute_dims(moved, axes)
+
+    def _swap(self, call: Any) -> Any:
+        """A window or reduction in front of its operand's transpose."""
+        permute = self._permute(call.args[0]) if call.args else None
+        if permute is None:
+            return call
+        moved = before_transpose(call, permute.args[0], _axes(permute))
+        if moved is None:
+            return call
+        self.moved += 1
+        return relax.op.permute_dims(self.builder_.emit(moved), _axes(permute))
 
     def _source(self, arg: Any, permute: Any | None, axes: Sequence[int]) -> Any | None:
         """The argument before its transpose; a constant is transposed back."""

@@ -141,7 +141,7 @@ class Frame:
         return T.serial(0, extent)
 
     def vector_loop(self, extent: int, body: Callable[[Any], None]) -> None:
-        """Run `body(index)` for `extent` elements: whole vectors first, then a scalar tail."""
+        """Run `body(index)` for `extent` elements: whole vectors, then narrower ones."""
         lanes = self.facts.lanes
         whole = extent // lanes
         if whole == 1:
@@ -151,9 +151,32 @@ class Frame:
             with T.serial(0, whole) as chunk:
                 with T.vectorized(0, lanes) as lane:
                     body(chunk * lanes + lane)
-        if extent % lanes:
-            with T.serial(0, extent % lanes) as tail:
-                body(tail + whole * lanes)
+
+        def piece(start: Any, width: int) -> None:
+            with self.lanes(width) as lane:
+                body(start + lane)
+
+        self.tail(whole * lanes, extent, piece)
+
+    def tail(self, start: int, stop: int, body: Callable[[Any, int], None]) -> None:
+        """`body(first, width)` for the elements [start, stop), in narrower and narrower vectors."""
+        width = self.facts.lanes // 2
+        while width > 1:
+            if stop - start >= width:
+                body(i32(start), width)
+                start += width
+            width //= 2
+        if start < stop:
+            body(i32(start), 1)
+
+    @contextmanager
+    def lanes(self, width: int) -> Iterator[Any]:
+        """The lane index of a vector of `width` elements; 0 where that is one."""
+        if width == 1:
+            yield i32(0)
+            return
+        with T.vectorized(0, width) as lane:
+            yield lane
 
 
 def build_kernel(

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from tvm import tirx
-from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
 
 from .expression import Translator, flat_index
 from .facts import DeviceFacts
 from .frame import Frame, Param, build_kernel, cast_for, i32
 from .program import Axis, Program, Stage
 from .rowwise_layout import RowLayout, row_layout
+from .rowwise_reduce import reduce_to_row, reduce_to_scalar
 from .scheduled import Scheduled, TileGrid
 from .segments import breakpoints, fold_conditions
 
@@ -107,43 +108,12 @@ class _Emitter:
         at = [*self._coordinates, *[i32(0)] * (len(stage.shape) - len(self._coordinates))]
         cell = self._frame.local("s", 1, str(stage.buffer.dtype))
         if stage.reduce:
-            self._reduce_to_scalar(stage, at, cell)
+            reduce_to_scalar(self._frame, stage, partial(self._value, stage), at, cell)
         else:
             self._frame.store(cell, 0, cast_for(cell, self._value(stage, at, [])))
         self._scalars.append((stage.buffer, cell))
         if self._program.is_output(stage.buffer):
             self._frame.store(self._memory(stage), flat_index(stage.shape, at), cell[0])
-
-    def _reduce_to_scalar(self, stage: Stage, at: list[Any], cell: Any) -> None:
-        frame, lanes = self._frame, self._frame.facts.lanes
-        *outer, last = stage.reduce
-        init = cast_for(cell, Translator([], self._load)(stage.init))
-        frame.store(cell, 0, init)
-        if last.extent < lanes or stage.combiner == "prod":
-            self._nest(outer, [], lambda o: self._scalar_terms(stage, at, cell, o, 0))
-            return
-        vector = frame.local("v", lanes, str(stage.buffer.dtype))
-        self._lanes(lanes, lambda lane: frame.store(vector, lane, init))
-        whole = last.extent // lanes
-
-        def body(over: list[Any]) -> None:
-            with T.serial(0, whole) as chunk:
-                with T.vectorized(0, lanes) as lane:
-                    term = self._value(stage, at, [*over, chunk * lanes + lane])
-                    frame.store(vector, lane, _combine(stage, vector[lane], term))
-            if last.extent % lanes:
-                self._scalar_terms(stage, at, cell, over, whole * lanes)
-
-        self._nest(outer, [], body)
-        for lane in range(lanes):
-            frame.store(cell, 0, _combine(stage, cell[0], vector[lane]))
-
-    def _scalar_terms(
-        self, stage: Stage, at: list[Any], cell: Any, over: list[Any], start: int
-    ) -> None:
-        with T.serial(0, stage.reduce[-1].extent - start) as k:
-            term = self._value(stage, at, [*over, k + start])
-            self._frame.store(cell, 0, _combine(stage, cell[0], cast_for(cell, term)))
 
     def _vector_stage(self, stage: Stage) -> None:
         """A stage with a row of elements: written to its own output, or to the final output's
@@ -170,38 +140,16 @@ class _Emitter:
         self._frame.store(memory, flat_index(stage.shape, at), bound)
 
     def _reduced_row(self, stage: Stage, at: list[Any], last: Axis) -> None:
-        memory, lanes = self._memory(stage), self._frame.facts.lanes
-        whole = last.extent // lanes
-        if whole:
-            with T.serial(0, whole) as chunk:
-                self._reduce_vector(stage, memory, [*at, chunk * lanes], lanes)
-        if last.extent % lanes:
-            with T.serial(0, last.extent % lanes) as tail:
-                self._reduce_vector(stage, memory, [*at, tail + whole * lanes], 1)
-
-    def _reduce_vector(self, stage: Stage, memory: Any, at: list[Any], extent: int) -> None:
-        frame, dtype = self._frame, str(stage.buffer.dtype)
-        cell = frame.local("v", extent, dtype)
-        init = cast_for(cell, Translator([], self._load)(stage.init))
-        self._lanes(extent, lambda lane: frame.store(cell, lane, init))
-
-        def step(lane: Any, over: list[Any]) -> None:
-            term = cast_for(cell, self._value(stage, [*at[:-1], at[-1] + lane], over))
-            frame.store(cell, lane, _combine(stage, cell[lane], term))
-
-        def body(over: list[Any]) -> None:
-            self._lanes(extent, lambda lane: step(lane, over))
-
-        self._nest(list(stage.reduce), [], body)
-        base = flat_index(stage.shape, at)
-        self._lanes(extent, lambda lane: frame.store(memory, base + lane, cell[lane]))
-
-    def _lanes(self, extent: int, body: Callable[[Any], None]) -> None:
-        if extent == 1:
-            body(i32(0))
-            return
-        with T.vectorized(0, extent) as lane:
-            body(lane)
+        memory = self._memory(stage)
+        base = flat_index(stage.shape, [*at, i32(0)])
+        reduce_to_row(
+            self._frame,
+            stage,
+            partial(self._value, stage),
+            [*at, i32(0)],
+            last.extent,
+            lambda offset, value: self._frame.store(memory, base + offset, value),
+        )
 
     def _nest(
         self, axes: Sequence[Axis], over: list[Any], body: Callable[[list[Any]], None]
@@ -242,13 +190,3 @@ class _Emitter:
 
     def _position(self, buffer: Any) -> int:
         return next(i for i, b in enumerate(self._program.params) if b.same_as(buffer))
-
-
-def _combine(stage: Stage, old: Any, term: Any) -> Any:
-    if stage.combiner == "sum":
-        return old + term
-    if stage.combiner == "max":
-        return tirx.max(old, term)
-    if stage.combiner == "min":
-        return tirx.min(old, term)
-    return old * term

@@ -52,6 +52,37 @@ def test_operands_of_other_order_stay() -> None:
 
 def test_operator_that_is_not_elementwise_stays() -> None:
     def build(builder: Any, x: Any) -> Any:
-        return relax.op.sum(_swap(builder, x), axis=[1])
+        return relax.op.nn.softmax(_swap(builder, x))
 
     assert_untouched(SinkTransposes(), module(build, (2, 3, 4)))
+
+
+def test_pooling_goes_channels_last() -> None:
+    def build(builder: Any, x: Any) -> Any:
+        data = _swap(builder, x, [0, 3, 1, 2])
+        pooled = builder.emit(relax.op.nn.max_pool2d(data, (3, 3), (2, 2), (1, 1, 1, 1)))
+        return relax.op.permute_dims(pooled, [0, 2, 3, 1])
+
+    assert operators(apply(SinkTransposes(), module(build, (1, 9, 9, 4)))) == ["nn.max_pool2d"]
+
+
+def test_mean_over_the_map_goes_channels_last() -> None:
+    def build(builder: Any, x: Any) -> Any:
+        mean = builder.emit(relax.op.mean(_swap(builder, x, [0, 3, 1, 2]), [2, 3], keepdims=True))
+        return relax.op.permute_dims(mean, [0, 2, 3, 1])
+
+    assert operators(apply(SinkTransposes(), module(build, (1, 5, 5, 4)))) == ["mean"]
+
+
+def test_reduction_that_drops_its_axes_stays() -> None:
+    def build(builder: Any, x: Any) -> Any:
+        return relax.op.mean(_swap(builder, x), [2])
+
+    assert_untouched(SinkTransposes(), module(build, (2, 3, 4)))
+
+
+def test_pooling_behind_another_transpose_stays() -> None:
+    def build(builder: Any, x: Any) -> Any:
+        return relax.op.nn.max_pool2d(_swap(builder, x, [0, 1, 3, 2]), (2, 2))
+
+    assert_untouched(SinkTransposes(), module(build, (1, 2, 4, 4)))
