@@ -25,7 +25,8 @@ import hetcomp
 from hetcomp.codegen.image import write_image
 from hetcomp.codegen.kernels import cpu_object, opencl_source
 from hetcomp.codegen.link import link_model
-from hetcomp.codegen.lower import Lowered, LoweredKernel, lower_tasks
+from hetcomp.codegen.lower import Lowered, lower_tasks
+from hetcomp.codegen.lowered_kernel import LoweredKernel
 from hetcomp.frontend import import_onnx
 from hetcomp.pipeline import fusion_pipeline
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, Tensor

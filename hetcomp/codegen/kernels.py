@@ -14,7 +14,7 @@ from hetcomp.schedules.facts import DeviceFacts
 from hetcomp.schedules.scheduled import WorkGroup
 
 from . import opencl_text
-from .lower import LoweredKernel
+from .lowered_kernel import LoweredKernel
 
 __all__ = ["cpu_object", "opencl_source"]
 

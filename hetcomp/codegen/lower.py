@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import tvm
-import tvm_ffi
 from tvm import relax, tirx
 
 from hetcomp.errors import UnsupportedOperatorError
@@ -20,13 +19,14 @@ from hetcomp.passes.task_names import value_names
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
 from hetcomp.schedules.choice import Choice
 from hetcomp.schedules.facts import DeviceFacts, GroupFacts
-from hetcomp.schedules.scheduled import GroupKernel, Packing, Scheduled, TileGrid, WorkGroup
+from hetcomp.schedules.scheduled import Packing, Scheduled, TileGrid
 from hetcomp.schedules.select import schedule
 
 from .constants import ConstantPool, StoredArrays
+from .lowered_kernel import LoweredKernel, kernel_record, lowered_kernel
 from .names import NodeNames, unique_names
 
-__all__ = ["Choose", "Chosen", "Lowered", "LoweredKernel", "kernel_key", "lower_tasks"]
+__all__ = ["Choose", "Chosen", "Lowered", "lower_tasks"]
 
 Array = np.ndarray[Any, Any]
 
@@ -42,15 +42,6 @@ class Chosen:
 Choose = Callable[[tirx.PrimFunc, frozenset[int], Scheduled], Chosen]
 """Chooses the parameters of a fused function with constants at some positions, given its default
 schedule."""
-
-
-@dataclass(frozen=True)
-class LoweredKernel:
-    """A kernel's symbol and its schedule; `for_groups` where OpenCL's class `gpu` has its own."""
-
-    symbol: str
-    scheduled: Scheduled
-    for_groups: GroupKernel | None = None
 
 
 @dataclass(frozen=True)
@@ -210,8 +201,11 @@ class _Builder:
             scheduled, tuned = self._schedule(func, constants)
             symbol = f"k{len(self._kernels)}_{scheduled.kind}"
             self._kernel_of[key] = len(self._kernels)
-            self._kernels.append(LoweredKernel(symbol, scheduled, self._for_groups(scheduled)))
-            self._records.append(self._record(self._kernels[-1], len(func.params), tuned))
+            kernel = lowered_kernel(symbol, scheduled, self._groups)
+            why = "" if self._gpu else "compiled without OpenCL kernels"
+            record = kernel_record(kernel, len(func.params), self._facts, why, tuned)
+            self._kernels.append(kernel)
+            self._records.append(record)
         return self._kernel_of[key]
 
     def _schedule(self, func: tirx.PrimFunc, constants: frozenset[int]) -> tuple[Scheduled, str]:
@@ -223,28 +217,6 @@ class _Builder:
         if chosen.choice is None:
             return default, chosen.why
         return schedule(func, constants, self._facts, chosen.choice), chosen.why
-
-    def _for_groups(self, scheduled: Scheduled) -> GroupKernel | None:
-        if self._groups is None or scheduled.for_groups is None or scheduled.why_no_opencl:
-            return None
-        return scheduled.for_groups(self._groups)
-
-    def _record(self, kernel: LoweredKernel, n_buffers: int, tuned: str) -> Kernel:
-        scheduled = kernel.scheduled
-        why = scheduled.why_no_opencl or ("" if self._gpu else "compiled without OpenCL kernels")
-        group = kernel.for_groups.group if kernel.for_groups is not None else WorkGroup()
-        return Kernel(
-            symbol=kernel.symbol,
-            n_buffers=n_buffers,
-            opencl=not why,
-            why_no_opencl=why,
-            key=kernel_key(scheduled, self._facts, kernel.for_groups),
-            variant=scheduled.variant,
-            tuned=tuned,
-            items=group.items,
-            tiles=group.tiles,
-            work_group="" if why else group.text,
-        )
 
     def _arena(self, name: str, shape: Sequence[int], dtype: str) -> int:
         return self._add(name, shape, dtype, Space.ARENA)
@@ -279,17 +251,6 @@ class _Builder:
             return self._add(name, old.shape, old.dtype, old.space, tensor, old.offset_bytes)
         self._tensors[tensor] = dataclasses.replace(old, name=name)
         return tensor
-
-
-def kernel_key(
-    scheduled: Scheduled, facts: DeviceFacts, for_groups: GroupKernel | None = None
-) -> str:
-    """Hash of the kernel's code: what was measured for a key holds for all that has it."""
-    code = [scheduled.emit("kernel", facts)]
-    if for_groups is not None:
-        code.append(for_groups.emit("kernel"))
-    hashes = (tvm_ffi.structural_hash(func) & (2**64 - 1) for func in code)
-    return "-".join([facts.name, *(f"{number:016x}" for number in hashes)])
 
 
 def _returned(main: Any, imported: ImportedModel) -> list[tuple[Any, str]]:

@@ -19,7 +19,8 @@ import onnxruntime
 import tvm
 from onnx import numpy_helper
 
-from hetcomp.codegen.lower import Choose, Lowered, LoweredKernel, lower_tasks
+from hetcomp.codegen.lower import Choose, Lowered, lower_tasks
+from hetcomp.codegen.lowered_kernel import LoweredKernel
 from hetcomp.frontend import import_onnx
 from hetcomp.pipeline import fusion_pipeline
 from hetcomp.plan.graph import Space, Task, TaskGraph
