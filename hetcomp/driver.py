@@ -28,6 +28,8 @@ from hetcomp.plan.io import read_plan
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.steps import make_table
 from hetcomp.targets import CompileTarget, find_target
+from hetcomp.tune.winners import TunedChoices
+from hetcomp.tuning import tuned_choices
 
 __all__ = ["Artifact", "compile"]
 
@@ -144,12 +146,21 @@ def _generate(
         module = fusion_pipeline()(imported.mod)
     with stages.stage("schedule and pack", 0.15):
         groups = find_groups(options.device_class) if options.gpu else None
-        lowered = lower_tasks(imported, module, target.cpu, gpu=options.gpu, groups=groups)
+        choose = _choices(options, target)
+        lowered = lower_tasks(
+            imported, module, target.cpu, gpu=options.gpu, groups=groups, choose=choose
+        )
     with stages.stage("CPU kernels", 0.25):
         object_file = cpu_object(lowered.kernels, target.cpu, target.llvm, folder / "kernels.o")
     with stages.stage("OpenCL kernels", 0.55):
         opencl = opencl_source(lowered.kernels, target.opencl) if options.gpu else ""
     return _Kernels(lowered, object_file, opencl, target, folder, imported.name)
+
+
+def _choices(options: CompileOptions, target: CompileTarget) -> TunedChoices | None:
+    if not options.tuned:
+        return None
+    return tuned_choices(options.tuned, target, options.plan, gpu=options.gpu)
 
 
 def _place(kernels: _Kernels, options: CompileOptions, folder: Path, stages: _Stages) -> Placement:

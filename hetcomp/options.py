@@ -40,6 +40,8 @@ class CompileOptions:
         Time limit for measuring in `auto`.
     use_cache
         Whether times measured before may be used again.
+    tuned
+        Data base of `tune`, whose winners set the kernels' parameters; empty for none.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class CompileOptions:
     pin: str = "auto"
     measure_seconds: float = 20.0
     use_cache: bool = True
+    tuned: str = ""
 
     def __post_init__(self) -> None:
         if not self.plan:

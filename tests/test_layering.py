@@ -16,7 +16,7 @@ LAYERS = (
     ("plan", "passes", "schedules", "frontend"),
     ("tune", "codegen", "runtime", "targets"),
     ("pipeline", "placement", "device_class"),
-    ("driver",),
+    ("driver", "tuning"),
     ("bench", "cli", "__main__"),
 )
 RANKS = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

@@ -13,6 +13,7 @@ from hetcomp.cli.compile import compile_command
 from hetcomp.cli.devices import devices
 from hetcomp.cli.explain import explain
 from hetcomp.cli.run import run
+from hetcomp.cli.tune import tune
 
 __all__ = ["main"]
 
@@ -63,4 +64,5 @@ main.add_command(devices)
 main.add_command(compile_command)
 main.add_command(run)
 main.add_command(explain)
+main.add_command(tune)
 main.add_command(bench)

@@ -41,6 +41,10 @@ __all__ = ["compile_command"]
     "--device-class", type=click.Choice(DEVICE_CLASSES), default="auto", show_default=True,
     help="OpenCL kernels: one work-item a tile, or work-groups that share one; auto: by device.",
 )  # fmt: skip
+@click.option(
+    "--tuned", metavar="DB", type=click.Path(path_type=Path),
+    help="Data base of hetcomp tune, whose winners set the kernels' parameters.",
+)  # fmt: skip
 @click.option("--strict", is_flag=True, help="Fail where a task cannot run where the plan wants.")
 @command_options
 def compile_command(
@@ -51,6 +55,7 @@ def compile_command(
     precision: str,
     shapes: tuple[str, ...],
     device_class: str,
+    tuned: Path | None,
     strict: bool,
     as_json: bool,
 ) -> None:
@@ -60,6 +65,9 @@ def compile_command(
     _check_plan_name(plan)
     _check_output(output)
     bound = parse_shapes(shapes)
+    options = CompileOptions(
+        plan=plan, strict=strict, device_class=device_class, tuned=str(tuned or "")
+    )
     import hetcomp
 
     with progress_bar() as progress:
@@ -68,7 +76,7 @@ def compile_command(
             output=output,
             shapes=bound or None,
             target=target,
-            options=CompileOptions(plan=plan, strict=strict, device_class=device_class),
+            options=options,
             progress=progress,
         )
     result = _result(artifact)
@@ -80,6 +88,16 @@ def compile_command(
         f"{result['output']}: {size_text(result['size_bytes'])}, plan {result['plan']} with "
         f"{places}; compiled in {sum(result['seconds'].values()):.1f} s"
     )
+    for answer, names in _by_answer(result["tuned"]).items():
+        click.echo(f"  tuned {answer} ({len(names)}): {', '.join(names)}")
+
+
+def _by_answer(tuned: dict[str, str]) -> dict[str, list[str]]:
+    """Tasks by what the data base had for them."""
+    found: dict[str, list[str]] = {}
+    for task, answer in tuned.items():
+        found.setdefault(answer, []).append(task)
+    return found
 
 
 def _check_plan_name(plan: str) -> None:
@@ -113,4 +131,9 @@ def _result(artifact: Any) -> dict[str, Any]:
         "predicted_us": artifact.plan.predicted_us,
         "measured_us": artifact.plan.measured_us,
         "seconds": dict(artifact.seconds),
+        "tuned": {
+            task.name: artifact.graph.kernels[task.kernel].tuned
+            for task in artifact.graph.tasks
+            if artifact.graph.kernels[task.kernel].tuned
+        },
     }

@@ -40,8 +40,15 @@ def explain(model: Path, plan_out: Path | None, as_json: bool) -> None:
         print_json(_json(graph, plan, names, image.build))
         return
     pairs = _pairs(graph, plan)
-    rows = [_row(graph, task, decision) for task, decision in pairs]
-    print_table(f"{graph.name}: plan {plan.name}", _COLUMNS, rows, right=_COLUMNS[3:7])
+    rows: list[tuple[str, ...]] = [_row(graph, task, decision) for task, decision in pairs]
+    columns: list[str] = list(_COLUMNS)
+    if any(kernel.tuned for kernel in graph.kernels):
+        columns.append("tuned")
+        rows = [
+            (*row, graph.kernels[task.kernel].tuned)
+            for row, (task, _) in zip(rows, pairs, strict=True)
+        ]
+    print_table(f"{graph.name}: plan {plan.name}", columns, rows, right=_COLUMNS[3:7])
     click.echo(_summary(graph, plan, names))
 
 
@@ -65,6 +72,7 @@ def _task_json(graph: TaskGraph, task: Task, decision: Decision) -> dict[str, An
         "task": task.name,
         "kind": task.kind,
         "variant": graph.kernels[task.kernel].variant,
+        "tuned": graph.kernels[task.kernel].tuned or None,
         "processor": decision.place.value,
         "cpu_share": share_of(task, decision).cpu,
         "axis": decision.axis.value if decision.place.value == "split" else None,

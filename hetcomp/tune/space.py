@@ -20,7 +20,7 @@ def draw(space: Space, rng: random.Random) -> dict[str, Value]:
         values = {knob.name: rng.choice(knob.values) for knob in space.knobs}
         if not space.why_not(values):
             return values
-    return space.defaults()
+    return {k.name: k.default if k.default in k.values else k.values[0] for k in space.knobs}
 
 
 def mutate(space: Space, values: Mapping[str, Value], rng: random.Random) -> dict[str, Value]:

@@ -1,0 +1,223 @@
+"""Builds and measures trials in worker processes: a candidate that hangs or crashes costs itself.
+
+Both workers are TVM's: its process pool builds, its local or RPC runner measures. They live on
+from trial to trial and are replaced when they die or exceed their time.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hetcomp.errors import InputError
+from hetcomp.tune.evaluate import Evaluation, Protocol, evaluate
+from hetcomp.tune.trial import Trial, build_trial
+
+__all__ = ["Outcome", "Remote", "TrialRunner"]
+
+Evaluator = Callable[[Any, Callable[[Any], Any], Protocol], Evaluation]
+
+_MOST_USES = 16
+"""Trials of one measuring process."""
+_TAIL = 300
+"""Characters of an error that are kept."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where to measure: a TVM RPC server, or with a key a device that a tracker hands out."""
+
+    host: str
+    port: int
+    key: str = ""
+
+    @staticmethod
+    def parse(text: str) -> Remote:
+        """From `HOST:PORT[,KEY]`.
+
+        Raises
+        ------
+        InputError
+            It is of another form.
+        """
+        address, _, key = text.partition(",")
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit():
+            raise InputError(f"'{text}' is not HOST:PORT or HOST:PORT,KEY")
+        return Remote(host, int(port), key)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An evaluation, or why there is none: `build`, `timeout`, `crash`, `error`, and a message."""
+
+    evaluation: Evaluation | None
+    status: str = "ok"
+    message: str = ""
+
+
+class TrialRunner:
+    """Builds and measures one trial at a time; a context manager that ends its processes.
+
+    Parameters
+    ----------
+    remote
+        Where to measure; None: here.
+    build_seconds, run_seconds
+        Time limits of a trial.
+    evaluator
+        What the measuring process calls.
+    """
+
+    def __init__(
+        self,
+        remote: Remote | None = None,
+        *,
+        build_seconds: float = 60.0,
+        run_seconds: float = 30.0,
+        evaluator: Evaluator = evaluate,
+    ) -> None:
+        self._remote, self._evaluator = remote, evaluator
+        self._build_seconds, self._run_seconds = build_seconds, run_seconds
+        self._folder = tempfile.TemporaryDirectory(prefix="hetcomp-tune-")
+        self._numbers = itertools.count()
+        self._builder: Any = None
+        self._runner: Any = None
+        self._protocol: Protocol | None = None
+        self._uses = 0
+
+    def __enter__(self) -> TrialRunner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker processes and remove what they built."""
+        if self._builder is not None:
+            self._builder.shutdown(wait=False)
+        self._stop_runner()
+        self._builder = None
+        self._folder.cleanup()
+
+    def run(self, trial: Trial, protocol: Protocol) -> Outcome:
+        """Build `trial` and measure it."""
+        artifact = Path(self._folder.name) / f"trial{next(self._numbers)}.so"
+        try:
+            self._build_pool().submit(build_trial, trial, artifact).result()
+        except TimeoutError:
+            return Outcome(None, "timeout", f"not built within {self._build_seconds:.0f} s")
+        except ChildProcessError:
+            return Outcome(None, "crash", "the compiler's process died")
+        except Exception as error:  # a candidate's failure is a result, not an error of ours
+            return Outcome(None, "build", _tail(error))
+        try:
+            return self._measure(artifact, protocol)
+        finally:
+            artifact.unlink(missing_ok=True)
+
+    def _measure(self, artifact: Path, protocol: Protocol) -> Outcome:
+        from tvm.s_tir.meta_schedule.runner import RunnerInput
+
+        (future,) = self._runner_for(protocol).run([RunnerInput(str(artifact), "cpu", [])])
+        result = future.result()
+        if result.run_secs is not None:
+            flat = [float(value) for value in result.run_secs]
+            return Outcome(Evaluation.from_floats(flat, protocol))
+        message = str(result.error_msg)
+        if "Timeout" in message:
+            return Outcome(None, "timeout", f"not measured within {self._run_seconds:.0f} s")
+        if "Subprocess terminated" in message:
+            return Outcome(None, "crash", "the measuring process died")
+        return Outcome(None, "error", message.strip()[-_TAIL:])
+
+    def _build_pool(self) -> Any:
+        from tvm.support.popen_pool import PopenPoolExecutor
+
+        if self._builder is None:
+            self._builder = PopenPoolExecutor(max_workers=1, timeout=self._build_seconds)
+        return self._builder
+
+    def _runner_for(self, protocol: Protocol) -> Any:
+        """A runner that measures so; kept, as its worker has TVM loaded, but not for long, as every
+        model.so stays in the worker's memory."""
+        if protocol != self._protocol or self._uses >= _MOST_USES:
+            self._stop_runner()
+        if self._runner is None:
+            self._protocol, self._uses = protocol, 0
+            self._runner = self._new_runner(protocol)
+        self._uses += 1
+        return self._runner
+
+    def _new_runner(self, protocol: Protocol) -> Any:
+        if self._remote is not None:
+            return self._remote_runner(protocol, self._remote)
+        return self._local_runner(protocol)
+
+    def _stop_runner(self) -> None:
+        if self._runner is not None:
+            self._runner.pool.shutdown(wait=False)
+        self._runner = None
+
+    def _local_runner(self, protocol: Protocol) -> Any:
+        from tvm.s_tir.meta_schedule.runner import LocalRunner
+
+        return LocalRunner(
+            timeout_sec=self._run_seconds,
+            f_alloc_argument=_no_arguments,
+            f_run_evaluator=functools.partial(_evaluate, self._evaluator, protocol),
+        )
+
+    def _remote_runner(self, protocol: Protocol, remote: Remote) -> Any:
+        from tvm.s_tir.meta_schedule.runner import RPCConfig, RPCRunner
+
+        config = RPCConfig(
+            tracker_host=remote.host,
+            tracker_port=remote.port,
+            tracker_key=remote.key or "none",  # the configuration wants one
+            session_timeout_sec=int(self._run_seconds),
+        )
+        return RPCRunner(
+            rpc_config=config,
+            f_create_session=None if remote.key else _connect,
+            f_alloc_argument=_no_arguments,
+            f_run_evaluator=functools.partial(_evaluate_remote, self._evaluator, protocol),
+        )
+
+
+def _no_arguments(*_: object) -> list[list[Any]]:
+    """A trial brings its own data; called by TVM's runner in its worker."""
+    return []
+
+
+def _connect(config: Any) -> Any:
+    from tvm import rpc
+
+    return rpc.connect(
+        config.tracker_host, config.tracker_port, session_timeout=config.session_timeout_sec
+    )
+
+
+def _evaluate(
+    evaluator: Evaluator, protocol: Protocol, module: Any, device: Any, *_: object
+) -> list[float]:
+    """What TVM's local runner calls in its worker."""
+    import tvm
+
+    return evaluator(module, lambda a: tvm.runtime.tensor(a, device), protocol).to_floats()
+
+
+def _evaluate_remote(
+    evaluator: Evaluator, protocol: Protocol, _session: Any, *arguments: Any
+) -> list[float]:
+    """The same with a session to a remote, whose module and device the rest are."""
+    return _evaluate(evaluator, protocol, *arguments)
+
+
+def _tail(error: Exception) -> str:
+    return str(error).strip()[-_TAIL:]

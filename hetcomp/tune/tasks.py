@@ -1,0 +1,142 @@
+"""The distinct tasks of a model that have something to tune, each under a key of its structure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hetcomp.codegen.functions import kernel_key, structure_key
+from hetcomp.codegen.lower import Chosen, Lowered
+from hetcomp.schedules.choice import DIRECT, Choice, Space
+from hetcomp.schedules.facts import DeviceFacts
+from hetcomp.schedules.scheduled import Scheduled
+from hetcomp.schedules.select import schedule
+
+__all__ = ["ALGORITHM", "TaskCollector", "TuneTask", "for_processors", "spaces_of"]
+
+ALGORITHM = "algorithm"
+"""Name of the parameter on which the rest of a space depends."""
+
+
+@dataclass(frozen=True)
+class TuneTask:
+    """One fused function to tune.
+
+    Attributes
+    ----------
+    key
+        Hash of the function's structure and of which parameters are constant; names do not count.
+    baseline
+        Key of the default kernel's code: measured ratios hold for it only.
+    name
+        The first task of the model that runs it.
+    what
+        Kind and shapes, for people.
+    func, constants
+        The fused function, and positions of its constant parameters.
+    spaces
+        What can be chosen, for each algorithm.
+    opencl
+        Whether it has an OpenCL kernel.
+    uses
+        Tasks of the model that run it.
+    flops
+        Work of one run.
+    rows, channels
+        Extents of the default tile grids.
+    weight_bytes
+        Size of its constants.
+    """
+
+    key: str
+    baseline: str
+    name: str
+    what: str
+    func: Any
+    constants: frozenset[int]
+    spaces: Mapping[str, Space]
+    opencl: bool
+    uses: int
+    flops: int
+    rows: int
+    channels: int
+    weight_bytes: int
+
+
+def spaces_of(
+    func: Any, constants: frozenset[int], facts: DeviceFacts, default: Scheduled
+) -> dict[str, Space]:
+    """The space of every algorithm that the task offers; in each, the algorithm is fixed."""
+    offered = next((k for k in default.space.knobs if k.name == ALGORITHM), None)
+    if offered is None:
+        return {DIRECT: default.space}
+    spaces = {}
+    for value in offered.values:
+        space = schedule(func, constants, facts, Choice(algorithm=str(value))).space
+        fixed = replace(offered, values=(value,))
+        others = tuple(knob for knob in space.knobs if knob.name != ALGORITHM)
+        spaces[str(value)] = replace(space, knobs=(fixed, *others))
+    return spaces
+
+
+def for_processors(task: TuneTask, processors: Collection[str]) -> TuneTask | None:
+    """The task without parameters of processors that are not tuned for; None if none are left."""
+    if not task.opencl and "cpu" not in processors:
+        return None
+    parts = {"cpu": "cpu.", "gpu": "opencl."}
+    idle = tuple(prefix for name, prefix in parts.items() if name not in processors)
+    spaces = {
+        name: replace(space, knobs=tuple(k for k in space.knobs if not k.name.startswith(idle)))
+        for name, space in task.spaces.items()
+    }
+    task = replace(task, spaces=spaces)
+    return task if _has_points(task) else None
+
+
+def _has_points(task: TuneTask) -> bool:
+    """Whether there is anything to choose."""
+    knobs = [knob for space in task.spaces.values() for knob in space.knobs]
+    return len(task.spaces) > 1 or any(len(knob.values) > 1 for knob in knobs)
+
+
+class TaskCollector:
+    """Chooses nothing, but notes every function that `lower_tasks` asks about."""
+
+    def __init__(self, facts: DeviceFacts) -> None:
+        self._facts = facts
+        self._found: list[TuneTask] = []
+
+    def __call__(self, func: Any, constants: frozenset[int], default: Scheduled) -> Chosen:
+        """Note the function; its kernel is the next one of the graph."""
+        shapes = [[int(dim) for dim in buffer.shape] for buffer in func.params]
+        self._found.append(
+            TuneTask(
+                key=structure_key(func, constants),
+                baseline=kernel_key(default, self._facts),
+                name="",
+                what=f"{default.kind} {' '.join('x'.join(map(str, s)) for s in shapes)}",
+                func=func,
+                constants=constants,
+                spaces=spaces_of(func, constants, self._facts, default),
+                opencl=not default.why_no_opencl,
+                uses=0,
+                flops=default.flops,
+                rows=default.rows.extent,
+                channels=default.channels.extent,
+                weight_bytes=sum(4 * math.prod(shapes[i]) for i in constants),
+            )
+        )
+        return Chosen(None, "")
+
+    def tasks(self, lowered: Lowered) -> tuple[TuneTask, ...]:
+        """What can be tuned, heaviest first, equal structures joined."""
+        joined: dict[str, TuneTask] = {}
+        for index, task in enumerate(self._found):
+            users = [t for t in lowered.graph.tasks if t.kernel == index]
+            if not _has_points(task):
+                continue
+            known = joined.get(task.key, replace(task, name=users[0].name))
+            joined[task.key] = replace(known, uses=known.uses + len(users))
+        return tuple(sorted(joined.values(), key=lambda task: -task.flops * task.uses))

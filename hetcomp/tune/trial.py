@@ -1,0 +1,197 @@
+"""Builds the .so in which a candidate is measured beside its default.
+
+It holds one task several times under each of several choices, in turns, each copy with weights of
+its own. So weights come from where they come from in a network, from memory or a far cache, and
+default and candidate see the same machine.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hetcomp.codegen.constants import ConstantPool
+from hetcomp.codegen.functions import function_from_json
+from hetcomp.codegen.image import write_image
+from hetcomp.codegen.kernels import cpu_object, opencl_source
+from hetcomp.codegen.link import link_model
+from hetcomp.codegen.lowered_kernel import LoweredKernel, kernel_record, lowered_kernel
+from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
+from hetcomp.plan.plan import Place
+from hetcomp.plan.planners import single
+from hetcomp.plan.steps import make_table
+from hetcomp.schedules.choice import Choice
+from hetcomp.schedules.facts import GroupFacts
+from hetcomp.schedules.program import parse
+from hetcomp.schedules.scheduled import Scheduled
+from hetcomp.schedules.select import schedule
+from hetcomp.targets import find_target
+
+__all__ = ["Trial", "build_trial", "copies_for"]
+
+_FAR_BYTES = 4 << 20
+"""Weights of all copies together: more than a second-level cache holds."""
+_MOST_COPIES = 6
+_PATTERN = 1 << 16
+"""Weights repeat this many random numbers."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What to build; plain data, as it goes to another process.
+
+    Attributes
+    ----------
+    function
+        The fused function as JSON.
+    constants
+        Positions of its constant parameters.
+    choices
+        Parameters by name of each arm; the first arm is the default: `{}`.
+    opencl
+        Whether to build OpenCL kernels too.
+    groups
+        Facts of an OpenCL device of class `gpu`.
+    """
+
+    function: str
+    constants: tuple[int, ...]
+    choices: tuple[Mapping[str, Any], ...]
+    opencl: bool
+    groups: GroupFacts | None = None
+
+
+def copies_for(weight_bytes: int) -> int:
+    """Copies of a task that keep its weights out of the near caches."""
+    return max(2, min(_MOST_COPIES, -(-_FAR_BYTES // max(1, weight_bytes))))
+
+
+def build_trial(trial: Trial, output: Path) -> None:
+    """Build the .so at `output`; tasks of arm `a` have index `a` modulo the number of arms."""
+    target = find_target("host")
+    func = function_from_json(trial.function)
+    constants = frozenset(trial.constants)
+    chosen = [Choice().with_values(values) for values in trial.choices]
+    arms = [schedule(func, constants, target.cpu, choice) for choice in chosen]
+    kernels = [
+        lowered_kernel(f"k{index}_{arm.kind}", arm, trial.groups) for index, arm in enumerate(arms)
+    ]
+    why = "" if trial.opencl else "not asked for"
+    records = [kernel_record(kernel, len(func.params), target.cpu, why) for kernel in kernels]
+    graph, arrays = _Graph(func, constants, kernels).build(records)
+    with tempfile.TemporaryDirectory(prefix="hetcomp-trial-") as name:
+        folder = Path(name)
+        object_file = cpu_object(kernels, target.cpu, target.llvm, folder / "kernels.o")
+        source = opencl_source(kernels, target.opencl) if trial.opencl else ""
+        plans = [single(graph, Place.CPU)]
+        if trial.opencl:
+            plans.append(single(graph, Place.GPU))
+        tables = [make_table(graph, plan) for plan in plans]
+        image = folder / "image.bin"
+        write_image(image, graph, plans, tables, source, arrays, {}, target=target.name)
+        link_model([object_file], graph.kernels, image, output)
+
+
+class _Graph:
+    """The task graph of a trial."""
+
+    def __init__(
+        self, func: Any, constants: frozenset[int], kernels: Sequence[LoweredKernel]
+    ) -> None:
+        self._params, self._n_inputs = list(func.params), len(parse(func).inputs)
+        self._constants, self._kernels = constants, kernels
+        self._tensors: list[Tensor] = []
+        self._pool = ConstantPool()
+
+    def build(self, records: Sequence[Kernel]) -> tuple[TaskGraph, Any]:
+        n_inputs = self._n_inputs
+        inputs = {
+            position: self._arena(f"in{position}", position)
+            for position in range(n_inputs)
+            if position not in self._constants
+        }
+        copies = copies_for(self._weight_bytes())
+        tasks: list[Task] = []
+        outputs: list[int] = []
+        for copy, (arm, kernel) in itertools.product(range(copies), enumerate(self._kernels)):
+            name = f"arm{arm}_{copy}"
+            operands = [
+                inputs[p] if p in inputs else self._weights(kernel.scheduled, p, copy)
+                for p in range(n_inputs)
+            ]
+            results = [self._arena(f"{name}_out{p}", p) for p in range(n_inputs, len(self._params))]
+            outputs += results if copy == 0 else []
+            tasks.append(_task(name, arm, kernel.scheduled, operands, results))
+        graph = TaskGraph(
+            name="trial",
+            tensors=tuple(self._tensors),
+            kernels=tuple(records),
+            tasks=tuple(tasks),
+            inputs=tuple(inputs.values()),
+            outputs=tuple(outputs),
+            constants_bytes=self._pool.size_bytes,
+        )
+        return graph, self._pool.arrays
+
+    def _weight_bytes(self) -> int:
+        return sum(4 * math.prod(_shape(self._params[p])) for p in self._constants)
+
+    def _arena(self, name: str, position: int) -> int:
+        buffer = self._params[position]
+        return self._add(name, _shape(buffer), str(buffer.dtype), Space.ARENA, 0)
+
+    def _weights(self, scheduled: Scheduled, position: int, copy: int) -> int:
+        entry = self._pool.add(self._random(position, copy), scheduled.packings.get(position))
+        if entry.tensor is None:
+            name = f"w{position}_{copy}_{len(self._tensors)}"
+            entry.tensor = self._add(
+                name, entry.shape, entry.dtype, Space.CONSTANT, entry.offset_bytes
+            )
+        return entry.tensor
+
+    def _random(self, position: int, copy: int) -> np.ndarray[Any, Any]:
+        """Weights of a trained network's magnitude, equal in all arms, but each has its own memory;
+        integers are 0, a valid index anywhere."""
+        buffer = self._params[position]
+        shape, dtype = _shape(buffer), np.dtype(str(buffer.dtype))
+        if not np.issubdtype(dtype, np.floating):
+            return np.zeros(shape, dtype)
+        rng = np.random.default_rng(1000 * position + copy)
+        pattern = rng.standard_normal(_PATTERN + 17) * 0.1
+        return np.resize(pattern, shape).astype(dtype)
+
+    def _add(
+        self, name: str, shape: Sequence[int], dtype: str, space: Space, offset_bytes: int
+    ) -> int:
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        self._tensors.append(Tensor(name, tuple(shape), dtype, size, space, None, offset_bytes))
+        return len(self._tensors) - 1
+
+
+def _task(
+    name: str, kernel: int, scheduled: Scheduled, inputs: Sequence[int], outputs: Sequence[int]
+) -> Task:
+    return Task(
+        name=name,
+        kind=scheduled.kind,
+        kernel=kernel,
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        rows=Grid(scheduled.rows.extent, scheduled.rows.ragged),
+        channels=Grid(scheduled.channels.extent, scheduled.channels.ragged),
+        preferred_axis=scheduled.preferred_axis,
+        axis_reason=scheduled.axis_reason,
+        flops=scheduled.flops,
+        heads=scheduled.heads,
+    )
+
+
+def _shape(buffer: Any) -> list[int]:
+    return [int(dim) for dim in buffer.shape]

@@ -1,0 +1,86 @@
+"""Which choice a data base has for a kernel: what `compile --tuned` asks while it lowers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hetcomp.codegen.functions import kernel_key, structure_key
+from hetcomp.codegen.lower import Chosen
+from hetcomp.schedules.choice import Choice, IllegalChoice
+from hetcomp.schedules.facts import DeviceFacts
+from hetcomp.schedules.scheduled import Scheduled
+from hetcomp.schedules.select import schedule
+from hetcomp.tune.database import Record
+
+__all__ = ["TunedChoices"]
+
+_PREFERENCE = {
+    "cpu+gpu": ("cpu+gpu", "cpu", "gpu"),
+    "cpu": ("cpu", "cpu+gpu"),
+    "gpu": ("gpu", "cpu+gpu"),
+}
+"""Whose winners to take, by the processors that will run the model."""
+
+
+class TunedChoices:
+    """Chooses winners for `lower_tasks`.
+
+    Parameters
+    ----------
+    records
+        Of a data base.
+    facts
+        Register file of the CPU.
+    device
+        Fingerprint of this machine; winners of another are taken where it has none.
+    processors
+        `cpu`, `gpu` or `cpu+gpu`: what will run the model.
+    """
+
+    def __init__(
+        self, records: Sequence[Record], facts: DeviceFacts, device: str, processors: str
+    ) -> None:
+        self._facts, self._device = facts, device
+        self._preference = _PREFERENCE[processors]
+        self._of_task: dict[str, list[Record]] = {}
+        for record in records:
+            self._of_task.setdefault(record.task, []).append(record)
+
+    def __call__(self, func: Any, constants: frozenset[int], default: Scheduled) -> Chosen:
+        """The winner of the function's structure, or why it keeps the default."""
+        if not default.space.knobs:
+            return Chosen(None, "default: nothing to tune")
+        found = self._of_task.get(structure_key(func, constants), [])
+        if not found:
+            return Chosen(None, "default: not in the data base")
+        baseline = kernel_key(default, self._facts)
+        current = [record for record in found if record.baseline == baseline]
+        if not current:
+            return Chosen(None, "default: tuned against kernels of another version; tune again")
+        winner = self._winner(current)
+        if winner is None:
+            return Chosen(None, "default: tried, but no winner was confirmed; tune again")
+        if not winner.choice:
+            trials = sum(record.role == "trial" for record in current)
+            return Chosen(None, f"default: nothing faster in {trials} trials")
+        return self._legal(func, constants, winner)
+
+    def _winner(self, records: Sequence[Record]) -> Record | None:
+        """The last winner, of this machine and the wanted processors where there is one."""
+        winners = [r for r in records if r.role == "winner" and r.processors in self._preference]
+
+        def rank(record: Record) -> tuple[bool, int, float]:
+            other = record.device != self._device
+            return (other, self._preference.index(record.processors), -record.time)
+
+        return min(winners, key=rank, default=None)
+
+    def _legal(self, func: Any, constants: frozenset[int], winner: Record) -> Chosen:
+        try:
+            choice = Choice().with_values(winner.choice)
+            schedule(func, constants, self._facts, choice)
+        except IllegalChoice as error:
+            return Chosen(None, f"default: the winner is not legal any more: {error}")
+        elsewhere = "" if winner.device == self._device else ", measured on another machine"
+        return Chosen(choice, f"yes: {winner.ratio:.2f} of the default's time{elsewhere}")

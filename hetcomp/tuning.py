@@ -1,0 +1,196 @@
+"""`tune`: from an ONNX model to a data base of fastest parameters; and back, for `compile`.
+
+The search itself is `hetcomp.tune`; here it meets the front end, the passes and the devices.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from hetcomp._version import __version__
+from hetcomp.codegen.lower import lower_tasks
+from hetcomp.device_class import find_groups
+from hetcomp.devices import describe_devices, fingerprint
+from hetcomp.errors import DeviceError, InputError
+from hetcomp.frontend import import_onnx
+from hetcomp.passes.static_shapes import require_static_shapes
+from hetcomp.pipeline import fusion_pipeline
+from hetcomp.targets import CompileTarget, find_target
+from hetcomp.tune.database import Database
+from hetcomp.tune.loop import LoopOptions, Stamp, State, TaskResult, TuneLoop
+from hetcomp.tune.runner import Remote, TrialRunner
+from hetcomp.tune.tasks import TaskCollector, TuneTask, for_processors
+from hetcomp.tune.winners import TunedChoices
+
+__all__ = ["TuneOptions", "TuneReport", "tasks_of", "tune", "tuned_choices"]
+
+DEVICES = ("auto", "cpu", "gpu", "both")
+_PROCESSORS = {"cpu": ("cpu",), "gpu": ("gpu",), "both": ("cpu", "gpu")}
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """How to tune.
+
+    Attributes
+    ----------
+    trials
+        Candidates of all tasks together; those that the data base has already count.
+    time_limit_s
+        Seconds; a quarter of them is kept for re-measuring winners. None sets no limit.
+    device
+        Whose time counts: `cpu`, `gpu`, `both`, or `auto`: both where an OpenCL device serves.
+    seed
+        Of the search's random choices.
+    remote
+        `HOST:PORT` of a TVM RPC server, or `HOST:PORT,KEY` of a tracker; empty: this machine.
+    device_class
+        As in `CompileOptions`.
+
+    Raises
+    ------
+    InputError
+        A value is out of range.
+    """
+
+    trials: int = 200
+    time_limit_s: float | None = None
+    device: str = "auto"
+    seed: int = 0
+    remote: str = ""
+    device_class: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise InputError(f"trials must be at least 1, got {self.trials}")
+        if self.device not in DEVICES:
+            raise InputError(f"device must be one of {', '.join(DEVICES)}, got '{self.device}'")
+        if self.time_limit_s is not None and not self.time_limit_s > 0.0:
+            raise InputError(f"time_limit_s must be above 0, got {self.time_limit_s}")
+
+
+@dataclass(frozen=True)
+class TuneReport:
+    """What tuning found.
+
+    Attributes
+    ----------
+    tasks
+        One result per distinct task, heaviest first.
+    device
+        Fingerprint under which the data base keeps it.
+    processors
+        Whose time counted.
+    """
+
+    tasks: tuple[TaskResult, ...]
+    device: str
+    processors: tuple[str, ...]
+
+
+def tune(
+    model: str | os.PathLike[str] | bytes | onnx.ModelProto,
+    *,
+    database: str | os.PathLike[str],
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    options: TuneOptions | None = None,
+    progress: Callable[[State], None] | None = None,
+) -> TuneReport:
+    """Search the parameters of a model's kernels by measuring them on a device.
+
+    Parameters
+    ----------
+    model
+        Path or bytes of an ONNX file, or a `ModelProto`.
+    database
+        File that keeps all that is measured; made if missing. A tuning that was interrupted goes
+        on where it was.
+    shapes
+        Input name to shape, for inputs with free dimensions.
+    options
+        Budget and device; defaults to `TuneOptions()`.
+    progress
+        Called before every trial.
+
+    Returns
+    -------
+    TuneReport
+        What was found per task; `compile` with `CompileOptions(tuned=database)` uses it.
+
+    Raises
+    ------
+    InputError
+        Model, shapes or data base are wrong.
+    DeviceError
+        The OpenCL device that is asked for does not serve.
+
+    Examples
+    --------
+    >>> report = tune("model.onnx", database="tuned.jsonl")  # doctest: +SKIP
+    >>> compile("model.onnx", output="model.so",
+    ...         options=CompileOptions(tuned="tuned.jsonl"))  # doctest: +SKIP
+    """
+    options = options or TuneOptions()
+    remote = Remote.parse(options.remote) if options.remote else None
+    records = Database(Path(database))
+    stamp = _stamp(options, remote)
+    tasks = tasks_of(model, shapes=shapes, target=find_target("host"))
+    own = [for_processors(task, stamp.processors) for task in tasks]
+    wanted = [task for task in own if task is not None]
+    loop_options = LoopOptions(options.trials, options.time_limit_s, options.seed)
+    with TrialRunner(remote) as runner:
+        loop = TuneLoop(wanted, records, runner, stamp, loop_options, progress)
+        return TuneReport(loop.run(), stamp.device, stamp.processors)
+
+
+def tasks_of(
+    model: str | os.PathLike[str] | bytes | onnx.ModelProto,
+    *,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    target: CompileTarget,
+) -> tuple[TuneTask, ...]:
+    """The distinct tasks of a model that have something to tune, heaviest first."""
+    imported = import_onnx(model, shapes=shapes)
+    require_static_shapes(imported.mod)
+    module = fusion_pipeline()(imported.mod)
+    collector = TaskCollector(target.cpu)
+    lowered = lower_tasks(imported, module, target.cpu, gpu=True, choose=collector)
+    return collector.tasks(lowered)
+
+
+def tuned_choices(database: str, target: CompileTarget, plan: str, *, gpu: bool) -> TunedChoices:
+    """What `compile` asks for parameters.
+
+    Raises
+    ------
+    InputError
+        The data base is missing or is none.
+    """
+    path = Path(database)
+    if not path.is_file():
+        raise InputError(f"data base '{database}' does not exist; hetcomp tune makes one")
+    processors = plan if plan in ("cpu", "gpu") else "cpu+gpu" if gpu else "cpu"
+    device = fingerprint(describe_devices(), pinned=True)
+    return TunedChoices(Database(path).records, target.cpu, device, processors)
+
+
+def _stamp(options: TuneOptions, remote: Remote | None) -> Stamp:
+    described = describe_devices()
+    serves = any(d.opencl is not None and d.verdict for d in described)
+    name = options.device
+    if name == "auto":
+        name = "both" if serves and remote is None else "cpu"
+    if name in ("gpu", "both") and not serves and remote is None:
+        raise DeviceError(f"device '{name}': no OpenCL device serves here; see hetcomp devices")
+    device = fingerprint(described, pinned=True)
+    if remote is not None:
+        device = f"rpc {remote.host}:{remote.port} {remote.key}".strip()
+    groups = None if name == "cpu" else find_groups(options.device_class)
+    version = importlib.metadata.version("apache-tvm")
+    return Stamp(device, _PROCESSORS[name], __version__, version, groups)

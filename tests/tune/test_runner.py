@@ -1,0 +1,107 @@
+"""Trials on the real device: built, measured, checked; what crashes or hangs costs only itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import cloudpickle
+import pytest
+from tuning_tasks import small_tasks
+
+from hetcomp.codegen.functions import function_to_json
+from hetcomp.errors import InputError
+from hetcomp.tune.evaluate import Evaluation, Protocol, evaluate
+from hetcomp.tune.runner import Remote, TrialRunner
+from hetcomp.tune.trial import Trial
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+CPU = Protocol(2, ("cpu",), seconds=0.05)
+START_S = 60.0
+
+
+def trial(**values: Any) -> Trial:
+    task = small_tasks()[0]
+    return Trial(function_to_json(task.func), tuple(sorted(task.constants)), ({}, values), False)
+
+
+def check(evaluation: Evaluation | None) -> None:
+    assert evaluation is not None
+    assert max(evaluation.errors) < 1e-5
+    assert all(us > 0 for arm in evaluation.times_us["cpu"] for us in arm)
+
+
+def test_flat_numbers_are_the_evaluation() -> None:
+    both = Protocol(2, ("cpu", "gpu"))
+    evaluation = Evaluation((0.0, 0.5), {"cpu": ((1.0, 2.0), (3.0, 4.0)), "gpu": ((5.0,), (6.0,))})
+    assert Evaluation.from_floats(evaluation.to_floats(), both) == evaluation
+
+
+def fails_as_told(module: Any, to_device: Any, protocol: Protocol) -> Evaluation:
+    if protocol.seconds == 1.0:
+        os.abort()
+    if protocol.seconds == 2.0:
+        time.sleep(1000)
+    return evaluate(module, to_device, protocol)
+
+
+def test_a_failing_candidate_costs_only_itself() -> None:
+    with TrialRunner(run_seconds=15.0, evaluator=fails_as_told) as runner:
+        check(runner.run(trial(height=5), CPU).evaluation)
+        assert runner.run(trial(height=5), Protocol(2, ("cpu",), 1.0)).status == "crash"
+        assert runner.run(trial(height=5), Protocol(2, ("cpu",), 2.0)).status == "timeout"
+        illegal = runner.run(trial(height=999), CPU)
+        assert illegal.status == "build"
+        assert "height=999" in illegal.message
+        check(runner.run(trial(height=5), CPU).evaluation)
+
+
+@pytest.fixture
+def server() -> Iterator[int]:
+    """A TVM RPC server on this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "tvm.exec.rpc_server", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--port-end", str(port + 1)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        _wait_for(port)
+        yield port
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # it serves in a process of its own
+        process.wait()
+
+
+def _wait_for(port: int) -> None:
+    end = time.monotonic() + START_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
+def test_measuring_over_rpc(server: int) -> None:
+    with TrialRunner(Remote.parse(f"127.0.0.1:{server}")) as runner:
+        check(runner.run(trial(height=5), CPU).evaluation)
+
+
+def test_form_of_a_remote() -> None:
+    assert Remote.parse("board:9090,phone") == Remote("board", 9090, "phone")
+    assert Remote.parse("10.0.0.1:1") == Remote("10.0.0.1", 1)
+    for text in ("board", ":1", "board:x", ""):
+        with pytest.raises(InputError, match="HOST:PORT"):
+            Remote.parse(text)
