@@ -10,11 +10,12 @@ from tvm import tirx
 
 from .choice import Choice
 from .epilogue import Epilogue, anchor_operands
-from .facts import DeviceFacts
+from .facts import DeviceFacts, GroupFacts
 from .frame import Frame, Param, build_kernel, i32
+from .group_depthwise import group_depthwise
 from .program import Program, Stage
 from .register_tile import RegisterTile, row_tile
-from .scheduled import Scheduled, TileGrid
+from .scheduled import GroupKernel, Scheduled, TileGrid
 from .spaces import tile_space
 from .window import PixelTile, Window, window_of
 
@@ -56,12 +57,16 @@ def depthwise(program: Program, anchor: Stage, facts: DeviceFacts, choice: Choic
 
         return build_kernel(symbol, params, device, body)
 
+    def for_groups(device: GroupFacts) -> GroupKernel:
+        return group_depthwise(window, params, epilogue, (data, weight), device)
+
     return Scheduled(
         kind="depthwise",
         emit=emit,
         rows=TileGrid(window.batch * window.out_height),
         flops=2 * math.prod(anchor.shape) * window.kernel_h * window.kernel_w,
         axis_reason="rows: hardly any weights",
+        for_groups=for_groups,
         space=tile_space(
             facts,
             rows=window.out_width,

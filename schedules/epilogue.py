@@ -11,7 +11,7 @@ from .expression import Translator, flat_index
 from .frame import Frame, cast_for
 from .program import NotStaged, Program, Stage
 
-__all__ = ["Epilogue", "anchor_operands"]
+__all__ = ["Epilogue", "anchor_operands", "load_operand"]
 
 
 class Epilogue:
@@ -111,6 +111,30 @@ def anchor_operands(
     if len(found) != 2:
         raise NotStaged(f"the anchor reads {len(found)} operands, not two")
     return found
+
+
+def load_operand(
+    program: Program, anchor: Stage, frame: Frame, position: int, at: Sequence[Any], over: Any
+) -> Any:
+    """Parameter `position` as the anchor's own expression reads it, broadcasts and transposes too.
+
+    Parameters
+    ----------
+    at, over
+        Output coordinates, and the place on the anchor's one reduction axis.
+    """
+    found: list[Any] = []
+
+    def load(buffer: Any, indices: Sequence[Any]) -> Any:
+        if buffer.same_as(program.params[position]):
+            shape = [int(dim) for dim in buffer.shape]
+            found.append(frame.buffers[position][flat_index(shape, indices)])
+        return tirx.const(0, str(buffer.dtype))
+
+    axes = [*anchor.spatial, *anchor.reduce]
+    pairs = [(axis.var, value) for axis, value in zip(axes, [*at, over], strict=True)]
+    Translator(pairs, load)(anchor.value)
+    return found[0]
 
 
 def _position(program: Program, buffer: Any) -> int:

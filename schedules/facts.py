@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-__all__ = ["CpuFacts", "DeviceFacts", "GroupFacts", "OpenclCpuFacts"]
+__all__ = ["GROUPS_PER_UNIT", "CpuFacts", "DeviceFacts", "GroupFacts", "OpenclCpuFacts"]
+
+GROUPS_PER_UNIT = 2
+"""Work-groups that a compute unit of a GPU needs to hide the latency of memory."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from tvm import tirx
 
 from .epilogue import Epilogue
 from .expression import unravel
-from .facts import GroupFacts
+from .facts import GROUPS_PER_UNIT, GroupFacts
 from .frame import Param, i32
 from .group_frame import GroupFrame, TileSpan, group_kernel
 from .group_tile import Element, GroupTile, Operand, TileShape, tile_shape
@@ -25,8 +25,6 @@ __all__ = ["GroupProduct", "Left", "group_product", "matrix_left"]
 
 _TARGETS = ((64, 64), (32, 64), (32, 32), (16, 32))
 """Rows and columns of a work-group's tile, from the least traffic to the most work-groups."""
-_GROUPS_PER_UNIT = 2
-"""Work-groups that a compute unit needs to hide the latency of memory."""
 
 Left = Callable[[GroupFrame, Any, Any, Any], Element]
 """From frame, group of a convolution, row and position in the sum to a run of activations."""
@@ -95,7 +93,7 @@ def _choose(product: GroupProduct, facts: GroupFacts) -> tuple[tuple[int, int], 
         high = max(1, min(rows // product.tile_rows, units))
         wide = max(1, min(columns // product.columns.width, product.columns.count))
         groups = -(-units // high) * -(-product.columns.count // wide)
-        if groups >= _GROUPS_PER_UNIT * facts.compute_units:
+        if groups >= GROUPS_PER_UNIT * facts.compute_units:
             break
     span = min(high * product.tile_rows, product.rows)
     even = -(-span // -(-span // rows))

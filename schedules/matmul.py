@@ -10,13 +10,13 @@ from typing import Any
 from tvm import tirx
 
 from .choice import Choice, Space
-from .epilogue import Epilogue, anchor_operands
-from .expression import Translator, flat_index
-from .facts import DeviceFacts
+from .epilogue import Epilogue, anchor_operands, load_operand
+from .facts import DeviceFacts, GroupFacts
 from .frame import Frame, Param, build_kernel, i32
+from .group_matmul import GroupMatmul, group_matmul
 from .program import NotStaged, Program, Stage
 from .register_tile import RegisterTile, row_tile, tiles_per_unit
-from .scheduled import Scheduled, TileGrid
+from .scheduled import GroupKernel, Scheduled, TileGrid
 from .spaces import tile_space
 
 __all__ = ["matmul"]
@@ -70,6 +70,15 @@ def matmul(program: Program, anchor: Stage, facts: DeviceFacts, choice: Choice) 
             lambda frame: _Emitter(frame, program, anchor, product, epilogue, operands).kernel(),
         )
 
+    def for_groups(device: GroupFacts) -> GroupKernel:
+        p, rows = product, product.per_unit * product.height
+
+        def load(frame: Frame, which: int, at: Sequence[Any], k: Any) -> Any:
+            return load_operand(program, anchor, frame, operands[which], at, k)
+
+        shared = GroupMatmul(p.batch, p.m, p.n, p.k, rows, load)
+        return group_matmul(shared, params, epilogue, device)
+
     heads = product.batches if product.batches > 1 else 0
     reason = (
         f"rows, cut between the {heads} heads: each is independent"
@@ -83,6 +92,7 @@ def matmul(program: Program, anchor: Stage, facts: DeviceFacts, choice: Choice) 
         flops=2 * product.batches * product.m * product.n * product.k,
         axis_reason=reason,
         heads=heads,
+        for_groups=for_groups,
         space=_space(_product(anchor, facts, Choice()), facts),
     )
 
@@ -180,17 +190,5 @@ class _Emitter:
         return coordinates
 
     def _operand(self, which: int, at: Sequence[Any], k: Any) -> Any:
-        """The operand as the anchor's own expression reads it: broadcasts and transposes too."""
-        found: list[Any] = []
         position = self._operands[which]
-
-        def load(buffer: Any, indices: Sequence[Any]) -> Any:
-            if buffer.same_as(self._program.params[position]):
-                shape = [int(dim) for dim in buffer.shape]
-                found.append(self._frame.buffers[position][flat_index(shape, indices)])
-            return tirx.const(0, str(buffer.dtype))
-
-        axes = [*self._anchor.spatial, *self._anchor.reduce]
-        pairs = [(axis.var, value) for axis, value in zip(axes, [*at, k], strict=True)]
-        Translator(pairs, load)(self._anchor.value)
-        return found[0]
+        return load_operand(self._program, self._anchor, self._frame, position, at, k)

@@ -81,6 +81,16 @@ class Stage:
         """Extents of the spatial axes."""
         return tuple(axis.extent for axis in self.spatial)
 
+    def combine(self, old: Any, term: Any) -> Any:
+        """One step of the reduction."""
+        if self.combiner == "sum":
+            return old + term
+        if self.combiner == "max":
+            return tirx.max(old, term)
+        if self.combiner == "min":
+            return tirx.min(old, term)
+        return old * term
+
 
 @dataclass(frozen=True)
 class Program:

@@ -12,6 +12,7 @@ from .conv2d import conv2d
 from .depthwise import depthwise
 from .facts import DeviceFacts
 from .gemm import linear
+from .group_rowwise import group_rowwise
 from .int8_depthwise import int8_depthwise
 from .matmul import matmul
 from .opaque import opaque
@@ -82,7 +83,7 @@ def _choose(
         except NotStaged as reason:
             reasons.append(str(reason))
     try:
-        return rowwise(program)
+        return replace(rowwise(program), for_groups=lambda device: group_rowwise(program, device))
     except NotStaged as reason:
         reasons.append(str(reason))
     return opaque(func, "; ".join(reasons))
@@ -120,4 +121,8 @@ def _for_opencl(program: Program, scheduled: Scheduled) -> Scheduled:
     def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
         return scheduled.emit(symbol, replace(device, lanes=1) if device.opencl else device)
 
-    return replace(scheduled, emit=emit)
+    for_groups = scheduled.for_groups
+    if for_groups is None:
+        return replace(scheduled, emit=emit)
+    scalar = lambda device: for_groups(replace(device, vector=1))  # noqa: E731
+    return replace(scheduled, emit=emit, for_groups=scalar)
