@@ -62,6 +62,7 @@ def wrap(source: str, launches: Mapping[str, Launch]) -> str:
     source = _PROTOTYPE.sub("", source).replace("__global bool*", "__global uchar*")
     source = re.sub(r"\b(select|v(?:load|store)\d+)\(", r"hetcomp_\1(", source)
     source = re.sub(r"get_group_id\(([01])\)", r"g\1", source)
+    source = source.replace("barrier(CLK_LOCAL_MEM_FENCE)", "HETCOMP_LOCAL_SYNC()")
     kernels = {match[1]: _kernel(match) for match in _KERNEL.finditer(source)}
     missing = set(launches) - set(kernels)
     if missing:

@@ -62,11 +62,18 @@ inline __attribute__((always_inline)) int hetcomp_increment_fenced(volatile __gl
 #define HETCOMP_PREFETCH(p) ((void)0)
 #endif
 
-// Where work-items share a tile, one of them waits and signals for the group. What is run between
-// barriers only if it did not wait in vain stands in a loop of one turn: PoCL 3.1 compiles a
-// barrier in a loop, but not one behind a return, even if all items of the group take it.
+// Where work-items share a tile, one of them waits and signals for the group. PoCL 3.1 compiles
+// neither a barrier behind a return that all items of the group take, nor always one between
+// branches in a loop: so what may be skipped stands in a loop of one turn, and CPUs, which know a
+// barrier at compile time only, get two at a time.
 #define HETCOMP_FIRST_ITEM (get_local_id(0) == 0 && get_local_id(1) == 0)
-#define HETCOMP_GROUP_SYNC() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
+#if defined(__x86_64__) || defined(__aarch64__)
+#define HETCOMP_BARRIER(fences) do { barrier(fences); barrier(fences); } while (0)
+#else
+#define HETCOMP_BARRIER(fences) barrier(fences)
+#endif
+#define HETCOMP_LOCAL_SYNC() HETCOMP_BARRIER(CLK_LOCAL_MEM_FENCE)
+#define HETCOMP_GROUP_SYNC() HETCOMP_BARRIER(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
 
 // PoCL's own vloadn and vstoren fall into moves of 8 and 16 bytes; an access to a vector type that
 // is aligned like its elements is one instruction.

@@ -18,13 +18,14 @@ import onnx
 import onnxruntime
 import tvm
 from onnx import numpy_helper
+from opencl_host import compile_opencl
 
 from hetcomp.codegen.lower import Choose, Lowered, lower_tasks
 from hetcomp.codegen.lowered_kernel import LoweredKernel
 from hetcomp.frontend import import_onnx
 from hetcomp.pipeline import fusion_pipeline
 from hetcomp.plan.graph import Space, Task, TaskGraph
-from hetcomp.schedules.facts import DeviceFacts
+from hetcomp.schedules.facts import DeviceFacts, GroupFacts
 from hetcomp.targets import find_target
 
 Array = npt.NDArray[Any]
@@ -87,12 +88,16 @@ def reference(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]
 
 
 def lower(
-    model: onnx.ModelProto, facts: DeviceFacts | None = None, choose: Choose | None = None
+    model: onnx.ModelProto,
+    facts: DeviceFacts | None = None,
+    choose: Choose | None = None,
+    groups: GroupFacts | None = None,
 ) -> Lowered:
     """The task graph of `model`."""
     imported = import_onnx(model)
     module = fusion_pipeline()(imported.mod)
-    return lower_tasks(imported, module, facts or HOST.cpu, gpu=True, choose=choose)
+    cpu = facts or HOST.cpu
+    return lower_tasks(imported, module, cpu, gpu=True, choose=choose, groups=groups)
 
 
 def compile_kernels(
@@ -114,6 +119,7 @@ def check(
     facts: DeviceFacts | None = None,
     kinds: Sequence[str] | None = None,
     choose: Choose | None = None,
+    groups: GroupFacts | None = None,
 ) -> Lowered:
     """Check every task under every cut, and the outputs against ONNX Runtime.
 
@@ -125,24 +131,32 @@ def check(
         Expected kinds of the tasks, layout changes at either end left out; None asks nothing.
     choose
         Chooses the kernels' parameters.
+    groups
+        Runs the kernels of OpenCL class `gpu` for such a device, instead of the CPU's.
     """
-    lowered = lower(model, facts, choose)
+    lowered = lower(model, facts, choose, groups)
     if kinds is not None:
         found = [t.kind for t in lowered.graph.tasks]
         assert [k for k in found if k != "elementwise" or k in kinds] == list(kinds), found
     given = dict(feeds if feeds is not None else random_feeds(model))
-    outputs = run_cut(lowered, given, facts)
+    outputs = run_cut(lowered, given, facts, groups)
     for got, expected in zip(outputs, reference(model, given), strict=True):
         assert_close(got, expected, tolerance)
     return lowered
 
 
 def run_cut(
-    lowered: Lowered, feeds: Mapping[str, Array], facts: DeviceFacts | None = None
+    lowered: Lowered,
+    feeds: Mapping[str, Array],
+    facts: DeviceFacts | None = None,
+    groups: GroupFacts | None = None,
 ) -> list[Array]:
     """Check every task under every cut; the outputs of the whole."""
     memory = _Memory(lowered, feeds)
-    function = compile_kernels(lowered.kernels, facts or HOST.cpu)
+    if groups is None:
+        function = compile_kernels(lowered.kernels, facts or HOST.cpu)
+    else:
+        function = compile_opencl(lowered.kernels, lowered.graph.kernels, HOST.opencl)
     for task in lowered.graph.tasks:
         _run_checked(task, function(lowered.graph.kernels[task.kernel].symbol), memory)
     return [memory.value(index) for index in lowered.graph.outputs]
