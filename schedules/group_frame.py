@@ -93,6 +93,19 @@ class GroupFrame(Frame):
         T.evaluate(tirx.call_extern("int32", "HETCOMP_GROUP_SYNC"))
 
     @contextmanager
+    def loop_with_sync(self, extent: Any) -> Iterator[Any]:
+        """A loop whose body contains `sync`; all items take it as often.
+
+        It ends in one too: PoCL 3.1 else counts on before all items have used the counter.
+        """
+        if extent == 1:
+            yield i32(0)
+            return
+        with self.loop(extent) as index:
+            yield index
+            self.sync()
+
+    @contextmanager
     def when(self, condition: Any) -> Iterator[None]:
         """Statements under a condition; None is always true."""
         if condition is None:

@@ -76,9 +76,9 @@ class _Emitter:
             batch = frame.bind("batch", tirx.floordiv(span.row, i32(p.tiles)))
             begin = frame.bind("begin", tirx.floormod(span.row, i32(p.tiles)) * p.tile_rows)
             end = frame.bind("end", tirx.min(begin + p.tile_rows, i32(p.m)))
-            with frame.loop(-(-min(p.tile_rows, p.m) // shape.rows)) as piece:
+            with frame.loop_with_sync(-(-min(p.tile_rows, p.m) // shape.rows)) as piece:
                 first = frame.bind("first", begin + piece * shape.rows)
-                with frame.loop(-(-p.n // shape.columns)) as block:
+                with frame.loop_with_sync(-(-p.n // shape.columns)) as block:
                     column = frame.bind("column", block * shape.columns)
                     self._tile(tile, batch, (first, end), column)
 

@@ -118,7 +118,7 @@ class _Emitter:
         end = tirx.min(span.row_end * product.tile_rows, i32(product.rows))
         end = frame.bind("end", end)
         most = min(frame.group.tiles[0] * product.tile_rows, product.rows)
-        with frame.loop(-(-most // shape.rows)) as piece:
+        with frame.loop_with_sync(-(-most // shape.rows)) as piece:
             first = frame.bind("q", span.row * product.tile_rows + piece * shape.rows)
             if product.groups == 1:
                 self._columns(first, end - first, i32(0), span.channel, span.channel_end)
@@ -128,8 +128,8 @@ class _Emitter:
     def _all_columns(self, first: Any, rows: Any) -> None:
         frame, columns = self._frame, self._product.columns
         wide = self._shape.columns // columns.width
-        with frame.loop(self._product.groups) as group:
-            with frame.loop(-(-columns.count // wide)) as piece:
+        with frame.loop_with_sync(self._product.groups) as group:
+            with frame.loop_with_sync(-(-columns.count // wide)) as piece:
                 block = frame.bind("block", piece * wide)
                 last = tirx.min(block + wide, i32(columns.count))
                 self._columns(first, rows, group, block, last)

@@ -281,7 +281,7 @@ class _SharedRow(_Rows):
     """Long rows: all items compute one row together."""
 
     def span(self, span: TileSpan) -> None:
-        with self._frame.loop(self._layout.group) as inner:
+        with self._frame.loop_with_sync(self._layout.group) as inner:
             self._row(self._frame.bind("row", span.row * self._layout.group + inner))
 
     def _share(self, extent: Any, body: Callable[[Any], None]) -> None:
