@@ -62,7 +62,7 @@ def reduce_to_scalar(
                 with frame.lanes(lanes) as lane:
                     term = value(at, [*over, (index + j) * lanes + lane])
                     term = as_dtype(term, str(vector.dtype))
-                    frame.store(vector, lane, _combine(stage, vector[lane], term))
+                    frame.store(vector, lane, stage.combine(vector[lane], term))
 
         with frame.loop(whole // len(cells)) as index:
             chunk(index * len(cells), cells)
@@ -73,7 +73,7 @@ def reduce_to_scalar(
 
     _nest(frame, outer, body)
     total = cells[0][0] if lanes == 1 else _across_lanes(frame, stage, cells)
-    frame.store(cell, 0, _combine(stage, cell[0], total))
+    frame.store(cell, 0, stage.combine(cell[0], total))
 
 
 def _scalar_terms(
@@ -82,7 +82,7 @@ def _scalar_terms(
 ) -> None:  # fmt: skip
     with frame.loop(stage.reduce[-1].extent - start) as k:
         term = as_dtype(value(at, [*over, k + start]), str(cell.dtype))
-        frame.store(cell, 0, _combine(stage, cell[0], term))
+        frame.store(cell, 0, stage.combine(cell[0], term))
 
 
 def _across_lanes(frame: Frame, stage: Stage, cells: Sequence[Any]) -> Any:
@@ -90,12 +90,12 @@ def _across_lanes(frame: Frame, stage: Stage, cells: Sequence[Any]) -> Any:
     every = tirx.Ramp(i32(0), i32(1), frame.facts.lanes)
     total = cells[0][every]
     for cell in cells[1:]:
-        total = _combine(stage, total, cell[every])
+        total = stage.combine(total, cell[every])
     whole = frame.bind("lanes", total)
     parts = [tirx.Shuffle([whole], [i32(lane)]) for lane in range(frame.facts.lanes)]
     while len(parts) > 1:
         half = len(parts) // 2
-        parts = [_combine(stage, *pair) for pair in zip(parts[:half], parts[half:], strict=True)]
+        parts = [stage.combine(*pair) for pair in zip(parts[:half], parts[half:], strict=True)]
     return parts[0]
 
 
@@ -139,7 +139,7 @@ class _RowReducer:
                     if self.ranges is not None:
                         term = term.args[1]
                     frame.store(
-                        cell, lane, _combine(stage, cell[lane], as_dtype(term, str(cell.dtype)))
+                        cell, lane, stage.combine(cell[lane], as_dtype(term, str(cell.dtype)))
                     )
 
         if self.ranges is None:
@@ -256,13 +256,3 @@ def _conjuncts(condition: Any) -> list[Any]:
 def _same_constant(left: Any, right: Any) -> bool:
     both = isinstance(left, tirx.FloatImm) and isinstance(right, tirx.FloatImm)
     return both and float(left.value) == float(right.value)
-
-
-def _combine(stage: Stage, old: Any, term: Any) -> Any:
-    if stage.combiner == "sum":
-        return old + term
-    if stage.combiner == "max":
-        return tirx.max(old, term)
-    if stage.combiner == "min":
-        return tirx.min(old, term)
-    return old * term
