@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import tvm
@@ -16,11 +17,15 @@ from tvm import relax, te, tirx
 
 from .sort_scan import SORT_SCAN_RULES
 
-__all__ = ["LegalizeAnchors", "conv2d_call"]
+__all__ = ["CONCAT", "LegalizeAnchors", "conv2d_call"]
+
+CONCAT = "hetcomp.concat"
+"""Block annotation of a concatenation along the last axis."""
 
 _OUT_ELEMENTWISE_FUSABLE = 4
 """TVM's operator pattern of a convolution: element-wise operators may be fused behind it."""
 _OPAQUE = 8
+_NHWC_RANK = 4
 
 
 @tvm.transform.module_pass(opt_level=0, name="LegalizeAnchors")
@@ -34,6 +39,7 @@ class LegalizeAnchors:
             **SORT_SCAN_RULES,
             "relax.nn.conv2d": _legalize_conv2d,
             "relax.matmul": _legalize_matmul,
+            "relax.concat": _legalize_concat,
             "relax.nn.softmax": _unfused("relax.nn.softmax"),
             "relax.nn.layer_norm": _unfused("relax.nn.layer_norm"),
         }
@@ -147,6 +153,34 @@ def _te_matmul(left: Any, right: Any, out_shape: Sequence[int]) -> Any:
         return te.sum(left[row] * right[column], axis=[k])
 
     return te.compute(tuple(out_shape), element, name="matmul", attrs={"hetcomp.anchor": "matmul"})
+
+
+def _legalize_concat(builder: Any, call: Any) -> Any:
+    """A concatenation of channels stays a task of its own: its parts may be written in place."""
+    rank, parts = len(_dims(call)), call.args[0]
+    last = int(call.attrs.axis) % rank == rank - 1
+    if rank != _NHWC_RANK or not last or not isinstance(parts, relax.Tuple):
+        return _default("relax.concat")(builder, call)
+    return builder.call_te(
+        _te_concat,
+        list(parts.fields),
+        primfunc_name_hint="concat",
+        primfunc_attrs={"op_pattern": _OPAQUE},
+    )
+
+
+def _te_concat(parts: Sequence[Any]) -> Any:
+    starts = [0, *accumulate(int(part.shape[-1]) for part in parts)]
+
+    def element(*at: Any) -> Any:
+        *outer, channel = at
+        value = parts[-1](*outer, channel - starts[-2])
+        for part, start, stop in reversed(list(zip(parts[:-1], starts, starts[1:], strict=False))):
+            value = tirx.if_then_else(channel < stop, part(*outer, channel - start), value)
+        return value
+
+    shape = (*parts[0].shape[:-1], starts[-1])
+    return te.compute(shape, element, name="concat", attrs={CONCAT: 1})
 
 
 def _broadcast(tensor: Any, batch: Sequence[Any]) -> list[Any]:

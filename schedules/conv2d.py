@@ -14,7 +14,7 @@ from .arithmetic import FLOAT32, Arithmetic
 from .choice import Choice, DeviceChoice, Space
 from .epilogue import Epilogue, anchor_operands
 from .facts import DeviceFacts, GroupFacts
-from .frame import LINE, Frame, Param, build_kernel, i32
+from .frame import LINE, Frame, Param, build_kernel, i32, program_params
 from .gemm import GemmShape, gemm, pack_columns
 from .group_product import GroupProduct, group_product
 from .group_window import window_left
@@ -100,7 +100,7 @@ def conv2d(
         shape = GemmShape(w.batch * w.height * w.width, anchor.shape[-1], conv.group_in)
         return gemm(program, anchor, shape, "conv2d", facts, choice, arithmetic)
     epilogue = Epilogue(program, anchor)
-    params = [_param(buffer) for buffer in program.params]
+    params = program_params(program)
     params[weight] = Param(w.groups * conv.columns.count * conv.panel, arithmetic.packed)
 
     def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
@@ -114,9 +114,13 @@ def conv2d(
 
     space = _space(_conv(program, anchor, (data, weight), facts, Choice(), arithmetic), facts)
     scheduled = _scheduled(conv, anchor, emit, weight, space)
-    if arithmetic is FLOAT32:
-        return replace(scheduled, for_groups=for_groups)
-    return replace(scheduled, single_bytes=True)
+    if arithmetic is not FLOAT32:
+        return replace(scheduled, single_bytes=True)
+    return replace(
+        scheduled,
+        for_groups=None if program.pitches else for_groups,
+        pitched=frozenset(range(len(params))) - {weight} - ({data} if conv.nchw_input else set()),
+    )
 
 
 def _product(conv: _Conv, data: int, device: GroupFacts) -> GroupProduct:
@@ -182,7 +186,7 @@ def _conv(
     data, weight = operands
     window = window_of(anchor)
     nchw_input = bool(int(anchor.annotations.get("hetcomp.nchw_input", 0)))
-    shape = [int(dim) for dim in program.params[data].shape]
+    shape = program.memory_shape(data)
     in_channels = shape[1] if nchw_input else shape[-1]
     group_in = arithmetic.steps(int(program.params[weight].shape[2]))
     group_out = anchor.shape[-1] // window.groups
@@ -330,7 +334,7 @@ class _RowEmitter:
         )
 
     def _store(self, tile: RegisterTile, column: Any, first: Any) -> None:
-        w, channels = self._conv.window, self._epilogue.shape[-1]
+        w, channels = self._conv.window, self._epilogue.pitch
         row = (self._image * w.out_height + self._out_row) * w.out_width
         tile.finish(
             lambda i, c, acc: self._epilogue.store(
@@ -353,7 +357,3 @@ def _packing(conv: _Conv) -> Packing:
 
     shape = f"{w.kernel_h}x{w.kernel_w}x{conv.group_in}x{conv.group_out} groups={w.groups}"
     return Packing(f"conv {shape} width={conv.columns.width}", apply)
-
-
-def _param(buffer: Any) -> Param:
-    return Param(math.prod(int(dim) for dim in buffer.shape), str(buffer.dtype))

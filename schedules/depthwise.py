@@ -11,7 +11,7 @@ from tvm import tirx
 from .choice import Choice
 from .epilogue import Epilogue, anchor_operands
 from .facts import DeviceFacts, GroupFacts
-from .frame import Frame, Param, build_kernel, i32
+from .frame import Frame, build_kernel, i32, program_params
 from .group_depthwise import group_depthwise
 from .program import Program, Stage
 from .register_tile import RegisterTile, row_tile
@@ -26,6 +26,7 @@ __all__ = ["depthwise"]
 class _Depthwise:
     window: Window
     channels: int
+    in_pitch: int
     width: int
     pixels: int
 
@@ -48,8 +49,9 @@ def depthwise(program: Program, anchor: Stage, facts: DeviceFacts, choice: Choic
     channels = anchor.shape[-1]
     height, width = row_tile(window.out_width, facts.max_rows), _width(channels, facts)
     chosen = choice.vectors * facts.lanes if choice.vectors else width
-    conv = _Depthwise(window, channels, chosen, choice.height or height)
-    params = [Param(math.prod(int(d) for d in b.shape), str(b.dtype)) for b in program.params]
+    in_pitch = program.memory_shape(data)[-1]
+    conv = _Depthwise(window, channels, in_pitch, chosen, choice.height or height)
+    params = program_params(program)
 
     def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
         def body(frame: Frame) -> None:
@@ -66,7 +68,8 @@ def depthwise(program: Program, anchor: Stage, facts: DeviceFacts, choice: Choic
         rows=TileGrid(window.batch * window.out_height),
         flops=2 * math.prod(anchor.shape) * window.kernel_h * window.kernel_w,
         axis_reason="rows: hardly any weights",
-        for_groups=for_groups,
+        for_groups=None if program.pitches else for_groups,
+        pitched=frozenset(range(len(params))) - {weight},
         space=tile_space(
             facts,
             rows=window.out_width,
@@ -142,15 +145,15 @@ class _RowEmitter:
         row = (self._image * w.height + in_row) * w.width
         left = column * w.stride_w - w.pad_left + kw * w.dilation_w
         taps = self._frame.offset("tap", (kh * w.kernel_w + kw) * conv.channels + self._first)
-        corner = self._frame.offset("corner", (row + left) * conv.channels + self._first)
+        corner = self._frame.offset("corner", (row + left) * conv.in_pitch + self._first)
         tile.multiply_add_each(
-            lambda i, c: self._x[corner + i * w.stride_w * conv.channels + c],
+            lambda i, c: self._x[corner + i * w.stride_w * conv.in_pitch + c],
             lambda c: self._weights[taps + c],
             inside,
         )
 
     def _store(self, tile: RegisterTile, column: Any) -> None:
-        w, channels = self._conv.window, self._conv.channels
+        w, channels = self._conv.window, self._epilogue.pitch
         row = (self._image * w.out_height + self._out_row) * w.out_width
         tile.finish(
             lambda i, c, acc: self._epilogue.store(

@@ -17,6 +17,8 @@ __all__ = ["Epilogue", "anchor_operands", "load_operand"]
 class Epilogue:
     """Evaluates the final stage of `program` around an accumulator of `anchor`.
 
+    `shape` is that of the output, `pitch` the distance of its rows in memory, in elements.
+
     Raises
     ------
     NotStaged
@@ -28,6 +30,8 @@ class Epilogue:
         self._anchor = anchor
         self._final = program.stages[-1]
         self.shape = anchor.shape
+        self._memory_shape = program.memory_shape(len(program.params) - 1)
+        self.pitch = self._memory_shape[-1]
         if len(program.outputs) != 1 or self._final.shape != anchor.shape:
             raise NotStaged("the anchor's output is reshaped within the task")
         if any(s.reduce for s in program.stages if s is not anchor):
@@ -46,7 +50,7 @@ class Epilogue:
         at
             Output coordinates.
         flat
-            The same as a row-major offset.
+            The same as an offset into the output's memory, see `pitch`.
         accumulator
             The anchor's value there.
         """
@@ -69,11 +73,11 @@ class Epilogue:
                 return self._evaluate(source, indices, flat if same_place else None, anchor, frame)
             if frame is None:
                 return tirx.const(0, str(buffer.dtype))
-            param = frame.buffers[_position(self._program, buffer)]
-            shape = [int(dim) for dim in buffer.shape]
-            if flat is not None and tuple(shape) == self.shape and self._own(indices, at):
-                return param[flat]
-            return param[flat_index(shape, indices)]
+            position = _position(self._program, buffer)
+            shape = self._program.memory_shape(position)
+            if flat is not None and shape == self._memory_shape and self._own(indices, at):
+                return frame.buffers[position][flat]
+            return frame.buffers[position][flat_index(shape, indices)]
 
         pairs = [(axis.var, index) for axis, index in zip(stage.spatial, at, strict=True)]
         return Translator(pairs, load)(stage.value)

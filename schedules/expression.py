@@ -156,7 +156,10 @@ def to_int32(expr: Any) -> Any:
 
 
 def flat_index(shape: Sequence[int], indices: Sequence[Any]) -> Any:
-    """Row-major offset of `indices` in a dense tensor of `shape`, in elements."""
+    """Row-major offset of `indices` in a tensor of `shape`, in elements.
+
+    The last extent may be a pitch: larger than any index along it.
+    """
     offset: Any = tirx.IntImm("int32", 0)
     for extent, index in zip(shape, indices, strict=True):
         offset = offset * int(extent) + index

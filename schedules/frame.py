@@ -20,8 +20,9 @@ from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
 
 from .expression import as_dtype, dtype_of
 from .facts import DeviceFacts
+from .program import Program
 
-__all__ = ["LINE", "Frame", "Param", "build_kernel", "i32"]
+__all__ = ["LINE", "Frame", "Param", "build_kernel", "i32", "program_params"]
 
 
 LINE = 16
@@ -177,6 +178,14 @@ class Frame:
             return
         with T.vectorized(0, width) as lane:
             yield lane
+
+
+def program_params(program: Program) -> list[Param]:
+    """The pointer arguments of a kernel that takes the parameters of `program` as they are."""
+    return [
+        Param(program.memory_size(position), str(buffer.dtype))
+        for position, buffer in enumerate(program.params)
+    ]
 
 
 def build_kernel(

@@ -15,7 +15,7 @@ from .choice import Choice, DeviceChoice, Space
 from .epilogue import Epilogue, anchor_operands
 from .expression import unravel
 from .facts import DeviceFacts, GroupFacts
-from .frame import LINE, Frame, Param, build_kernel, i32
+from .frame import LINE, Frame, Param, build_kernel, i32, program_params
 from .group_product import GroupProduct, group_product, matrix_left
 from .program import Program, Stage
 from .register_tile import ChannelTiles, channel_tiles, row_tile, tiles_per_unit
@@ -83,14 +83,15 @@ def gemm(
     left, weight = anchor_operands(program, anchor, arithmetic.operands)
     epilogue = Epilogue(program, anchor)
     tiling = _tiling(shape, facts, choice)
-    params = [_param(buffer) for buffer in program.params]
+    pitch = program.memory_shape(left)[-1] if arithmetic is FLOAT32 else shape.k
+    params = program_params(program)
     packed_size = tiling.columns.count * shape.k * tiling.columns.width
     params[weight] = Param(packed_size, arithmetic.packed)
 
     def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
         def body(frame: Frame) -> None:
             operands = (frame.buffers[left], frame.buffers[weight])
-            _emit(frame, shape, tiling, epilogue, arithmetic, *operands)
+            _emit(frame, shape, tiling, epilogue, arithmetic, *operands, pitch)
 
         return build_kernel(symbol, params, device, body)
 
@@ -119,8 +120,9 @@ def gemm(
         packings={weight: _packing(shape, columns, arithmetic)},
         rows_inner=_rows_inner(shape, choice.opencl),
         space=_space(shape, facts),
-        for_groups=for_groups if arithmetic is FLOAT32 else None,
+        for_groups=for_groups if arithmetic is FLOAT32 and not program.pitches else None,
         single_bytes=arithmetic is not FLOAT32,
+        pitched=frozenset(range(len(params))) - {weight} if arithmetic is FLOAT32 else frozenset(),
     )
 
 
@@ -159,6 +161,7 @@ def _emit(
     arithmetic: Arithmetic,
     x: Any,
     w: Any,
+    pitch: int,
 ) -> None:
     columns, height = tiling.columns, tiling.height
     choice = tiling.choice.on(frame.facts)
@@ -170,7 +173,7 @@ def _emit(
             base = frame.bind("base", _row_begin(unit * tiling.per_unit + inner, shape, tiling))
             panel = frame.bind("panel", block * (shape.k * columns.width))
             first = frame.bind("first", columns.begin(block))
-            rows = frame.offset("rows", base * shape.k)
+            rows = frame.offset("rows", base * pitch)
             weights = frame.offset("weights", panel)
             tile = arithmetic.tile(frame, height, columns.width)
 
@@ -180,7 +183,7 @@ def _emit(
                 _chunk(shape, tiling),
                 _next_panel(frame, shape, tiling, w, panel, position),
                 lambda k, tile=tile, rows=rows, weights=weights: tile.multiply_add(  # type: ignore[misc]
-                    lambda i: arithmetic.left(frame.facts, x, rows + i * shape.k + k),
+                    lambda i: arithmetic.left(frame.facts, x, rows + i * pitch + k),
                     lambda c: w[weights + k * columns.width + c],
                     range(height),
                 ),
@@ -190,7 +193,7 @@ def _emit(
                 lambda i, c, acc: epilogue.store(
                     frame,
                     [*unravel(base + i, epilogue.shape[:-1]), first + c],
-                    (base + i) * shape.n + first + c,
+                    (base + i) * epilogue.pitch + first + c,
                     acc,
                 ),
                 columns.valid,
@@ -240,7 +243,3 @@ def pack_columns(matrix: np.ndarray[Any, Any], columns: ChannelTiles) -> np.ndar
     for tile, start in enumerate(starts):
         packed[tile] = matrix[:, start : start + columns.width]
     return packed
-
-
-def _param(buffer: Any) -> Param:
-    return Param(math.prod(int(dim) for dim in buffer.shape), str(buffer.dtype))

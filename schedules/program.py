@@ -7,8 +7,9 @@ stages and annotations, never on names.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tvm import s_tir, tirx
@@ -16,7 +17,7 @@ from tvm.ir.expr import TensorLoad
 
 from .expression import Translator
 
-__all__ = ["ANCHOR", "Axis", "NotStaged", "Program", "Stage", "parse"]
+__all__ = ["ANCHOR", "Axis", "NotStaged", "Pitches", "Program", "Stage", "parse"]
 
 ANCHOR = "hetcomp.anchor"
 """Block annotation under which `hetcomp.passes` names the anchor operator of a block."""
@@ -28,6 +29,11 @@ _COMBINERS: Mapping[type, str] = {
     tirx.Min: "min",
     tirx.Mul: "prod",
 }
+
+
+Pitches = Mapping[int, int]
+"""Elements between the rows (along the last axis) of a parameter that is a slice of a wider
+tensor, by position."""
 
 
 class NotStaged(Exception):  # noqa: N818 (a refusal with its reason, not a fault)
@@ -94,16 +100,29 @@ class Stage:
 
 @dataclass(frozen=True)
 class Program:
-    """Stages in order, over parameter buffers (inputs first, then outputs)."""
+    """Stages in order, over parameter buffers (inputs first, then outputs).
+
+    Offsets into a parameter follow its `memory_shape`, which is its shape but for slices.
+    """
 
     stages: tuple[Stage, ...]
     inputs: tuple[Any, ...]
     outputs: tuple[Any, ...]
+    pitches: Pitches = field(default_factory=dict)
 
     @property
     def params(self) -> tuple[Any, ...]:
         """All parameter buffers in call order."""
         return self.inputs + self.outputs
+
+    def memory_shape(self, position: int) -> tuple[int, ...]:
+        """Shape of a parameter with the distance of its rows in memory as the last extent."""
+        shape = tuple(int(dim) for dim in self.params[position].shape)
+        return (*shape[:-1], self.pitches.get(position, shape[-1])) if shape else ()
+
+    def memory_size(self, position: int) -> int:
+        """Elements that a parameter spans in memory, or a few more."""
+        return math.prod(self.memory_shape(position))
 
     def stage_of(self, buffer: Any) -> Stage | None:
         """The stage that writes `buffer`."""
@@ -114,7 +133,7 @@ class Program:
         return any(buffer.same_as(output) for output in self.outputs)
 
 
-def parse(func: tirx.PrimFunc) -> Program:
+def parse(func: tirx.PrimFunc, pitches: Pitches | None = None) -> Program:
     """Read `func` as stages.
 
     Raises
@@ -136,7 +155,7 @@ def parse(func: tirx.PrimFunc) -> Program:
     if [id(b) for b in inputs + outputs] != [id(b) for b in buffers]:
         raise NotStaged("outputs do not follow the inputs")
     _check_order(stages)
-    return Program(stages, tuple(inputs), tuple(outputs))
+    return Program(stages, tuple(inputs), tuple(outputs), pitches or {})
 
 
 def _check_order(stages: tuple[Stage, ...]) -> None:

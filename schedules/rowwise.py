@@ -16,7 +16,7 @@ from tvm import tirx
 
 from .expression import Translator, flat_index
 from .facts import DeviceFacts
-from .frame import Frame, Param, build_kernel, cast_for, i32
+from .frame import Frame, build_kernel, cast_for, i32, program_params
 from .program import Axis, Program, Stage
 from .rowwise_layout import RowLayout, row_layout
 from .rowwise_reduce import reduce_to_row, reduce_to_scalar
@@ -35,7 +35,7 @@ def rowwise(program: Program) -> Scheduled:
         If its stages cannot be computed one row at a time.
     """
     layout = row_layout(program)
-    params = [Param(math.prod(_shape(b)), str(b.dtype)) for b in program.params]
+    params = program_params(program)
 
     def emit(symbol: str, facts: DeviceFacts) -> tirx.PrimFunc:
         return build_kernel(
@@ -49,11 +49,8 @@ def rowwise(program: Program) -> Scheduled:
         rows=TileGrid(layout.tiles),
         flops=work,
         axis_reason="rows: no weights to share, each processor touches only its part",
+        pitched=frozenset(range(len(params))),
     )
-
-
-def _shape(buffer: Any) -> tuple[int, ...]:
-    return tuple(int(dim) for dim in buffer.shape)
 
 
 class _Emitter:
@@ -113,7 +110,7 @@ class _Emitter:
             self._frame.store(cell, 0, cast_for(cell, self._value(stage, at, [])))
         self._scalars.append((stage.buffer, cell))
         if self._program.is_output(stage.buffer):
-            self._frame.store(self._memory(stage), flat_index(stage.shape, at), cell[0])
+            self._frame.store(self._memory(stage), self._place(stage, at), cell[0])
 
     def _vector_stage(self, stage: Stage) -> None:
         """A stage with a row of elements: written to its own output, or to the final output's
@@ -137,11 +134,11 @@ class _Emitter:
 
     def _store_at(self, stage: Stage, memory: Any, at: list[Any], var: Any, value: Any) -> None:
         bound = Translator([(var, at[-1])], None, free=True)(value)
-        self._frame.store(memory, flat_index(stage.shape, at), bound)
+        self._frame.store(memory, self._place(stage, at), bound)
 
     def _reduced_row(self, stage: Stage, at: list[Any], last: Axis) -> None:
         memory = self._memory(stage)
-        base = flat_index(stage.shape, [*at, i32(0)])
+        base = self._place(stage, [*at, i32(0)])
         reduce_to_row(
             self._frame,
             stage,
@@ -165,10 +162,16 @@ class _Emitter:
 
     def _memory(self, stage: Stage) -> Any:
         """Where a stage's row is stored: its own output, else the final output as scratch."""
-        for buffer, param in zip(self._program.params, self._frame.buffers, strict=True):
-            if buffer.same_as(stage.buffer):
-                return param
-        return self._frame.buffers[-1]
+        return self._frame.buffers[self._stored_in(stage)]
+
+    def _place(self, stage: Stage, at: Sequence[Any]) -> Any:
+        """Offset of an element of a stage in its `_memory`."""
+        return flat_index(self._program.memory_shape(self._stored_in(stage)), at)
+
+    def _stored_in(self, stage: Stage) -> int:
+        params = self._program.params
+        own = (i for i, buffer in enumerate(params) if buffer.same_as(stage.buffer))
+        return next(own, len(params) - 1)
 
     def _value(self, stage: Stage, at: Sequence[Any], over: Sequence[Any]) -> Any:
         """The value (or term) of `stage` at coordinates `at`, reduction coordinates `over`."""
@@ -182,10 +185,11 @@ class _Emitter:
                 return cell[0]
         stage = self._program.stage_of(buffer)
         if stage is None:
-            param = self._frame.buffers[self._position(buffer)]
-            return param[flat_index(_shape(buffer), indices)]
+            position = self._position(buffer)
+            shape = self._program.memory_shape(position)
+            return self._frame.buffers[position][flat_index(shape, indices)]
         if any(stage.buffer.same_as(k.buffer) for k in self._layout.kept):
-            return self._memory(stage)[flat_index(stage.shape, indices)]
+            return self._memory(stage)[self._place(stage, indices)]
         return self._value(stage, indices, [])
 
     def _position(self, buffer: Any) -> int:

@@ -111,6 +111,8 @@ class Scheduled:
         a device runs `emit`'s kernel, one work-item a tile.
     single_bytes
         Whether the OpenCL kernel forms no vectors of bytes, which TVM cannot print.
+    pitched
+        Positions of parameters that may be slices of wider tensors, see `Program.pitches`.
     """
 
     kind: str
@@ -128,3 +130,4 @@ class Scheduled:
     space: Space = field(default_factory=Space)
     for_groups: ForGroups | None = None
     single_bytes: bool = False
+    pitched: frozenset[int] = frozenset()

@@ -16,7 +16,7 @@ from .group_rowwise import group_rowwise
 from .int8_depthwise import int8_depthwise
 from .matmul import matmul
 from .opaque import opaque
-from .program import NotStaged, Program, Stage, parse
+from .program import NotStaged, Pitches, Program, Stage, parse
 from .rowwise import rowwise
 from .scheduled import Scheduled
 
@@ -33,6 +33,7 @@ def schedule(
     constants: frozenset[int],
     facts: DeviceFacts,
     choice: Choice | None = None,
+    pitches: Pitches | None = None,
 ) -> Scheduled:
     """Schedule a fused PrimFunc.
 
@@ -48,6 +49,9 @@ def schedule(
     choice
         Parameters of the kernel, out of the `space` of what this function returns without them;
         None leaves all to the template.
+    pitches
+        Row pitches of parameters that are slices of wider tensors; only for positions that are
+        `pitched` in what this function returns without them.
 
     Raises
     ------
@@ -56,7 +60,7 @@ def schedule(
     """
     choice = choice or Choice()
     try:
-        program = parse(func)
+        program = parse(func, pitches)
     except NotStaged as reason:
         scheduled = opaque(func, str(reason))
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +19,14 @@ from hetcomp.passes.task_names import value_names
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
 from hetcomp.schedules.choice import Choice
 from hetcomp.schedules.facts import DeviceFacts, GroupFacts
+from hetcomp.schedules.program import Pitches
 from hetcomp.schedules.scheduled import Packing, Scheduled, TileGrid
 from hetcomp.schedules.select import schedule
 
 from .constants import ConstantPool, StoredArrays
 from .lowered_kernel import LoweredKernel, kernel_record, lowered_kernel
 from .names import NodeNames, unique_names
+from .views import Slice, copy_func, find_slices
 
 __all__ = ["Choose", "Chosen", "Lowered", "lower_tasks"]
 
@@ -108,7 +110,9 @@ class _Builder:
         self._tasks: list[Task] = []
         self._kernels: list[LoweredKernel] = []
         self._records: list[Kernel] = []
-        self._kernel_of: dict[tuple[str, frozenset[int]], int] = {}
+        self._kernel_of: dict[tuple[Any, ...], int] = {}
+        self._slices: Mapping[Any, Slice] = {}
+        self._pitched_of: dict[tuple[str, frozenset[int]], frozenset[int]] = {}
         self._values: dict[Any, tuple[int, ...]] = {}
         self._constants = ConstantPool()
 
@@ -118,6 +122,7 @@ class _Builder:
         for param, spec in zip(main.params, imported.inputs, strict=True):
             self._inputs.append(self._arena(spec.name, spec.shape, spec.dtype))
             self._values[param] = (self._inputs[-1],)
+        self._slices = find_slices(self._mod, self._pitched)
         for block in main.body.blocks:
             for binding in block.bindings:
                 self._values[binding.var] = self._bind(binding.var, binding.value)
@@ -141,7 +146,10 @@ class _Builder:
     def _bind(self, var: Any, value: Any) -> tuple[int, ...]:
         if isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op):
             if value.op.name == "relax.call_tir":
-                return self._task(var, value)
+                if self._is_sliced(var, value):
+                    return self._concat(var, value)
+                function = value.args[0]
+                return self._task(var, function.name_hint, self._mod[function], value)
             if value.op.name == "relax.reshape":
                 return (self._alias(var, self._expr(value.args[0])[0]),)
             raise UnsupportedOperatorError(
@@ -163,24 +171,66 @@ class _Builder:
             raise UnsupportedOperatorError(f"cannot lower {type(expr).__name__}: {expr}")
         return (self._constant(array, None),)
 
-    def _task(self, var: Any, call: Any) -> tuple[int, ...]:
-        function = call.args[0]
-        args = list(call.args[1].fields)
+    def _task(self, var: Any, name: str, func: tirx.PrimFunc, call: Any) -> tuple[int, ...]:
+        outputs = self._outputs(var)
+        self._add_task(var, name, func, list(call.args[1].fields), outputs)
+        return outputs
+
+    def _add_task(
+        self, var: Any, name: str, func: tirx.PrimFunc, args: Sequence[Any], outputs: Sequence[int]
+    ) -> None:
+        """Append the task that computes `outputs` by `func`, which is called `name`."""
         arrays = [constant_value(arg) for arg in args]
         constants = frozenset(i for i, array in enumerate(arrays) if array is not None)
-        index = self._kernel(function, constants)
+        computed = {i: self._expr(arg)[0] for i, arg in enumerate(args) if i not in constants}
+        pitches = self._pitches({**computed, **dict(enumerate(outputs, start=len(args)))})
+        index = self._kernel(name, func, constants, pitches)
         scheduled = self._kernels[index].scheduled
-        inputs = []
-        for position, (arg, array) in enumerate(zip(args, arrays, strict=True)):
-            if array is not None:
-                inputs.append(self._constant(array, scheduled.packings.get(position)))
-            else:
-                inputs.append(self._expr(arg)[0])
-        outputs = self._outputs(var)
+        inputs = [
+            computed[i] if array is None else self._constant(array, scheduled.packings.get(i))
+            for i, array in enumerate(arrays)
+        ]
         self._tasks.append(
             _task_record(self._source(var), scheduled, index, inputs, outputs, self._tensors)
         )
-        return outputs
+
+    def _is_sliced(self, var: Any, call: Any) -> bool:
+        """Whether `var` is a concatenation some parts of which are written in place."""
+        parts = [self._slices.get(arg) for arg in call.args[1].fields]
+        return any(part is not None and part.whole.same_as(var) for part in parts)
+
+    def _concat(self, var: Any, call: Any) -> tuple[int, ...]:
+        """Nothing for the parts that are there already, a copy of each of the others."""
+        (whole,) = self._outputs(var)
+        first = 0
+        for part in call.args[1].fields:
+            place = self._slices.get(part)
+            if place is None or not place.whole.same_as(var):
+                target = self._add_slice(str(var.name), part, whole, first)
+                kind = self._tensors[target]
+                func = copy_func(kind.shape, kind.dtype)
+                self._add_task(var, f"copy {kind.shape} {kind.dtype}", func, [part], [target])
+            first += int(part.ty.shape.values[-1])
+        return (whole,)
+
+    def _pitches(self, tensors: Mapping[int, int]) -> dict[int, int]:
+        """Elements between rows of the slices among `tensors`, which are given by position."""
+        kinds = {position: self._tensors[tensor] for position, tensor in tensors.items()}
+        return {
+            position: kind.pitch_bytes // np.dtype(kind.dtype).itemsize
+            for position, kind in kinds.items()
+            if kind.pitch_bytes
+        }
+
+    def _pitched(self, call: Any) -> frozenset[int]:
+        """Parameters of a `call_tir` that may be slices."""
+        function = call.args[0]
+        arrays = [constant_value(arg) for arg in call.args[1].fields]
+        constants = frozenset(i for i, array in enumerate(arrays) if array is not None)
+        key = (function.name_hint, constants)
+        if key not in self._pitched_of:
+            self._pitched_of[key] = self._schedule(self._mod[function], constants)[0].pitched
+        return self._pitched_of[key]
 
     def _source(self, var: Any) -> tuple[str, ...]:
         """ONNX nodes of the task bound to `var`; a model output is known by its own name only."""
@@ -188,17 +238,24 @@ class _Builder:
         return self._nodes.sources([*value_names(self._mod, var), *own])
 
     def _outputs(self, var: Any) -> tuple[int, ...]:
+        if var in self._values:  # a part was written before
+            return self._values[var]
+        if var in self._slices:
+            place = self._slices[var]
+            self._values[place.whole] = whole = self._outputs(place.whole)
+            return (self._add_slice(str(var.name), var, whole[0], place.first),)
         kinds = var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]
         return tuple(
             self._arena(var.name, [int(dim) for dim in kind.shape.values], str(kind.dtype))
             for kind in kinds
         )
 
-    def _kernel(self, function: Any, constants: frozenset[int]) -> int:
-        key = (function.name_hint, constants)
+    def _kernel(
+        self, name: str, func: tirx.PrimFunc, constants: frozenset[int], pitches: Pitches
+    ) -> int:
+        key = (name, constants, *sorted(pitches.items()))
         if key not in self._kernel_of:
-            func: tirx.PrimFunc = self._mod[function]
-            scheduled, tuned = self._schedule(func, constants)
+            scheduled, tuned = self._schedule(func, constants, pitches)
             symbol = f"k{len(self._kernels)}_{scheduled.kind}"
             self._kernel_of[key] = len(self._kernels)
             kernel = lowered_kernel(symbol, scheduled, self._groups)
@@ -208,15 +265,17 @@ class _Builder:
             self._records.append(record)
         return self._kernel_of[key]
 
-    def _schedule(self, func: tirx.PrimFunc, constants: frozenset[int]) -> tuple[Scheduled, str]:
+    def _schedule(
+        self, func: tirx.PrimFunc, constants: frozenset[int], pitches: Pitches | None = None
+    ) -> tuple[Scheduled, str]:
         """The schedule, and what `--tuned` did about it."""
-        default = schedule(func, constants, self._facts)
+        default = schedule(func, constants, self._facts, None, pitches)
         if self._choose is None:
             return default, ""
         chosen = self._choose(func, constants, default)
         if chosen.choice is None:
             return default, chosen.why
-        return schedule(func, constants, self._facts, chosen.choice), chosen.why
+        return schedule(func, constants, self._facts, chosen.choice, pitches), chosen.why
 
     def _arena(self, name: str, shape: Sequence[int], dtype: str) -> int:
         return self._add(name, shape, dtype, Space.ARENA)
@@ -225,6 +284,15 @@ class _Builder:
         shape = [int(dim) for dim in var.ty.shape.values]
         kind = self._tensors[source]
         return self._add(var.name, shape, kind.dtype, kind.space, source, kind.offset_bytes)
+
+    def _add_slice(self, name: str, part: Any, whole: int, first: int) -> int:
+        """The tensor of `part` as the channels from `first` on of the tensor `whole`."""
+        outer, shape = self._tensors[whole], [int(dim) for dim in part.ty.shape.values]
+        item = np.dtype(outer.dtype).itemsize
+        pitch = outer.pitch_bytes or outer.shape[-1] * item
+        offset = outer.offset_bytes + first * item
+        root = whole if outer.alias_of is None else outer.alias_of
+        return self._add(name, shape, outer.dtype, Space.ARENA, root, offset, pitch)
 
     def _constant(self, array: Array, packing: Packing | None) -> int:
         entry = self._constants.add(array, packing)
@@ -237,10 +305,11 @@ class _Builder:
 
     def _add(
         self, name: str, shape: Sequence[int], dtype: str, space: Space,
-        alias_of: int | None = None, offset_bytes: int = 0,
+        alias_of: int | None = None, offset_bytes: int = 0, pitch_bytes: int = 0,
     ) -> int:  # fmt: skip
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        self._tensors.append(Tensor(name, tuple(shape), dtype, size, space, alias_of, offset_bytes))
+        place = (alias_of, offset_bytes, pitch_bytes)
+        self._tensors.append(Tensor(name, tuple(shape), dtype, size, space, *place))
         return len(self._tensors) - 1
 
     def _output(self, tensor: int, name: str, earlier: Sequence[int]) -> int:

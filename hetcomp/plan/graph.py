@@ -48,8 +48,12 @@ class Grid:
 
 @dataclass(frozen=True)
 class Tensor:
-    """One value of the graph. `size_bytes` is its dense size; `alias_of` names the tensor whose
-    memory it shares (a reshape), and `offset_bytes` is its place in the constants' block."""
+    """One value of the graph.
+
+    `size_bytes` is its dense size. `alias_of` names the tensor whose memory it shares: as a whole
+    (a reshape), or where `pitch_bytes` is not 0 as a slice of its last axis, with rows that far
+    apart. `offset_bytes` is its place in the constants' block, or of a slice in the other tensor.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -58,6 +62,7 @@ class Tensor:
     space: Space
     alias_of: int | None = None
     offset_bytes: int = 0
+    pitch_bytes: int = 0
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,8 @@ class Lifetime:
 class MemoryMap:
     """Offset of every tensor of a graph, in bytes, and the size of the arena.
 
-    Constants carry their offset in the constants' block, aliases that of their root.
+    Constants carry their offset in the constants' block, aliases that of their root, slices theirs
+    within it.
     """
 
     offsets: tuple[int, ...]
@@ -169,12 +170,11 @@ def _extent(blocks: list[_Block], offsets: dict[int, int]) -> int:
 
 
 def _offsets(graph: TaskGraph, placed: dict[int, int]) -> tuple[int, ...]:
-    roots = (graph.root(index) for index in range(len(graph.tensors)))
     return tuple(
-        graph.tensors[root].offset_bytes
-        if graph.tensors[root].space is Space.CONSTANT
-        else placed.get(root, 0)
-        for root in roots
+        graph.tensors[graph.root(index)].offset_bytes
+        if tensor.space is Space.CONSTANT
+        else placed.get(graph.root(index), 0) + tensor.offset_bytes
+        for index, tensor in enumerate(graph.tensors)
     )
 
 

@@ -8,6 +8,7 @@ other. Steps follow the task order and wait only for earlier tasks, so no cycle 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 from hetcomp.plan.check import check_plan
@@ -21,12 +22,17 @@ __all__ = ["make_table"]
 
 @dataclass(frozen=True)
 class _Span:
-    """Bytes [begin, end) of the arena."""
+    """Bytes [begin, end) of the arena; of rows `pitch` apart the bytes [left, right)."""
 
     begin: int
     end: int
+    pitch: int
+    left: int
+    right: int
 
     def meets(self, other: _Span) -> bool:
+        if self.begin == other.begin and self.pitch == other.pitch:
+            return self.left < other.right and other.left < self.right
         return self.begin < other.end and other.begin < self.end
 
 
@@ -126,12 +132,19 @@ def _access(graph: TaskGraph, memory: MemoryMap, index: int) -> _Access:
 
 
 def _spans(graph: TaskGraph, memory: MemoryMap, tensors: tuple[int, ...]) -> tuple[_Span, ...]:
-    roots = {graph.root(tensor) for tensor in tensors}
-    return tuple(
-        _Span(memory.offsets[root], memory.offsets[root] + graph.tensors[root].size_bytes)
-        for root in sorted(roots)
-        if graph.tensors[root].space is Space.ARENA
-    )
+    arena = sorted({t for t in tensors if graph.tensors[t].space is Space.ARENA})
+    return tuple(_span(graph, memory, tensor) for tensor in arena)
+
+
+def _span(graph: TaskGraph, memory: MemoryMap, index: int) -> _Span:
+    """The bytes of a tensor; those of a whole one are a single row."""
+    tensor, root = graph.tensors[index], graph.root(index)
+    begin, size = memory.offsets[root], graph.tensors[root].size_bytes
+    if not tensor.pitch_bytes:
+        return _Span(begin, begin + size, size, 0, size)
+    width = tensor.shape[-1] * tensor.size_bytes // math.prod(tensor.shape)
+    left = tensor.offset_bytes
+    return _Span(begin, begin + size, tensor.pitch_bytes, left, left + width)
 
 
 def _last_conflict(access: _Access, other: _Lane, waited: int) -> int:

@@ -183,6 +183,7 @@ void ResolveAliases(const json::Value& value, Graph* graph) {
       root = static_cast<size_t>(CheckedIndex(parent[root], parent.size(), "alias"));
     }
     graph->tensors[i].constant = graph->tensors[root].constant;
+    graph->tensors[i].alias = root != i;
   }
 }
 

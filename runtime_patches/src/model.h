@@ -16,12 +16,16 @@ namespace hetcomp {
 // Alignment of every tensor: the largest that clSVMAlloc grants everywhere.
 constexpr size_t kTensorAlignment = 128;
 
+// Alignment of a slice of a tensor: what the CPU kernels assume of every pointer.
+constexpr size_t kSliceAlignment = 64;
+
 struct Tensor {
   std::string name;
   std::string dtype;
   std::vector<int64_t> shape;
   size_t size_bytes = 0;
   bool constant = false;  // lives in the constants' block (of the root, for an alias)
+  bool alias = false;     // shares the memory of another tensor, maybe from within it
 };
 
 struct Kernel {

@@ -21,10 +21,11 @@ void CheckMemory(const Table& table, const Graph& graph) {
     const Tensor& tensor = graph.tensors[i];
     const size_t limit = tensor.constant ? graph.constants_bytes : table.arena_bytes;
     const size_t offset = table.offsets[i];
-    if (offset % kTensorAlignment != 0 || offset > limit || tensor.size_bytes > limit - offset) {
+    const size_t alignment = tensor.alias ? kSliceAlignment : kTensorAlignment;
+    if (offset % alignment != 0 || offset > limit || tensor.size_bytes > limit - offset) {
       Bad(table, "tensor " + tensor.name + " of " + std::to_string(tensor.size_bytes) +
                      " bytes at offset " + std::to_string(offset) + " does not fit " +
-                     std::to_string(limit) + " bytes at alignment 128");
+                     std::to_string(limit) + " bytes at alignment " + std::to_string(alignment));
     }
   }
 }

@@ -220,7 +220,21 @@ class _Memory:
 
     def value(self, tensor: int) -> Array:
         kind = self.graph.tensors[tensor]
-        return self.buffer(tensor).data.copy().view(kind.dtype).reshape(kind.shape)
+        data = self.buffer(tensor).data[self.region(tensor)]
+        return data.view(kind.dtype).reshape(kind.shape)
+
+    def address(self, tensor: int) -> int:
+        kind = self.graph.tensors[tensor]
+        return self.buffer(tensor).address + (kind.offset_bytes if kind.pitch_bytes else 0)
+
+    def region(self, tensor: int) -> npt.NDArray[np.bool_]:
+        """Which bytes of its buffer belong to a tensor: all, or those of a slice."""
+        kind, size = self.graph.tensors[tensor], self.buffer(tensor).size_bytes
+        if not kind.pitch_bytes:
+            return np.ones(size, bool)
+        column = np.arange(size) % kind.pitch_bytes
+        width = kind.shape[-1] * np.dtype(kind.dtype).itemsize
+        return (column >= kind.offset_bytes) & (column < kind.offset_bytes + width)
 
     def _set(self, index: int, array: Array) -> None:
         assert array.nbytes == self.graph.tensors[index].size_bytes
@@ -298,20 +312,32 @@ def _written(
     task: Task, function: Callable[..., Any], memory: _Memory, part: Range
 ) -> list[npt.NDArray[np.bool_]]:
     """For each output: which elements (by byte, whole elements) a range writes."""
+    regions = [memory.region(output) for output in task.outputs]
     found: list[list[Array]] = [[] for _ in task.outputs]
     for byte in FILLS:
-        for output in task.outputs:
-            memory.buffer(output).fill(byte)
-        before = [memory.buffer(tensor).whole.copy() for tensor in task.inputs]
+        _clear(task, memory, byte)
+        inputs = [_all_but_outputs(task, memory, tensor) for tensor in task.inputs]
+        others = [memory.buffer(o).data[~r] for o, r in zip(task.outputs, regions, strict=True)]
         _call(task, function, memory, part)
-        for old, tensor in zip(before, task.inputs, strict=True):
-            now = memory.buffer(tensor).whole
+        for old, tensor in zip(inputs, task.inputs, strict=True):
+            now = _all_but_outputs(task, memory, tensor)
             assert np.array_equal(old, now), f"{task.name}: writes to its inputs or beside them"
-        for images, output in zip(found, task.outputs, strict=True):
-            assert memory.buffer(output).guards_hold(byte), f"{task.name}: writes out of bounds"
-            images.append(memory.buffer(output).data.copy())
+        for images, output, region, other in zip(found, task.outputs, regions, others, strict=True):
+            buffer = memory.buffer(output)
+            assert buffer.guards_hold(byte), f"{task.name}: writes out of bounds"
+            assert (buffer.data[~region] == other).all(), f"{task.name}: writes beside its slice"
+            images.append(buffer.data[region])
     dtypes = [memory.graph.tensors[output].dtype for output in task.outputs]
     return [written_elements(images, dtype) for images, dtype in zip(found, dtypes, strict=True)]
+
+
+def _all_but_outputs(task: Task, memory: _Memory, tensor: int) -> Array:
+    """The buffer of an input with its guards; where an output is a slice of it, without that."""
+    whole = memory.buffer(tensor).whole.copy()
+    for output in task.outputs:
+        if memory.buffer(output) is memory.buffer(tensor):
+            whole[_GUARD_BYTES : whole.size - _GUARD_BYTES][memory.region(output)] = 0
+    return whole
 
 
 def written_elements(images: Sequence[Array], dtype: str) -> npt.NDArray[np.bool_]:
@@ -325,15 +351,21 @@ def written_elements(images: Sequence[Array], dtype: str) -> npt.NDArray[np.bool
 def _run_parts(
     task: Task, function: Callable[..., Any], memory: _Memory, parts: Sequence[Range]
 ) -> list[Array]:
-    for output in task.outputs:
-        memory.buffer(output).fill(FILLS[0])
+    _clear(task, memory, FILLS[0])
     for part in parts:
         _call(task, function, memory, part)
-    return [memory.buffer(output).data.copy() for output in task.outputs]
+    return [memory.buffer(output).data[memory.region(output)] for output in task.outputs]
+
+
+def _clear(task: Task, memory: _Memory, byte: int) -> None:
+    """Fill outputs and their guards; what else lies in their buffers stays."""
+    for output in task.outputs:
+        buffer, region = memory.buffer(output), memory.region(output)
+        others = buffer.data[~region]
+        buffer.fill(byte)
+        buffer.data[~region] = others
 
 
 def _call(task: Task, function: Callable[..., Any], memory: _Memory, part: Range) -> None:
-    pointers = [
-        ctypes.c_void_p(memory.buffer(tensor).address) for tensor in (*task.inputs, *task.outputs)
-    ]
+    pointers = [ctypes.c_void_p(memory.address(tensor)) for tensor in (*task.inputs, *task.outputs)]
     function(*pointers, part.row_begin, part.row_end, part.channel_begin, part.channel_end)

@@ -1,0 +1,137 @@
+"""Which values are slices of a wider tensor: concatenations of channels without a copy.
+
+In NHWC the parts of a concatenation are interleaved row by row. Where producer and readers of a
+part can work with the distance of rows in the wider tensor, the part lives there from the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax, te
+
+from hetcomp.passes.anchors import CONCAT
+from hetcomp.passes.relax_values import static_dims
+
+__all__ = ["VIEW_ALIGNMENT", "Slice", "copy_func", "find_slices"]
+
+VIEW_ALIGNMENT = 64
+"""Bytes; kernels take the start of every parameter for a multiple of this."""
+
+Pitched = Callable[[Any], frozenset[int]]
+"""Positions of a `call_tir`'s parameters that may be slices."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Channels from `first` on of `whole`, which may itself be a slice."""
+
+    whole: Any
+    first: int
+
+
+@dataclass
+class _Use:
+    """A place where a value is read: the call, and the position of the argument."""
+
+    reader: Any
+    call: Any
+    position: int
+
+
+@dataclass
+class _Graph:
+    """What `main` computes, by variable."""
+
+    calls: dict[Any, Any] = field(default_factory=dict)
+    uses: dict[Any, list[_Use]] = field(default_factory=dict)
+    escaping: set[Any] = field(default_factory=set)
+
+
+def find_slices(mod: Any, pitched: Pitched) -> Mapping[Any, Slice]:
+    """The variables of `main` to place into the result of a concatenation that reads them."""
+    graph = _read(mod["main"])
+    slices: dict[Any, Slice] = {}
+    for whole, call in reversed(graph.calls.items()):
+        if _is_concat(mod, call):
+            _place_parts(graph, whole, pitched, slices)
+    return slices
+
+
+def _is_concat(mod: Any, call: Any) -> bool:
+    root = mod[call.args[0]].body
+    nest = root.block.body
+    while isinstance(nest, tvm.tirx.For):
+        nest = nest.body
+    annotations = getattr(getattr(nest, "block", None), "annotations", {})
+    return CONCAT in annotations
+
+
+def _read(main: Any) -> _Graph:
+    graph = _Graph()
+    for block in main.body.blocks:
+        for binding in block.bindings:
+            value = binding.value
+            if _is_call_tir(value):
+                graph.calls[binding.var] = value
+                for position, arg in enumerate(value.args[1].fields):
+                    use = _Use(binding.var, value, position)
+                    graph.uses.setdefault(arg, []).append(use)
+            else:
+                graph.escaping.update(_variables(value))
+    graph.escaping.update(_variables(main.body.body))
+    return graph
+
+
+def _is_call_tir(value: Any) -> bool:
+    is_op = isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op)
+    return is_op and value.op.name == "relax.call_tir"
+
+
+def _variables(expr: Any) -> list[Any]:
+    found: list[Any] = []
+    relax.analysis.post_order_visit(
+        expr, lambda node: found.append(node) if isinstance(node, relax.Var) else None
+    )
+    return found
+
+
+def _place_parts(graph: _Graph, whole: Any, pitched: Pitched, slices: dict[Any, Slice]) -> None:
+    """Place what can be; parts are considered once, in the concatenation that comes last.
+
+    Nothing is placed where a part would begin off the alignment that kernels rely on.
+    """
+    parts = list(graph.calls[whole].args[1].fields)
+    widths = [(static_dims(part.ty) or (0,))[-1] for part in parts]
+    starts = [0, *accumulate(widths)]
+    item = np.dtype(str(parts[0].ty.dtype)).itemsize
+    if any(first * item % VIEW_ALIGNMENT for first in starts[:-1]):
+        return
+    for position, (part, first) in enumerate(zip(parts, starts, strict=False)):
+        if part not in slices and _may_move(graph, whole, position, part, pitched):
+            slices[part] = Slice(whole, first)
+
+
+def _may_move(graph: _Graph, whole: Any, position: int, part: Any, pitched: Pitched) -> bool:
+    """Whether all that touches `part` can work on a slice of `whole`."""
+    call = graph.calls.get(part)
+    if call is None or part in graph.escaping or not isinstance(part.ty, relax.TensorType):
+        return False
+    if len(call.args[1].fields) not in pitched(call):
+        return False
+    return all(
+        use.position == position if use.reader.same_as(whole) else use.position in pitched(use.call)
+        for use in graph.uses[part]
+    )
+
+
+def copy_func(shape: Sequence[int], dtype: str) -> Any:
+    """A PrimFunc that copies a tensor."""
+    source = te.placeholder(tuple(shape), dtype, name="source")
+    copied = te.compute(tuple(shape), lambda *at: source[at], name="copied")
+    return te.create_prim_func([source, copied])
