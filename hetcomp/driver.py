@@ -148,7 +148,13 @@ def _generate(
         groups = find_groups(options.device_class) if options.gpu else None
         choose = _choices(options, target)
         lowered = lower_tasks(
-            imported, module, target.cpu, gpu=options.gpu, groups=groups, choose=choose
+            imported,
+            module,
+            target.cpu,
+            gpu=options.gpu,
+            groups=groups,
+            choose=choose,
+            exact=options.exact,
         )
     with stages.stage("CPU kernels", 0.25):
         object_file = cpu_object(lowered.kernels, target.cpu, target.llvm, folder / "kernels.o")

@@ -34,6 +34,10 @@ class CompileOptions:
         Kernels for OpenCL: `cpu-like` has one work-item a register tile, `gpu` work-groups whose
         items share a tile in local memory; `auto` goes by the device of this machine. Both are
         right on any device.
+    exact
+        Compute convolutions by their sums of products alone; otherwise Winograd's method, which
+        is two to three times as fast, is taken where it pays. Its rounding error is that of the
+        direct method or up to four times as much (see `hetcomp.schedules.winograd`).
     pin
         Pinning while measuring: `on`, `off`, or `auto` (on where the OpenCL device is a CPU).
     measure_seconds
@@ -58,6 +62,7 @@ class CompileOptions:
     strict: bool = False
     gpu: bool = True
     device_class: str = "auto"
+    exact: bool = False
     pin: str = "auto"
     measure_seconds: float = 20.0
     use_cache: bool = True

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tvm
 
 from hetcomp.devices import describe_cpu
+from hetcomp.devices.info import CacheInfo
 from hetcomp.errors import InputError
 from hetcomp.schedules.facts import CpuFacts, DeviceFacts, OpenclCpuFacts
 
 __all__ = ["CompileTarget", "find_target"]
+
+_SECOND_LEVEL = 2
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,20 @@ def find_target(name: str) -> CompileTarget:
     cpu = describe_cpu().cpu
     assert cpu is not None
     if cpu.machine in ("x86_64", "AMD64"):
-        return _x86(frozenset(cpu.features))
+        return _of_this_machine(_x86(frozenset(cpu.features)), cpu.caches)
     if cpu.machine in ("aarch64", "arm64"):
-        return _arm(frozenset(cpu.features))
+        return _of_this_machine(_arm(frozenset(cpu.features)), cpu.caches)
     raise InputError(f"no kernels for a host of machine '{cpu.machine}'; x86_64 and aarch64 have")
+
+
+def _of_this_machine(target: CompileTarget, caches: Sequence[CacheInfo]) -> CompileTarget:
+    """`target` with the second-level cache that this machine has."""
+    sizes = [cache.size_bytes for cache in caches if cache.level == _SECOND_LEVEL]
+    if not sizes:
+        return target
+    cpu = replace(target.cpu, scratch_bytes=max(sizes))
+    opencl = replace(target.opencl, scratch_bytes=max(sizes))
+    return replace(target, cpu=cpu, opencl=opencl)
 
 
 def _x86(features: frozenset[str]) -> CompileTarget:

@@ -30,6 +30,9 @@ class DeviceFacts:
     dot
         Instruction that multiplies groups of four bytes (see `hetcomp.schedules.int8_dot`), empty
         where there is none.
+    scratch_bytes
+        What a kernel may keep between its phases: the second-level cache. PoCL reports the same
+        size as a work-group's local memory.
     """
 
     name: str
@@ -38,6 +41,7 @@ class DeviceFacts:
     max_rows: int
     opencl: bool = False
     dot: str = ""
+    scratch_bytes: int = 1 << 19
 
     @property
     def tile_channels(self) -> int:
@@ -87,7 +91,9 @@ class GroupFacts:
 class CpuFacts:
     """Facts by instruction set."""
 
-    AVX512 = DeviceFacts("avx512", lanes=16, vectors=2, max_rows=14, dot="vpmaddwd")
+    AVX512 = DeviceFacts(
+        "avx512", lanes=16, vectors=2, max_rows=14, dot="vpmaddwd", scratch_bytes=1 << 20
+    )
     """32 registers of 512 bits: 14 x 2 accumulators + 2 weights + 1 broadcast = 31."""
     AVX512_VNNI = replace(AVX512, name="avx512-vnni", dot="vpdpbusd")
     """CPU feature `avx512_vnni`."""
@@ -108,7 +114,9 @@ class CpuFacts:
 class OpenclCpuFacts:
     """Facts of OpenCL devices that are CPUs (PoCL, Intel's runtime), by their vector width."""
 
-    AVX512 = DeviceFacts("opencl-cpu-avx512", lanes=16, vectors=2, max_rows=14, opencl=True)
+    AVX512 = DeviceFacts(
+        "opencl-cpu-avx512", lanes=16, vectors=2, max_rows=14, opencl=True, scratch_bytes=1 << 20
+    )
     AVX2 = DeviceFacts("opencl-cpu-avx2", lanes=8, vectors=2, max_rows=6, opencl=True)
     SSE = DeviceFacts("opencl-cpu-sse", lanes=4, vectors=2, max_rows=6, opencl=True)
     NEON = DeviceFacts("opencl-cpu-neon", lanes=4, vectors=2, max_rows=12, opencl=True)

@@ -22,11 +22,14 @@ from .expression import as_dtype, dtype_of
 from .facts import DeviceFacts
 from .program import Program
 
-__all__ = ["LINE", "Frame", "Param", "build_kernel", "i32", "program_params"]
+__all__ = ["FIRST_OF_ROW", "LINE", "Frame", "Param", "build_kernel", "i32", "program_params"]
 
 
 LINE = 16
 """float32 elements of a 64-byte cache line."""
+FIRST_OF_ROW = "HETCOMP_FIRST_OF_ROW"
+"""What OpenCL C calls to ask whether no tile of the same row was before this one; see
+`hetcomp.codegen.opencl_text`."""
 _CPU = 1
 """DLPack's device type; TVM wants one named where a kernel has local buffers."""
 
@@ -70,6 +73,43 @@ class Frame:
                 with T.serial(0, self._c1 - self._c0) as channel:
                     yield self._r0 + row, self._c0 + channel
 
+    @contextmanager
+    def prepared_tiles(
+        self, size: int, prepare: Callable[[Any, Any], None]
+    ) -> Iterator[tuple[Any, Any, Any]]:
+        """The tile loops, channels inner, for kernels that prepare a row tile for its channels.
+
+        Yields row and channel tile index, and `size` float32 that outlive a tile, a buffer for
+        each thread or work-item. `prepare(row, buffer)` runs where a row begins, and on OpenCL
+        where a work-item's tiles begin.
+        """
+        if self.facts.opencl:
+            with T.thread_binding(0, self._c1 - self._c0, thread="blockIdx.y") as channel:
+                with T.thread_binding(0, self._r1 - self._r0, thread="blockIdx.x") as row:
+                    memory = self._scratch(size)
+                    with T.If(tirx.call_extern("int32", FIRST_OF_ROW) != 0), T.Then():
+                        prepare(self._r0 + row, memory)
+                    yield self._r0 + row, self._c0 + channel, memory
+            return
+        memory = self._scratch(size)
+        with T.serial(0, self._r1 - self._r0) as row:
+            prepare(self._r0 + row, memory)
+            with T.serial(0, self._c1 - self._c0) as channel:
+                yield self._r0 + row, self._c0 + channel, memory
+
+    def _scratch(self, size: int) -> Any:
+        """Workspace of the thread on the CPU; on OpenCL local memory, of which devices tell how
+        much there is, unlike of private memory."""
+        buffer = T.alloc_buffer((size,), scope="shared" if self.facts.opencl else "global")
+        IRBuilder.name("scratch", buffer)
+        return buffer
+
+    @contextmanager
+    def choose(self, condition: Any) -> Iterator[tuple[Any, Any]]:
+        """A branch; yields the contexts of its two sides."""
+        with T.If(condition):
+            yield T.Then(), T.Else()
+
     def local(self, name: str, size: int, dtype: str = "float32") -> Any:
         """A register tile of `size` elements.
 
@@ -86,6 +126,16 @@ class Frame:
         var = T.bind(value)
         IRBuilder.name(name, var)
         return var
+
+    def hold(self, name: str, value: Any) -> Any:
+        """As `bind`, but opaque to TVM, which writes out what is bound wherever it is used.
+
+        For long index expressions: written out they hide from TVM that a vector's elements are
+        neighbours, and fill pages of OpenCL C.
+        """
+        cell = self.local(name, 1, "int32")
+        self.store(cell, 0, value)
+        return cell[0]
 
     def offset(self, name: str, value: Any) -> Any:
         """Name an element offset that several loads share, each adding its own distance.
@@ -137,27 +187,41 @@ class Frame:
         for step in range(whole * unroll, extent):
             body(i32(step))
 
+    def steps(self, extent: int) -> Iterator[Any]:
+        """The steps of a short loop: each by itself on the CPU, a loop in OpenCL C.
+
+        Straight-line code keeps more in registers; as text of vectors of 16 it takes the driver
+        seconds to compile.
+        """
+        if not self.facts.opencl:
+            yield from map(i32, range(extent))
+            return
+        with T.serial(0, extent) as step:
+            yield step
+
     def loop(self, extent: Any) -> Any:
         """A serial loop from 0; use as a context manager."""
         return T.serial(0, extent)
 
     def vector_loop(self, extent: int, body: Callable[[Any], None]) -> None:
         """Run `body(index)` for `extent` elements: whole vectors, then narrower ones."""
-        lanes = self.facts.lanes
-        whole = extent // lanes
-        if whole == 1:
-            with T.vectorized(0, lanes) as lane:
-                body(lane)
-        elif whole > 1:
-            with T.serial(0, whole) as chunk:
-                with T.vectorized(0, lanes) as lane:
-                    body(chunk * lanes + lane)
 
         def piece(start: Any, width: int) -> None:
             with self.lanes(width) as lane:
                 body(start + lane)
 
-        self.tail(whole * lanes, extent, piece)
+        self.chunk_loop(extent, piece)
+
+    def chunk_loop(self, extent: int, body: Callable[[Any, int], None]) -> None:
+        """`body(first, width)` for `extent` elements: whole vectors, then narrower ones."""
+        lanes = self.facts.lanes
+        whole = extent // lanes
+        if whole == 1:
+            body(i32(0), lanes)
+        elif whole > 1:
+            with T.serial(0, whole) as chunk:
+                body(chunk * lanes, lanes)
+        self.tail(whole * lanes, extent, body)
 
     def tail(self, start: int, stop: int, body: Callable[[Any, int], None]) -> None:
         """`body(first, width)` for the elements [start, stop), in narrower and narrower vectors."""

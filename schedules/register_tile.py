@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from tvm import tirx
-from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
 
 from .frame import Frame
 
@@ -110,7 +108,7 @@ class RegisterTile:
         ]
         for row in self._cells:
             for cell in row:
-                with self._lane_loop() as lane:
+                with self._frame.lanes(self._lanes) as lane:
                     frame.store(cell, lane, tirx.const(0, dtype))
 
     def multiply_add(
@@ -127,7 +125,7 @@ class RegisterTile:
         """As `multiply_add`, with a left operand that varies by channel (depthwise)."""
         for i in rows:
             for j, cell in enumerate(self._cells[i]):
-                with self._lane_loop() as lane:
+                with self._frame.lanes(self._lanes) as lane:
                     channel = lane + j * self._lanes
                     self._frame.store(cell, lane, cell[lane] + left(i, channel) * right(channel))
 
@@ -140,7 +138,7 @@ class RegisterTile:
                     for c in range(min(self._lanes, (valid or 0) - j * self._lanes)):
                         store(i, tirx.IntImm("int32", j * self._lanes + c), cell[c])
                     continue
-                with self._lane_loop() as lane:
+                with self._frame.lanes(self._lanes) as lane:
                     store(i, lane + j * self._lanes, cell[lane])
 
     def finish_rows(self, store: Callable[[Any, Any, Any], None], valid: int | None = None) -> None:
@@ -159,18 +157,10 @@ class RegisterTile:
                     with frame.loop(kept) as c:
                         store(i, c + j * lanes, stack[i * lanes + c])
                     continue
-                with self._lane_loop() as lane:
+                with frame.lanes(lanes) as lane:
                     store(i, lane + j * lanes, stack[i * lanes + lane])
 
     def vector(self, start: int) -> Any:
         """Index of a vector of a register buffer."""
         first = tirx.IntImm("int32", start)
         return tirx.Ramp(first, 1, self._lanes) if self._lanes > 1 else first
-
-    @contextmanager
-    def _lane_loop(self) -> Iterator[Any]:
-        if self._lanes == 1:
-            yield tirx.IntImm("int32", 0)
-            return
-        with T.vectorized(0, self._lanes) as lane:
-            yield lane

@@ -9,6 +9,7 @@ from tvm import tirx
 from .arithmetic import BYTES
 from .choice import Choice, IllegalChoice
 from .conv2d import conv2d
+from .convolution import convolution
 from .depthwise import depthwise
 from .facts import DeviceFacts
 from .gemm import linear
@@ -99,7 +100,7 @@ def _anchored(
     if anchor.anchor == "depthwise":
         return depthwise(program, anchor, facts, choice)
     if anchor.anchor == "conv2d":
-        return conv2d(program, anchor, constants, facts, choice)
+        return convolution(program, anchor, constants, facts, choice)
     if anchor.anchor == "matmul":
         found = linear(program, anchor, constants, facts, choice)
         return found or matmul(program, anchor, facts, choice)

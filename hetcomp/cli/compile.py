@@ -45,6 +45,10 @@ __all__ = ["compile_command"]
     "--tuned", metavar="DB", type=click.Path(path_type=Path),
     help="Data base of hetcomp tune, whose winners set the kernels' parameters.",
 )  # fmt: skip
+@click.option(
+    "--exact", is_flag=True,
+    help="Compute convolutions directly, without Winograd's method and its larger rounding error.",
+)  # fmt: skip
 @click.option("--strict", is_flag=True, help="Fail where a task cannot run where the plan wants.")
 @command_options
 def compile_command(
@@ -56,6 +60,7 @@ def compile_command(
     shapes: tuple[str, ...],
     device_class: str,
     tuned: Path | None,
+    exact: bool,
     strict: bool,
     as_json: bool,
 ) -> None:
@@ -66,7 +71,11 @@ def compile_command(
     _check_output(output)
     bound = parse_shapes(shapes)
     options = CompileOptions(
-        plan=plan, strict=strict, device_class=device_class, tuned=str(tuned or "")
+        plan=plan,
+        strict=strict,
+        device_class=device_class,
+        tuned=str(tuned or ""),
+        exact=exact,
     )
     import hetcomp
 

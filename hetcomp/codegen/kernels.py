@@ -25,6 +25,9 @@ _IDLE_PASSES = (
 """Passes that find nothing in these kernels, or what the backend compiler finds as well: half of
 the time that TVM takes to lower them."""
 
+_SYNCHRONISED = "s_tir.ThreadSync"
+"""Work-groups of several items have their barriers, and one item alone needs none."""
+
 
 def cpu_object(
     kernels: Sequence[LoweredKernel], facts: DeviceFacts, target: Any, path: Path
@@ -56,7 +59,7 @@ def opencl_source(kernels: Sequence[LoweredKernel], facts: DeviceFacts) -> str:
         for k in wanted
     }
     target = tvm.target.Target({"kind": "opencl"}, host="llvm")
-    with tvm.transform.PassContext(disabled_pass=list(_IDLE_PASSES)):
+    with tvm.transform.PassContext(disabled_pass=[*_IDLE_PASSES, _SYNCHRONISED]):
         source = _find_opencl(_compile(functions, target)).inspect_source()
     return opencl_text.wrap(source, {k.symbol: _launch(k) for k in wanted})
 

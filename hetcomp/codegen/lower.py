@@ -17,7 +17,7 @@ from hetcomp.frontend import ImportedModel
 from hetcomp.passes.relax_values import constant_value
 from hetcomp.passes.task_names import value_names
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
-from hetcomp.schedules.choice import Choice
+from hetcomp.schedules.choice import DIRECT, Choice
 from hetcomp.schedules.facts import DeviceFacts, GroupFacts
 from hetcomp.schedules.program import Pitches
 from hetcomp.schedules.scheduled import Packing, Scheduled, TileGrid
@@ -73,6 +73,7 @@ def lower_tasks(
     gpu: bool,
     choose: Choose | None = None,
     groups: GroupFacts | None = None,
+    exact: bool = False,
 ) -> Lowered:
     """Make the task graph of a fused module.
 
@@ -90,8 +91,12 @@ def lower_tasks(
         Chooses the kernels' parameters; None leaves them to the templates.
     groups
         An OpenCL device of class `gpu`; None for one that is a CPU.
+    exact
+        Keep to direct methods; so does class `gpu`, which has no kernels for others.
     """
-    builder = _Builder(mod, facts, NodeNames(imported.model), gpu=gpu, choose=choose, groups=groups)
+    builder = _Builder(
+        mod, facts, NodeNames(imported.model), gpu=gpu, choose=choose, groups=groups, exact=exact
+    )
     return builder.build(imported)
 
 
@@ -100,10 +105,11 @@ class _Builder:
 
     def __init__(
         self, mod: Any, facts: DeviceFacts, nodes: NodeNames, *, gpu: bool,
-        choose: Choose | None, groups: GroupFacts | None,
+        choose: Choose | None, groups: GroupFacts | None, exact: bool,
     ) -> None:  # fmt: skip
         self._mod, self._facts, self._nodes, self._gpu = mod, facts, nodes, gpu
         self._choose, self._groups = choose, groups
+        self._direct = exact or groups is not None
         self._returned: list[tuple[Any, str]] = []
         self._tensors: list[Tensor] = []
         self._inputs: list[int] = []
@@ -269,13 +275,21 @@ class _Builder:
         self, func: tirx.PrimFunc, constants: frozenset[int], pitches: Pitches | None = None
     ) -> tuple[Scheduled, str]:
         """The schedule, and what `--tuned` did about it."""
-        default = schedule(func, constants, self._facts, None, pitches)
+        base = Choice()
+        default = schedule(func, constants, self._facts, base, pitches)
+        if self._direct and default.variant != DIRECT:
+            base = Choice(algorithm=DIRECT)
+            default = schedule(func, constants, self._facts, base, pitches)
         if self._choose is None:
             return default, ""
         chosen = self._choose(func, constants, default)
         if chosen.choice is None:
             return default, chosen.why
-        return schedule(func, constants, self._facts, chosen.choice, pitches), chosen.why
+        algorithm = chosen.choice.algorithm or base.algorithm
+        if self._direct and algorithm not in (None, DIRECT):
+            return default, f"{algorithm} was tuned, but only direct methods are wanted"
+        choice = dataclasses.replace(chosen.choice, algorithm=algorithm)
+        return schedule(func, constants, self._facts, choice, pitches), chosen.why
 
     def _arena(self, name: str, shape: Sequence[int], dtype: str) -> int:
         return self._add(name, shape, dtype, Space.ARENA)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hetcomp.errors import InternalError
+from hetcomp.schedules.frame import FIRST_OF_ROW
 
 from .opencl_bytes import BYTES_PROLOGUE
 
@@ -27,6 +28,11 @@ _PROTOTYPE = re.compile(r"^__kernel void \w+\([^)]*\);\n", re.MULTILINE)
 _LOCAL = re.compile(r"^ *__local (\w+) (\w+)\[(\d+)\];\n", re.MULTILINE)
 _RANGES = ("r0", "r1", "c0", "c1")
 _BYTES = re.compile(r"\bHETCOMP_(WORD|DOT|FLOATS)")
+_FIRST_OF_ROW = re.compile(rf"\b{FIRST_OF_ROW}\(\)")
+_VECTOR_BYTES = 64
+"""Alignment of local memory that one work-item reads in vectors; the widest have 16 float32."""
+_LOAD_BYTES = 16
+"""Alignment of local memory that a group's items read; each loads 4 float32 at most."""
 _PROLOGUE = """\
 // TVM copies a scalar condition, 0 or 1, into all lanes; select() looks at their highest bits.
 #define hetcomp_select(a, b, c) select(a, b, (c) != 0)
@@ -49,6 +55,13 @@ class _Kernel:
     body: str
     local: tuple[tuple[str, str, int], ...]
 
+    @property
+    def arguments(self) -> dict[str, str]:
+        """What the wrapper gives the function beside the parameters: by name, their types."""
+        asked = {"first_of_row": "int"} if "first_of_row" in self.body else {}
+        local = {name: f"__local {kind}*" for kind, name, _ in self.local}
+        return {"g0": "int", "g1": "int", **asked, **local}
+
 
 def wrap(source: str, launches: Mapping[str, Launch]) -> str:
     """TVM's kernels as functions, then the kernels of `launches`.
@@ -63,6 +76,7 @@ def wrap(source: str, launches: Mapping[str, Launch]) -> str:
     source = re.sub(r"\b(select|v(?:load|store)\d+)\(", r"hetcomp_\1(", source)
     source = re.sub(r"get_group_id\(([01])\)", r"g\1", source)
     source = source.replace("barrier(CLK_LOCAL_MEM_FENCE)", "HETCOMP_LOCAL_SYNC()")
+    source = _FIRST_OF_ROW.sub("first_of_row", source)
     kernels = {match[1]: _kernel(match) for match in _KERNEL.finditer(source)}
     missing = set(launches) - set(kernels)
     if missing:
@@ -70,8 +84,8 @@ def wrap(source: str, launches: Mapping[str, Launch]) -> str:
 
     def function(match: re.Match[str]) -> str:
         kernel = kernels[match[1]]
-        local = [f"__local {kind}* {name}" for kind, name, _ in kernel.local]
-        head = ", ".join([*kernel.parameters, "int g0", "int g1", *local])
+        own = [f"{kind} {name}" for name, kind in kernel.arguments.items()]
+        head = ", ".join([*kernel.parameters, *own])
         return f"static inline void {match[1]}_body({head}) {{\n{kernel.body}}}\n"
 
     functions = _KERNEL.sub(function, source)
@@ -94,28 +108,25 @@ def _wrapper(symbol: str, kernel: _Kernel, launch: Launch) -> str:
             *("__global int* sync", "int wait", "int signal"),
         ]
     )
-    local = [name for _, name, _ in kernel.local]
-    call = ", ".join([*(p.split()[-1] for p in kernel.parameters), "g0", "g1", *local])
+    call = ", ".join([*(p.split()[-1] for p in kernel.parameters), *kernel.arguments])
     if launch.items == (1, 1):
         g0, g1 = _order("tile", launch.rows_inner)
         return f"""__kernel void {symbol}({head}) {{
-  if (!hetcomp_enter(sync, wait)) return;
+{_arrays(kernel.local, _VECTOR_BYTES)}  if (!hetcomp_enter(sync, wait)) return;
   int rows = r1 - r0, columns = c1 - c0, tiles = rows * columns;
-  for (int tile = hetcomp_share(tiles, 0); tile < hetcomp_share(tiles, 1); ++tile) {{
+  int first = hetcomp_share(tiles, 0);
+  for (int tile = first; tile < hetcomp_share(tiles, 1); ++tile) {{
     int g0 = {g0}, g1 = {g1};
+    int first_of_row = tile == first || g1 == 0;
     {symbol}_body({call});
   }}
   hetcomp_leave(sync, signal);
 }}
 """
     g0, g1 = _order("group", launch.rows_inner)
-    arrays = "".join(
-        f"  __local {kind} {name}[{size}] __attribute__((aligned(16)));\n"
-        for kind, name, size in kernel.local
-    )
     return f"""__attribute__((reqd_work_group_size({launch.items[0]}, {launch.items[1]}, 1)))
 __kernel void {symbol}({head}) {{
-{arrays}  __local int go;
+{_arrays(kernel.local, _LOAD_BYTES)}  __local int go;
   if (HETCOMP_FIRST_ITEM) go = hetcomp_enter(sync, wait);
   HETCOMP_GROUP_SYNC();
   int rows = get_num_groups(0), columns = get_num_groups(1);
@@ -128,6 +139,13 @@ __kernel void {symbol}({head}) {{
   if (go && HETCOMP_FIRST_ITEM) hetcomp_leave(sync, signal);
 }}
 """
+
+
+def _arrays(local: tuple[tuple[str, str, int], ...], alignment: int) -> str:
+    return "".join(
+        f"  __local {kind} {name}[{size}] __attribute__((aligned({alignment})));\n"
+        for kind, name, size in local
+    )
 
 
 def _order(index: str, rows_inner: bool) -> tuple[str, str]:

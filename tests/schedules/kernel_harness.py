@@ -20,12 +20,14 @@ import tvm
 from onnx import numpy_helper
 from opencl_host import compile_opencl
 
-from hetcomp.codegen.lower import Choose, Lowered, lower_tasks
+from hetcomp.codegen.lower import Choose, Chosen, Lowered, lower_tasks
 from hetcomp.codegen.lowered_kernel import LoweredKernel
 from hetcomp.frontend import import_onnx
 from hetcomp.pipeline import fusion_pipeline
 from hetcomp.plan.graph import Space, Task, TaskGraph
+from hetcomp.schedules.choice import Choice
 from hetcomp.schedules.facts import DeviceFacts, GroupFacts
+from hetcomp.schedules.scheduled import Scheduled
 from hetcomp.targets import find_target
 
 Array = npt.NDArray[Any]
@@ -98,6 +100,16 @@ def lower(
     module = fusion_pipeline()(imported.mod)
     cpu = facts or HOST.cpu
     return lower_tasks(imported, module, cpu, gpu=True, choose=choose, groups=groups)
+
+
+def with_algorithm(name: str) -> Choose:
+    """Chooses the algorithm `name` for every kernel that has a choice of algorithms."""
+
+    def choose(_func: Any, _constants: frozenset[int], default: Scheduled) -> Chosen:
+        offered = any(knob.name == "algorithm" for knob in default.space.knobs)
+        return Chosen(Choice(algorithm=name) if offered else None, "")
+
+    return choose
 
 
 def compile_kernels(

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from kernel_harness import MATRIX, check, make_model, normal
+from kernel_harness import MATRIX, check, make_model, normal, with_algorithm
 
 from hetcomp.schedules.facts import CpuFacts
 
+DIRECT = with_algorithm("direct")
 FACTS = [CpuFacts.AVX512, CpuFacts.AVX2, CpuFacts.NEON, CpuFacts.SSE]
 
 
@@ -111,7 +112,7 @@ DEPTHWISE = {
 
 @pytest.mark.parametrize("name", WINDOWS)
 def test_convolution(name: str) -> None:
-    check(WINDOWS[name].model(), MATRIX, kinds=["conv2d"])
+    check(WINDOWS[name].model(), MATRIX, kinds=["conv2d"], choose=DIRECT)
 
 
 @pytest.mark.parametrize("name", DEPTHWISE)
@@ -122,7 +123,7 @@ def test_depthwise(name: str) -> None:
 @pytest.mark.parametrize("facts", FACTS, ids=lambda f: f.name)
 @pytest.mark.parametrize("name", ["3x3 padded", "groups 4", "nchw input", "batch 2 1x1"])
 def test_convolution_of_other_register_files(name: str, facts: Any) -> None:
-    check(WINDOWS[name].model(), MATRIX, kinds=["conv2d"], facts=facts)
+    check(WINDOWS[name].model(), MATRIX, kinds=["conv2d"], facts=facts, choose=DIRECT)
 
 
 @pytest.mark.parametrize("facts", FACTS, ids=lambda f: f.name)
@@ -133,7 +134,7 @@ def test_depthwise_of_other_register_files(name: str, facts: Any) -> None:
 
 def test_depthwise_with_multiplier() -> None:
     conv = Conv((1, 8, 7, 7), 24, (3, 3), pads=(1, 1, 1, 1), group=8)
-    check(conv.model(), MATRIX, kinds=["conv2d"])
+    check(conv.model(), MATRIX, kinds=["conv2d"], choose=DIRECT)
 
 
 def test_computed_weights_fall_back() -> None:

@@ -43,6 +43,16 @@ CASES: dict[str, Any] = {
         "c = Conv<pads=[1,1,1,1], strides=[2,2]>(x, w, b) y = HardSwish(c)",
         *((58, 17, 3, 3), 58),
     ),
+    "convolution, winograd": (
+        *("float[2,40,31,37] x", "float[2,88,31,37] y"),
+        "c = Conv<pads=[1,1,1,1]>(x, w, b) y = Relu(c)",
+        *((88, 40, 3, 3), 88),
+    ),
+    "convolution, winograd, few tiles": (
+        *("float[1,128,14,14] x", "float[1,160,14,14] y"),
+        "c = Conv<pads=[1,1,1,1]>(x, w, b) y = Relu(c)",
+        *((160, 128, 3, 3), 160),
+    ),
     "convolution, nchw, 7x7": (
         *("float[1,3,35,35] x", "float[1,32,18,18] y"),
         "c = Conv<pads=[3,3,3,3], strides=[2,2]>(x, w, b) y = Relu(c)",
