@@ -257,13 +257,20 @@ def build_kernel(
     params: Sequence[Param],
     facts: DeviceFacts,
     body: Callable[[Frame], None],
+    *,
+    no_alias: bool = True,
 ) -> tirx.PrimFunc:
-    """Build the PrimFunc `symbol` whose statements `body` emits."""
+    """Build the PrimFunc `symbol` whose statements `body` emits.
+
+    `no_alias` promises the compiler that no two parameters share memory.
+    """
     with warnings.catch_warnings(), IRBuilder() as builder:
         warnings.simplefilter("ignore", DeprecationWarning)
         with T.prim_func(s_tir=True):
             T.func_name(symbol)
-            T.func_attr({"global_symbol": symbol, "tirx.noalias": True, "tirx.is_scheduled": True})
+            T.func_attr(
+                {"global_symbol": symbol, "tirx.noalias": no_alias, "tirx.is_scheduled": True}
+            )
             pointers = [_pointer(index, param) for index, param in enumerate(params)]
             ranges = [T.arg(name, tirx.Var(name, "int32")) for name in ("r0", "r1", "c0", "c1")]
             buffers = [

@@ -18,7 +18,7 @@ from .expression import Translator, flat_index
 from .facts import DeviceFacts
 from .frame import Frame, build_kernel, cast_for, i32, program_params
 from .program import Axis, Program, Stage
-from .rowwise_layout import RowLayout, row_layout
+from .rowwise_layout import RowLayout, in_place_inputs, row_layout
 from .rowwise_reduce import reduce_to_row, reduce_to_scalar
 from .scheduled import Scheduled, TileGrid
 from .segments import breakpoints, fold_conditions
@@ -36,10 +36,15 @@ def rowwise(program: Program) -> Scheduled:
     """
     layout = row_layout(program)
     params = program_params(program)
+    shareable = in_place_inputs(program)
 
     def emit(symbol: str, facts: DeviceFacts) -> tirx.PrimFunc:
         return build_kernel(
-            symbol, params, facts, lambda frame: _Emitter(program, layout, frame).kernel()
+            symbol,
+            params,
+            facts,
+            lambda frame: _Emitter(program, layout, frame).kernel(),
+            no_alias=not shareable,
         )
 
     work = sum(math.prod(s.shape) * math.prod(a.extent for a in s.reduce) for s in program.stages)
@@ -50,6 +55,7 @@ def rowwise(program: Program) -> Scheduled:
         flops=work,
         axis_reason="rows: no weights to share, each processor touches only its part",
         pitched=frozenset(range(len(params))),
+        in_place=shareable,
     )
 
 

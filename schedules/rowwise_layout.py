@@ -12,7 +12,7 @@ from tvm import tirx
 from .expression import Translator
 from .program import NotStaged, Program, Stage
 
-__all__ = ["RowLayout", "row_layout"]
+__all__ = ["RowLayout", "in_place_inputs", "row_layout"]
 
 _ENOUGH_ROWS = 16
 """Tiles that let a split come within about 3% of any share."""
@@ -201,3 +201,36 @@ def _check_scratch(program: Program, kept: Sequence[Stage], limit: int) -> None:
     reads = _reads_of(final, scratch[0].buffer)
     if not all(_own_prefix(final, indices) == len(final.shape) for indices in reads):
         raise NotStaged("the last stage reads other elements of an intermediate than it writes")
+
+
+def in_place_inputs(program: Program) -> frozenset[int]:
+    """Inputs of an element-wise program that are read at the output's own place only."""
+    final = program.stages[-1]
+    if any(stage.reduce for stage in program.stages) or len(program.outputs) != 1:
+        return frozenset()
+    own = [tirx.Var(f"i{d}", "int32") for d in range(len(final.shape))]
+    elsewhere: set[int] = set()
+
+    def load(buffer: Any, indices: Sequence[Any]) -> Any:
+        stage = program.stage_of(buffer)
+        if stage is not None:
+            pairs = [(axis.var, index) for axis, index in zip(stage.spatial, indices, strict=True)]
+            return Translator(pairs, load)(stage.value)
+        position = next(i for i, b in enumerate(program.params) if b.same_as(buffer))
+        same = len(indices) == len(own) and all(
+            index.same_as(place) for index, place in zip(indices, own, strict=True)
+        )
+        if not same:
+            elsewhere.add(position)
+        return tirx.const(0, str(buffer.dtype))
+
+    Translator([(a.var, place) for a, place in zip(final.spatial, own, strict=True)], load)(
+        final.value
+    )
+    return frozenset(
+        position
+        for position, buffer in enumerate(program.inputs)
+        if position not in elsewhere
+        and tuple(int(dim) for dim in buffer.shape) == final.shape
+        and str(buffer.dtype) == str(final.buffer.dtype)
+    )

@@ -113,6 +113,9 @@ class Scheduled:
         Whether the OpenCL kernel forms no vectors of bytes, which TVM cannot print.
     pitched
         Positions of parameters that may be slices of wider tensors, see `Program.pitches`.
+    in_place
+        Positions of inputs whose memory the output may take: each element is read before the
+        output's element of that place is written, and not after.
     """
 
     kind: str
@@ -131,3 +134,4 @@ class Scheduled:
     for_groups: ForGroups | None = None
     single_bytes: bool = False
     pitched: frozenset[int] = frozenset()
+    in_place: frozenset[int] = frozenset()

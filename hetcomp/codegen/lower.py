@@ -370,6 +370,7 @@ def _task_record(
         activation_bytes=sum(tensors[t].size_bytes for t in moved),
         heads=scheduled.heads,
         source=source,
+        in_place=tuple(sorted(scheduled.in_place)),
     )
 
 

@@ -130,6 +130,9 @@ class Task:
         `rows.extent // heads` are cuts by heads. 0 where there are none.
     source
         Names of the ONNX nodes, where known.
+    in_place
+        Positions of inputs that the kernel reads only where it writes, right before that: its
+        output may take the memory of one of them.
     """
 
     name: str
@@ -146,6 +149,7 @@ class Task:
     activation_bytes: int = 0
     heads: int = 0
     source: tuple[str, ...] = ()
+    in_place: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,7 @@ def _kernel(item: dict[str, Any]) -> Kernel:
 
 def _task(item: dict[str, Any]) -> Task:
     fields = dict(item)
-    for key in ("inputs", "outputs", "source"):
+    for key in ("inputs", "outputs", "source", "in_place"):
         fields[key] = tuple(fields[key])
     for key in ("rows", "channels"):
         fields[key] = Grid(**fields[key])

@@ -3,19 +3,29 @@
 Greedy by size with best fit: the largest tensor is placed first, each next one into the smallest
 gap that fits between the tensors it must not meet. Two tensors must not meet when they live at
 the same time, or when different processors own their bytes: a line that another core has written
-costs 5-9 ns to take over, which was measured as +4..77 us a layer. The second rule gives way
-where it would make the arena larger than the caller's limit.
+costs 5-9 ns to take over, which was measured as +4..77 us a layer. The second rule gives way, one
+tensor after the other, where it would make the arena too large. Where an element-wise task reads a
+tensor for the last time, its output takes over that tensor's memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from hetcomp.plan.graph import Space, TaskGraph
+from hetcomp.plan.graph import Space, Task, TaskGraph
 from hetcomp.plan.plan import Decision, Place, Plan
 
-__all__ = ["ALIGNMENT_BYTES", "Lifetime", "MemoryMap", "lifetimes", "owners", "plan_memory"]
+__all__ = [
+    "ALIGNMENT_BYTES",
+    "ROOM",
+    "Lifetime",
+    "MemoryMap",
+    "in_place",
+    "lifetimes",
+    "owners",
+    "plan_memory",
+]
 
 ALIGNMENT_BYTES = 128
 """Largest alignment that every measured OpenCL runtime grants shared memory."""
@@ -52,8 +62,14 @@ class MemoryMap:
     arena_bytes: int
 
 
+ROOM = 1.5
+"""Arena that may be spent on keeping owners apart, over what is needed without."""
+
+
 @dataclass(frozen=True)
 class _Block:
+    """Memory of a tensor and of those that take it over."""
+
     tensor: int
     size: int
     life: Lifetime
@@ -63,8 +79,8 @@ class _Block:
 def lifetimes(graph: TaskGraph) -> dict[int, Lifetime]:
     """Lifetimes of the arena's root tensors, by tensor index; unused tensors are left out.
 
-    A tensor that task i reads still lives during task i, so it never shares memory with an
-    output of task i.
+    A tensor that task i reads still lives during task i, so it shares no memory with an output of
+    task i, except as `in_place` says.
     """
     touched: dict[int, list[int]] = {}
 
@@ -100,8 +116,44 @@ def owners(graph: TaskGraph, plan: Plan) -> dict[int, str]:
     return found
 
 
+def in_place(graph: TaskGraph) -> dict[int, int]:
+    """Root tensors that take over the memory of another, with that other.
+
+    The task that writes the one reads the other for the last time, element by element. Inputs of
+    the graph keep theirs: a profile runs several times on the same.
+    """
+    lives = lifetimes(graph)
+    found: dict[int, int] = {}
+    for index, task in enumerate(graph.tasks):
+        target = graph.root(task.outputs[0])
+        for source in _dying(graph, task, lives, index):
+            if target not in found and _same_place(graph, task.outputs[0], source):
+                found[target] = source
+    return found
+
+
+def _dying(
+    graph: TaskGraph, task: Task, lives: Mapping[int, Lifetime], index: int
+) -> Iterator[int]:
+    """Root tensors that `task` reads for the last time, and nowhere but in place."""
+    roots = [graph.root(tensor) for tensor in task.inputs]
+    for position in task.in_place:
+        root = roots[position]
+        everywhere = all(p in task.in_place for p, other in enumerate(roots) if other == root)
+        whole = graph.tensors[task.inputs[position]].pitch_bytes == 0
+        life = lives.get(root)
+        if everywhere and whole and life is not None and life.first >= 0 and life.last == index:
+            yield root
+
+
+def _same_place(graph: TaskGraph, output: int, source: int) -> bool:
+    """Whether `output` may lie exactly where the root tensor `source` does."""
+    target = graph.tensors[output]
+    return target.alias_of is None and target.size_bytes == graph.tensors[source].size_bytes
+
+
 def plan_memory(
-    graph: TaskGraph, owner_of: Mapping[int, str] | None = None, limit_bytes: int | None = None
+    graph: TaskGraph, owner_of: Mapping[int, str] | None = None, room: float = ROOM
 ) -> MemoryMap:
     """Place every arena tensor.
 
@@ -111,24 +163,35 @@ def plan_memory(
         The tasks in execution order.
     owner_of
         Owner key by root tensor, see `owners`; tensors without a key belong to the CPU.
-    limit_bytes
-        Where keeping owners apart needs a larger arena than this, owners are not kept apart.
+    room
+        Owners are kept apart as far as the arena does not exceed this multiple of what it takes
+        otherwise.
 
     Returns
     -------
     MemoryMap
         Offsets are multiples of 128 bytes.
     """
-    keys = owner_of or {}
-    blocks = [
-        _Block(root, _aligned(graph.tensors[root].size_bytes), life, keys.get(root, "cpu"))
-        for root, life in lifetimes(graph).items()
-    ]
-    placed = _place(blocks)
-    if limit_bytes is not None and _extent(blocks, placed) > limit_bytes:
-        blocks = [_Block(b.tensor, b.size, b.life, "any") for b in blocks]
-        placed = _place(blocks)
+    heirs = in_place(graph)
+    blocks = _blocks(graph, owner_of or {}, heirs)
+    together = _place([replace(block, owner="any") for block in blocks], 0)
+    placed = _place(blocks, room * _extent(blocks, together))
+    if _extent(blocks, placed) > room * _extent(blocks, together):
+        placed = together
+    for target, source in heirs.items():  # in task order, so that a source has its place
+        placed[target] = placed[source]
     return MemoryMap(_offsets(graph, placed), _extent(blocks, placed))
+
+
+def _blocks(graph: TaskGraph, keys: Mapping[int, str], heirs: Mapping[int, int]) -> list[_Block]:
+    """One block a root tensor, from the first use to the last of all that inherit its memory."""
+    lives = lifetimes(graph)
+    for target, source in reversed(list(heirs.items())):
+        lives[source] = Lifetime(lives[source].first, lives.pop(target).last)
+    return [
+        _Block(root, _aligned(graph.tensors[root].size_bytes), life, keys.get(root, "cpu"))
+        for root, life in lives.items()
+    ]
 
 
 def _owner(decision: Decision, extent: int, size_bytes: int) -> str:
@@ -140,18 +203,23 @@ def _owner(decision: Decision, extent: int, size_bytes: int) -> str:
     return f"{decision.axis.value}:{share}/{SHARE_STEPS}:{size_bytes}"
 
 
-def _place(blocks: list[_Block]) -> dict[int, int]:
+def _place(blocks: list[_Block], budget: float) -> dict[int, int]:
+    """Offsets; a block that would end beyond `budget` apart from other owners' is put to them."""
     done: list[_Block] = []
     offsets: dict[int, int] = {}
     for block in sorted(blocks, key=lambda b: (-b.size, b.life.first, b.tensor)):
-        taken = sorted(
-            (offsets[other.tensor], offsets[other.tensor] + other.size)
-            for other in done
-            if other.owner != block.owner or other.life.meets(block.life)
-        )
-        offsets[block.tensor] = _best_gap(taken, block.size)
+        alive = [other for other in done if other.life.meets(block.life)]
+        apart = [o for o in done if o.owner != block.owner or o.life.meets(block.life)]
+        offset = _best_gap(_spans(apart, offsets), block.size)
+        if offset + block.size > budget:
+            offset = _best_gap(_spans(alive, offsets), block.size)
+        offsets[block.tensor] = offset
         done.append(block)
     return offsets
+
+
+def _spans(blocks: list[_Block], offsets: Mapping[int, int]) -> list[tuple[int, int]]:
+    return sorted((offsets[b.tensor], offsets[b.tensor] + b.size) for b in blocks)
 
 
 def _best_gap(taken: list[tuple[int, int]], size: int) -> int:

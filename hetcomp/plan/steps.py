@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from hetcomp.plan.check import check_plan
 from hetcomp.plan.graph import Space, Task, TaskGraph
-from hetcomp.plan.memory import MemoryMap, owners, plan_memory
+from hetcomp.plan.memory import ROOM, MemoryMap, owners, plan_memory
 from hetcomp.plan.plan import Axis, Decision, Place, Plan
 from hetcomp.plan.table import Step, StepTable
 
@@ -72,7 +72,7 @@ class _Lane:
         self.accesses.append(access)
 
 
-def make_table(graph: TaskGraph, plan: Plan, *, limit_bytes: int | None = None) -> StepTable:
+def make_table(graph: TaskGraph, plan: Plan, *, room: float = ROOM) -> StepTable:
     """Make the step table that executes `plan`.
 
     Parameters
@@ -81,7 +81,7 @@ def make_table(graph: TaskGraph, plan: Plan, *, limit_bytes: int | None = None) 
         The tasks in execution order.
     plan
         One decision per task, in any order; checked first.
-    limit_bytes
+    room
         See `plan_memory`.
 
     Raises
@@ -90,7 +90,7 @@ def make_table(graph: TaskGraph, plan: Plan, *, limit_bytes: int | None = None) 
         The plan does not fit the graph.
     """
     check_plan(graph, plan)
-    memory = plan_memory(graph, owners(graph, plan), limit_bytes)
+    memory = plan_memory(graph, owners(graph, plan), room)
     by_task = {decision.task: decision for decision in plan.decisions}
     cpu, gpu = _Lane(), _Lane()
     for index, task in enumerate(graph.tasks):

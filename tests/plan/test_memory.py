@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+
 import pytest
 from plan_graphs import GraphBuilder, chain
 
-from hetcomp.plan.graph import Space
-from hetcomp.plan.memory import Lifetime, _best_gap, lifetimes, owners, plan_memory
+from hetcomp.plan.graph import Space, TaskGraph
+from hetcomp.plan.memory import ROOM, Lifetime, _best_gap, in_place, lifetimes, owners, plan_memory
 from hetcomp.plan.plan import Place
 from hetcomp.plan.planners import fixed_split, single
 
@@ -81,12 +84,12 @@ def test_split_halves_with_other_owners_do_not_share_unless_memory_is_short() ->
     )
     keys = owners(graph, mixed)
     assert keys[1] == keys[3] != keys[2] == "cpu"
-    apart = plan_memory(graph, keys)
+    apart = plan_memory(graph, keys, room=math.inf)
     for one in range(7):
         for two in range(7):
             if keys.get(one, "cpu") != keys.get(two, "cpu"):
                 assert apart.offsets[one] != apart.offsets[two]
-    together = plan_memory(graph, keys, limit_bytes=2 * 4096)
+    together = plan_memory(graph, keys, room=1.0)
     assert together.arena_bytes == 2 * 4096 < apart.arena_bytes
 
 
@@ -94,3 +97,63 @@ def test_split_halves_with_other_owners_do_not_share_unless_memory_is_short() ->
 def test_whole_tasks_have_one_owner(place: Place) -> None:
     graph = chain(3)
     assert set(owners(graph, single(graph, place)).values()) == {place.value}
+
+
+def chain_in_place(length: int) -> TaskGraph:
+    """A chain of element-wise tasks that may write where they read."""
+    graph = chain(length)
+    tasks = tuple(dataclasses.replace(task, in_place=(0,)) for task in graph.tasks)
+    return dataclasses.replace(graph, tasks=tasks)
+
+
+def test_outputs_take_over_inputs_that_die() -> None:
+    graph = chain_in_place(4)
+    assert len(in_place(graph)) == 3  # the input of the graph keeps its memory
+    memory = plan_memory(graph)
+    assert memory.arena_bytes == 2 * 4096
+    outputs = [task.outputs[0] for task in graph.tasks]
+    assert len({memory.offsets[tensor] for tensor in outputs}) == 1
+
+
+def test_a_tensor_read_later_keeps_its_memory() -> None:
+    builder = GraphBuilder()
+    x, a, b, c = (builder.tensor() for _ in range(4))
+    builder.task([x], [a])
+    builder.task([a], [b])
+    builder.task([a, b], [c])
+    graph = builder.graph([x], [c])
+    tasks = [dataclasses.replace(task, in_place=(0,)) for task in graph.tasks]
+    graph = dataclasses.replace(graph, tasks=tuple(tasks))
+    assert in_place(graph) == {c: a}
+
+
+def test_a_tensor_read_elsewhere_too_keeps_its_memory() -> None:
+    builder = GraphBuilder()
+    x, a, b = (builder.tensor() for _ in range(3))
+    builder.task([x], [a])
+    builder.task([a, a], [b])
+    graph = builder.graph([x], [b])
+    tasks = [dataclasses.replace(task, in_place=(0,)) for task in graph.tasks]
+    assert in_place(dataclasses.replace(graph, tasks=tuple(tasks))) == {}
+
+
+def test_sizes_and_slices_must_agree() -> None:
+    builder = GraphBuilder()
+    x, a, b = builder.tensor(), builder.tensor(), builder.tensor(2 * 4096)
+    part = builder.tensor(4096, alias_of=b)
+    builder.task([x], [a])
+    builder.task([a], [part])
+    graph = builder.graph([x], [b])
+    tasks = [dataclasses.replace(task, in_place=(0,)) for task in graph.tasks]
+    assert in_place(dataclasses.replace(graph, tasks=tuple(tasks))) == {}
+
+
+def test_keeping_owners_apart_has_a_price_limit() -> None:
+    graph = chain(9)
+    cpu, gpu = single(graph, Place.CPU), single(graph, Place.GPU)
+    pairs = zip(cpu.decisions, gpu.decisions, fixed_split(graph).decisions, strict=True)
+    decisions = tuple(three[number % 3] for number, three in enumerate(pairs))
+    keys = owners(graph, dataclasses.replace(cpu, name="mixed", decisions=decisions))
+    together = plan_memory(graph).arena_bytes
+    assert plan_memory(graph, keys).arena_bytes <= ROOM * together
+    assert plan_memory(graph, keys, room=math.inf).arena_bytes > ROOM * together

@@ -76,7 +76,7 @@ def test_branches_without_common_memory_do_not_wait() -> None:
 def test_reused_memory_makes_the_writer_wait_for_the_reader() -> None:
     graph = chain(3)
     plan = plan_of(graph, Place.CPU, Place.GPU, Place.CPU)
-    table = make_table(graph, plan, limit_bytes=0)
+    table = make_table(graph, plan, room=1.0)
     assert table.arena_bytes == 2 * 4096
     assert [step.wait for step in table.cpu] == [0, 1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, field
 
@@ -152,7 +153,7 @@ class Machine:
 def test_every_allowed_order_is_right(data: st.DataObject, seed: int, limited: bool) -> None:
     graph = data.draw(graphs())
     plan = data.draw(plans(graph))
-    table = make_table(graph, plan, limit_bytes=0 if limited else None)
+    table = make_table(graph, plan, room=1.0 if limited else math.inf)
     rng = random.Random(seed)
     for _ in range(6):
         Machine(graph, table, Memory(graph, table)).run(rng)
