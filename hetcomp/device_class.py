@@ -42,9 +42,10 @@ def group_facts(device: OpenClInfo) -> GroupFacts:
     vendor = device.vendor.lower()
     by_vendor = (size for name, size in _SUB_GROUPS.items() if name in vendor)
     local = device.local_bytes or _LEAST_LOCAL_BYTES
+    items = max(1, min(_MOST_ITEMS, device.max_group_items))
     return GroupFacts(
-        items=max(1, min(_MOST_ITEMS, device.max_group_items)),
-        sub_group=device.sub_group or next(by_vendor, _FALLBACK_SUB_GROUP),
+        items=items,
+        sub_group=min(items, device.sub_group or next(by_vendor, _FALLBACK_SUB_GROUP)),
         local_bytes=min(_MOST_LOCAL_BYTES, local),
         compute_units=max(1, device.compute_units),
         f16=device.f16,

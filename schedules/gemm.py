@@ -16,6 +16,7 @@ from .epilogue import Epilogue, anchor_operands
 from .expression import unravel
 from .facts import DeviceFacts, GroupFacts
 from .frame import LINE, Frame, Param, build_kernel, i32, program_params
+from .group_gemv import FEW_ROWS, group_gemv
 from .group_product import GroupProduct, group_product, matrix_left
 from .program import Program, Stage
 from .register_tile import ChannelTiles, channel_tiles, row_tile, tiles_per_unit
@@ -99,7 +100,8 @@ def gemm(
         rows = tiling.per_unit * tiling.height
         load = matrix_left(left, shape.k)
         product = GroupProduct("GEMM", shape.m, rows, shape.k, columns, load, device.vector)
-        return group_product(product, params, epilogue, (left, weight), device)
+        kernel = group_gemv if shape.m <= min(rows, FEW_ROWS) else group_product
+        return kernel(product, params, epilogue, (left, weight), device)
 
     columns = tiling.columns
     ragged = shape.m % tiling.height != 0 and (tiling.tiles - 1) % tiling.per_unit == 0

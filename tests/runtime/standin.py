@@ -304,11 +304,12 @@ def build(
     seed: int = 7,
     model_tables: Sequence[StepTable] | None = None,
     edit_source: Callable[[str], str] = lambda text: text,
+    edit_graph: Callable[[TaskGraph], TaskGraph] = lambda graph: graph,
     toolchain: Toolchain | None = None,
 ) -> Path:
     """Write image and kernels and link them to folder/name."""
     chosen = list(model_tables) if model_tables is not None else tables()
-    model = graph()
+    model = edit_graph(graph())
     image = folder / "image.bin"
     plans = [plan_of(table) for table in chosen]
     source = edit_source(opencl_source())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import standin
 from conftest import Script
 
 from hetcomp.errors import DeviceError, FeedError, InputError, InternalError
+from hetcomp.plan.graph import TaskGraph
 from hetcomp.runtime import load
 
 # Runs twice and says whether the numbers are right, how long it took, and what the status is.
@@ -120,6 +123,31 @@ def test_bad_opencl_source_is_not_fatal(script: Script, model: Path, tmp_path: P
     assert answer["first"]
     assert answer["later"]
     assert answer["tier"] == "cpu"
+
+
+def with_groups(**fields: tuple[int, int]) -> Callable[[TaskGraph], TaskGraph]:
+    """Changes the work-groups of all kernels."""
+    return lambda graph: replace(
+        graph, kernels=tuple(replace(kernel, **fields) for kernel in graph.kernels)
+    )
+
+
+def test_too_large_a_work_group_falls_back(
+    script: Script, model: Path, opencl: str, tmp_path: Path
+) -> None:
+    large = standin.build(tmp_path, edit_graph=with_groups(items=(1024, 1024)))
+    answer, stderr = two_runs(script, large, "rows", "")
+    assert answer["first"]
+    assert answer["later"]
+    assert (answer["tier"], answer["fallbacks"]) == ("cpu", 0)
+    assert "wants 1048576 work-items in a group, the device grants" in answer["why_no_gpu"]
+    assert stderr.count("running on the CPU alone") == 1
+
+
+def test_work_group_of_no_items(tmp_path: Path) -> None:
+    broken = standin.build(tmp_path, edit_graph=with_groups(items=(0, 1)))
+    with pytest.raises(InputError, match='"items" is not a pair of positive numbers'):
+        load(broken, plan="cpu")
 
 
 def test_gpu_table_without_device_is_an_error(model: Path) -> None:
