@@ -282,15 +282,18 @@ def _te_words(data: Any) -> Any:
 
 
 def _te_product(left: Any, words: Any, out_shape: Sequence[int]) -> Any:
-    k = te.reduce_axis((0, int(left.shape[-1])), name="k")
+    """Sums over words; shifts are constants, for TVM widens what depends on an axis."""
+    k = te.reduce_axis((0, int(left.shape[-1]) // _WORD), name="k")
 
     def element(*at: Any) -> Any:
-        row = (*_broadcast(left, at[:-2]), at[-2], k)
-        column = (*_broadcast(words, at[:-2]), tirx.floordiv(k, _WORD), at[-1])
-        shift = tirx.floormod(k, _WORD) * 8
-        byte = words[column] << (tirx.const(24, "int32") - shift.astype("int32"))
-        signed = byte >> tirx.const(24, "int32")
-        return te.sum(left[row].astype("int32") * signed, axis=k)
+        column = (*_broadcast(words, at[:-2]), k, at[-1])
+        total: Any = tirx.const(0, "int32")
+        for byte in range(_WORD):
+            row = (*_broadcast(left, at[:-2]), at[-2], k * _WORD + byte)
+            shifted = words[column] << tirx.const(24 - 8 * byte, "int32")
+            signed = shifted >> tirx.const(24, "int32")
+            total = total + left[row].astype("int32") * signed
+        return te.sum(total, axis=k)
 
     attrs = {"hetcomp.anchor": "int8_matmul"}
     return te.compute(tuple(out_shape), element, name="matmul", attrs=attrs)

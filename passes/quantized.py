@@ -39,6 +39,8 @@ __all__ = ["IntegerOperators", "quantize_tail", "scalar"]
 
 _BYTES = ("int8", "uint8")
 _TO_UNSIGNED = 128
+_INTEGERS = 1.5 * 2**23
+"""From half to twice this, float32 numbers are the integers."""
 _SAME_SCALE = 1e-4
 """Relative difference below which a bias counts as quantised on the grid of its product."""
 
@@ -58,15 +60,18 @@ class IntegerOperators:
 
 
 def quantize_tail(emit: Callable[[Any], Any], value: Any, zero_point: int, dtype: str) -> Any:
-    """`value` in units of the output's scale, rounded half to even, moved and saturated."""
-    limits = np.iinfo(dtype)
-    rounded = emit(relax.op.round(value))
-    if zero_point:
-        rank = len(dims_of_expr(value) or ())
-        rounded = emit(relax.op.add(rounded, scalar(zero_point, rank)))
-    floor = emit(relax.op.maximum(rounded, relax.const(float(limits.min), "float32")))
-    within = emit(relax.op.minimum(floor, relax.const(float(limits.max), "float32")))
-    return relax.op.astype(within, dtype)
+    """`value` in units of the output's scale, saturated, rounded half to even, and moved.
+
+    Adding 1.5 times 2**23 pushes the fraction out of a float32, which rounds it as the processor
+    rounds: to even. TVM vectorises that, but not `nearbyint`. Saturation comes first, so that the
+    number is small enough; nor can a compiler then fuse the addition with a multiplication.
+    """
+    limits, rank = np.iinfo(dtype), len(dims_of_expr(value) or ())
+    floor = emit(relax.op.maximum(value, scalar(limits.min - zero_point, rank)))
+    within = emit(relax.op.minimum(floor, scalar(limits.max - zero_point, rank)))
+    pushed = emit(relax.op.add(within, relax.const(_INTEGERS, "float32")))
+    rounded = emit(relax.op.subtract(pushed, scalar(_INTEGERS - zero_point, rank)))
+    return relax.op.astype(rounded, dtype)
 
 
 def scalar(value: Any, rank: int) -> Any:

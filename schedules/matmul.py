@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tvm import tirx
 
+from .arithmetic import FLOAT32, Arithmetic
 from .choice import Choice, Space
 from .epilogue import Epilogue, anchor_operands, load_operand
 from .facts import DeviceFacts, GroupFacts
 from .frame import Frame, Param, build_kernel, i32
 from .group_matmul import GroupMatmul, group_matmul
+from .int8_dot import word_at
 from .program import NotStaged, Program, Stage
-from .register_tile import RegisterTile, row_tile, tiles_per_unit
+from .register_tile import row_tile, tiles_per_unit
 from .scheduled import GroupKernel, Scheduled, TileGrid
 from .spaces import tile_space
 
@@ -24,8 +26,10 @@ __all__ = ["matmul"]
 
 @dataclass(frozen=True)
 class _Product:
-    """`batch` products of `m x k` by `k x n`; a unit is `per_unit` row tiles of one batch."""
+    """`batch` products of `m x k` by `k x n`, `k` in steps of the arithmetic; a unit is
+    `per_unit` row tiles of one batch."""
 
+    arithmetic: Arithmetic
     batch: tuple[int, ...]
     m: int
     n: int
@@ -53,13 +57,23 @@ class _Product:
         return self.m % self.height != 0 and last_alone
 
 
-def matmul(program: Program, anchor: Stage, facts: DeviceFacts, choice: Choice) -> Scheduled:
-    """Schedule a product of two activations with any leading batch axes."""
+def matmul(
+    program: Program,
+    anchor: Stage,
+    facts: DeviceFacts,
+    choice: Choice,
+    arithmetic: Arithmetic = FLOAT32,
+) -> Scheduled:
+    """Schedule a product of two activations with any leading batch axes.
+
+    The right operand of a product of bytes is a tensor of words, and its sums are over words, see
+    `hetcomp.passes.integer_anchors`.
+    """
     if len(anchor.reduce) != 1 or len(anchor.shape) < 2:
         raise NotStaged("a matrix product needs two axes and one reduction")
-    operands = anchor_operands(program, anchor)
+    operands = anchor_operands(program, anchor, (arithmetic.operands[0], arithmetic.packed))
     epilogue = Epilogue(program, anchor)
-    product = _product(anchor, facts, choice)
+    product = _product(anchor, facts, choice, arithmetic)
     params = [Param(math.prod(int(d) for d in b.shape), str(b.dtype)) for b in program.params]
 
     def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
@@ -89,11 +103,12 @@ def matmul(program: Program, anchor: Stage, facts: DeviceFacts, choice: Choice) 
         kind="matmul",
         emit=emit,
         rows=TileGrid(product.batches * product.units, product.ragged),
-        flops=2 * product.batches * product.m * product.n * product.k,
+        flops=2 * product.batches * product.m * product.n * product.k * arithmetic.group,
         axis_reason=reason,
         heads=heads,
-        for_groups=for_groups,
-        space=_space(_product(anchor, facts, Choice()), facts),
+        for_groups=for_groups if arithmetic is FLOAT32 else None,
+        space=_space(_product(anchor, facts, Choice(), arithmetic), facts),
+        single_bytes=arithmetic is not FLOAT32,
     )
 
 
@@ -109,7 +124,7 @@ def _space(default: _Product, facts: DeviceFacts) -> Space:
     )
 
 
-def _product(anchor: Stage, facts: DeviceFacts, choice: Choice) -> _Product:
+def _product(anchor: Stage, facts: DeviceFacts, choice: Choice, arithmetic: Arithmetic) -> _Product:
     *batch, m, n = anchor.shape
     k = anchor.reduce[0].extent
     width = choice.vectors * facts.lanes if choice.vectors else facts.tile_channels
@@ -119,7 +134,7 @@ def _product(anchor: Stage, facts: DeviceFacts, choice: Choice) -> _Product:
     tiles = -(-m // height)
     flops = 2 * height * n * k
     per_unit = choice.per_unit or min(tiles, tiles_per_unit(tiles * math.prod(batch), flops))
-    product = _Product(tuple(batch), m, n, k, height, width, per_unit, choice)
+    product = _Product(arithmetic, tuple(batch), m, n, k, height, width, per_unit, choice)
     while product.batches > 1 and product.ragged:
         # A cut must not part two tiles that overlap, and with several heads there is one such
         # pair in each: put both into one unit.
@@ -157,12 +172,14 @@ class _Emitter:
     def _tile(self, batch: Any, row: Any, column: Any) -> None:
         frame, p = self._frame, self._product
         leads = self._unravel(batch)
-        tile = RegisterTile(frame, p.height, p.width)
+        tile = p.arithmetic.tile(frame, p.height, p.width)
 
         def step(k: Any) -> None:
             tile.multiply_add(
-                lambda i: self._operand(0, [*leads, row + i, column], k),
-                lambda c: self._operand(1, [*leads, row, column + c], k),
+                lambda i: self._left([*leads, row + i, column], k),
+                self._words([*leads, row, column], k)
+                if p.arithmetic.group > 1
+                else lambda c: self._operand(1, [*leads, row, column + c], k),
                 range(p.height),
             )
 
@@ -188,6 +205,19 @@ class _Emitter:
             coordinates.append(rest if stride == 1 else tirx.floordiv(rest, i32(stride)))
             rest = rest if stride == 1 else tirx.floormod(rest, i32(stride))
         return coordinates
+
+    def _left(self, at: Sequence[Any], k: Any) -> Any:
+        """One step of the left operand."""
+        first = self._operand(0, at, k)
+        if self._product.arithmetic.group == 1:
+            return first
+        return word_at(self._frame.facts, self._frame.buffers[self._operands[0]], first.indices[0])
+
+    def _words(self, at: Sequence[Any], k: Any) -> Callable[[Any], Any]:
+        """The right operand's words at a distance from a column; they are dense."""
+        words = self._frame.buffers[self._operands[1]]
+        place = self._frame.offset("words", self._operand(1, at, k).indices[0])
+        return lambda c: words[place + c]
 
     def _operand(self, which: int, at: Sequence[Any], k: Any) -> Any:
         position = self._operands[which]

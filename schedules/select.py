@@ -106,6 +106,8 @@ def _anchored(
         return found or matmul(program, anchor, facts, choice)
     if anchor.anchor == "int8_conv2d":
         return conv2d(program, anchor, constants, facts, choice, BYTES)
+    if anchor.anchor == "int8_matmul":
+        return matmul(program, anchor, facts, choice, BYTES)
     if anchor.anchor == "int8_depthwise":
         return int8_depthwise(program, anchor, constants, facts)
     if anchor.anchor == "int8_linear":

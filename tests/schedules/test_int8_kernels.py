@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kernel_harness import EXACT, HOST, Array, assert_close, lower, run_cut
+from kernel_harness import EXACT, HOST, Array, assert_close, lower, make_model, run_cut
 from quantized_models import Grid, QuantizedLayer
 
 from hetcomp.schedules.facts import CpuFacts, DeviceFacts
@@ -131,3 +132,46 @@ def test_linear(layer: QuantizedLayer, facts: DeviceFacts) -> None:
 @given(layer=conv_layers(), facts=FACTS)
 def test_convolution(layer: QuantizedLayer, facts: DeviceFacts) -> None:
     assert check(layer, facts) & {"conv2d", "depthwise"}
+
+
+@st.composite
+def attention_products(draw: Any) -> tuple[onnx.ModelProto, dict[str, Array], Array]:
+    """A product of two computed tensors, either perhaps transposed or with fewer batch axes."""
+    batch, m, n, k = (draw(st.integers(1, limit)) for limit in (3, 30, 40, 40))
+    grids = [draw(activation_grids()) for _ in range(2)]
+    shared = draw(st.booleans())
+    a = numbers(draw, grids[0].dtype, batch, m, k)
+    b = numbers(draw, grids[1].dtype, *(() if shared else (batch,)), k, n)
+    centred = [v.astype(np.int64) - g.points for v, g in zip((a, b), grids, strict=True)]
+    sums = centred[0] @ centred[1]
+    product = np.float32(grids[0].scale) * np.float32(grids[1].scale)
+    scale = np.float32(max(1, np.abs(sums).max()) * product / 100)
+    out = Grid(scale, np.asarray(100), "uint8")
+    scaled = sums.astype(np.int32).astype(np.float32) * np.float32(product / scale)
+    expected = np.clip(np.rint(scaled) + 100, 0, 255).astype(np.uint8)
+    transposed = draw(st.booleans())
+    fed = np.ascontiguousarray(np.swapaxes(b, -1, -2)) if transposed else b
+    axes = ",".join(map(str, [*range(b.ndim - 2), b.ndim - 1, b.ndim - 2]))
+    turn = f"t = Transpose<perm=[{axes}]>(bd)" if transposed else "t = Identity(bd)"
+    text = (
+        f"g ({grids[0].dtype}[{_dims(a.shape)}] a, {grids[1].dtype}[{_dims(fed.shape)}] b) => "
+        f"(uint8[{_dims(expected.shape)}] y) {{ ad = DequantizeLinear(a, {grids[0].arguments('a')})"
+        f" bd = DequantizeLinear(b, {grids[1].arguments('b')}) {turn} p = MatMul(ad, t) "
+        f"y = QuantizeLinear(p, {out.arguments('y')}) }}"
+    )
+    weights = grids[0].weights("a") | grids[1].weights("b") | out.weights("y")
+    return make_model(text, weights), {"a": a, "b": fed}, expected
+
+
+def _dims(shape: tuple[int, ...]) -> str:
+    return ",".join(map(str, shape))
+
+
+@SETTINGS
+@given(case=attention_products(), facts=FACTS)
+def test_product_of_activations(case: Any, facts: DeviceFacts) -> None:
+    model, feeds, expected = case
+    lowered = lower(model, facts)
+    (output,) = run_cut(lowered, feeds, facts)
+    assert_close(output, expected, EXACT)
+    assert "matmul" in {task.kind for task in lowered.graph.tasks}
