@@ -64,12 +64,13 @@ def quantize_tail(emit: Callable[[Any], Any], value: Any, zero_point: int, dtype
 
     Adding 1.5 times 2**23 pushes the fraction out of a float32, which rounds it as the processor
     rounds: to even. TVM vectorises that, but not `nearbyint`. Saturation comes first, so that the
-    number is small enough; nor can a compiler then fuse the addition with a multiplication.
+    number is small enough; nor can a compiler then fuse the addition with a multiplication. The
+    constants are arguments because TVM's OpenCL C prints seven digits of a literal.
     """
     limits, rank = np.iinfo(dtype), len(dims_of_expr(value) or ())
     floor = emit(relax.op.maximum(value, scalar(limits.min - zero_point, rank)))
     within = emit(relax.op.minimum(floor, scalar(limits.max - zero_point, rank)))
-    pushed = emit(relax.op.add(within, relax.const(_INTEGERS, "float32")))
+    pushed = emit(relax.op.add(within, scalar(_INTEGERS, rank)))
     rounded = emit(relax.op.subtract(pushed, scalar(_INTEGERS - zero_point, rank)))
     return relax.op.astype(rounded, dtype)
 
