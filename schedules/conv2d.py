@@ -23,6 +23,7 @@ from .register_tile import ChannelTiles, RegisterTile, channel_tiles, row_tile
 from .scheduled import GroupKernel, Packing, Scheduled, TileGrid
 from .spaces import tile_space
 from .splitting import rows_inner, split_axis
+from .streams import is_streamed, prefetch_share, steps_per_look, tile_line
 from .window import PixelTile, Window, window_of
 
 __all__ = ["conv2d"]
@@ -228,12 +229,14 @@ class _RowEmitter:
         self._frame, self._conv, self._epilogue = frame, conv, epilogue
         self._x, self._weights = x, weights
         self._image, self._out_row = image, out_row
+        self._first: Any = None
 
     def row(self, block: Any, group: Any) -> None:
         conv, frame = self._conv, self._frame
         tile_index = group * conv.columns.count + block
         panel = frame.bind("panel", tile_index * conv.panel)
         first = frame.bind("first", group * conv.group_out + conv.columns.begin(block))
+        self._first = first
         begin, count = conv.window.row_bounds(self._out_row)
         begin = frame.bind("kh0", begin)
         for pixels in conv.window.pixel_tiles(conv.pixels):
@@ -317,9 +320,10 @@ class _RowEmitter:
             )
 
         unroll = conv.choice.on(frame.facts).unroll or 1
-        frame.prefetching_loop(
-            conv.group_in, conv.prefetch_chunk, self._next_panel(panel, tap), step, unroll
-        )
+        chunk, ask = conv.prefetch_chunk, self._next_panel(panel, tap)
+        if ask is None:
+            chunk, ask = self._outputs(column, tap)
+        frame.prefetching_loop(conv.group_in, chunk, ask, step, unroll)
 
     def _next_panel(self, panel: Any, tap: Any) -> Callable[[Any, int], None] | None:
         """Where weights stream from memory, the rows of a channel tile ask for the next tile's."""
@@ -332,6 +336,26 @@ class _RowEmitter:
         return lambda piece, pieces: self._frame.prefetch(
             self._weights, panel + ahead * conv.panel + LINE * (position * pieces + piece)
         )
+
+    def _outputs(self, column: Any, tap: Any) -> tuple[int, Callable[[Any, int], None] | None]:
+        """Steps, and a tap's share of the lines that the epilogue will read and write."""
+        conv, w, frame = self._conv, self._conv.window, self._frame
+        if not is_streamed(math.prod(self._epilogue.shape)):
+            return 1, None
+        channels, width = self._epilogue.shape[-1], conv.columns.width
+        row = (self._image * w.out_height + self._out_row) * w.out_width
+        corner = (row + column) * channels + self._first
+        lines = conv.pixels * width // LINE
+
+        def prefetch(line: Any) -> None:
+            for buffer in self._epilogue.streams(frame):
+                frame.prefetch(buffer, corner + tile_line(line, width, channels))
+
+        def ask(piece: Any, pieces: int) -> None:
+            position = (tap[0] * w.kernel_w + tap[1]) * pieces + piece
+            prefetch_share(lines, (position, pieces * conv.taps), prefetch)
+
+        return steps_per_look(conv.group_in, -(-lines // conv.taps)), ask
 
     def _store(self, tile: RegisterTile, column: Any, first: Any) -> None:
         w, channels = self._conv.window, self._epilogue.pitch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,6 +58,15 @@ class Epilogue:
         output = frame.buffers[-1]
         value = self._evaluate(self._final, at, flat, lambda *_: accumulator, frame)
         frame.store(output, flat, cast_for(output, value))
+
+    def streams(self, frame: Frame) -> list[Any]:
+        """Buffers of which a tile touches its own elements only: the output, and residuals."""
+        size = math.prod(self.shape)
+        return [
+            buffer
+            for buffer, param in zip(frame.buffers, self._program.params, strict=True)
+            if math.prod(int(dim) for dim in param.shape) == size
+        ]
 
     def _evaluate(
         self, stage: Stage, at: Sequence[Any], flat: Any, anchor: Any, frame: Frame | None = None

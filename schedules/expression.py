@@ -78,6 +78,8 @@ class Translator:
 
     def _binary(self, node: Callable[[Any, Any], Any], expr: Any) -> Any:
         left, right = _same_width(self(expr.a), self(expr.b))
+        if node is tirx.Div and _is_row_value(right):
+            return left * (tirx.FloatImm("float32", 1.0) / right)
         return node(left, right)
 
     def _var(self, expr: Any) -> Any:
@@ -134,6 +136,15 @@ _HANDLERS: Mapping[type, Callable[[Translator, Any], Any]] = {
     tirx.Let: Translator._let,
     ir.Call: Translator._call,
 }
+
+
+def _is_row_value(divisor: Any) -> bool:
+    """Whether one value divides a whole row: then one division is enough for it."""
+    return (
+        isinstance(divisor, TensorLoad)
+        and dtype_of(divisor) == "float32"
+        and [int(dim) for dim in divisor.source.shape] == [1]
+    )
 
 
 def _keep(buffer: Any, indices: Sequence[Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from .register_tile import ChannelTiles, channel_tiles, row_tile, tiles_per_unit
 from .scheduled import GroupKernel, Packing, Scheduled, TileGrid
 from .spaces import tile_space
 from .splitting import rows_inner, split_axis
+from .streams import is_streamed, prefetch_share, steps_per_look, tile_line
 
 __all__ = ["GemmShape", "gemm", "linear"]
 
@@ -180,10 +181,16 @@ def _emit(
             tile = arithmetic.tile(frame, height, columns.width)
 
             position = unit * tiling.per_unit + inner
-            frame.prefetching_loop(
-                shape.k,
+            chunk, ask = (
                 _chunk(shape, tiling),
                 _next_panel(frame, shape, tiling, w, panel, position),
+            )
+            if ask is None:
+                chunk, ask = _streams(frame, shape, tiling, epilogue, (x, base, block, first))
+            frame.prefetching_loop(
+                shape.k,
+                chunk,
+                ask,
                 lambda k, tile=tile, rows=rows, weights=weights: tile.multiply_add(  # type: ignore[misc]
                     lambda i: arithmetic.left(frame.facts, x, rows + i * pitch + k),
                     lambda c: w[weights + k * columns.width + c],
@@ -218,6 +225,35 @@ def _next_panel(
         return None
     following = panel + ahead * shape.k * tiling.columns.width
     return lambda piece, pieces: frame.prefetch(w, following + LINE * (position * pieces + piece))
+
+
+def _streams(
+    frame: Frame, shape: GemmShape, tiling: _Tiling, epilogue: Epilogue, place: Sequence[Any]
+) -> tuple[int, Callable[[Any, int], None] | None]:
+    """Steps, and what to ask for: lines that the epilogue will read and write, and, a share in
+    each tile of channels, the next row tile's input."""
+    x, base, block, first = place
+    columns, height = tiling.columns, tiling.height
+    width, count = columns.width, columns.count
+    outputs = height * width // LINE if is_streamed(shape.m * shape.n) else 0
+    inputs = height * shape.k // LINE if is_streamed(shape.m * shape.k) else 0
+    if not outputs + inputs:
+        return 1, None
+
+    def output(line: Any) -> None:
+        corner = base * shape.n + first
+        for buffer in epilogue.streams(frame):
+            frame.prefetch(buffer, corner + tile_line(line, width, shape.n))
+
+    def ask(piece: Any, pieces: int) -> None:
+        prefetch_share(outputs, (piece, pieces), output)
+        prefetch_share(
+            inputs,
+            (block * pieces + piece, pieces * count),
+            lambda line: frame.prefetch(x, (base + height) * shape.k + line * LINE),
+        )
+
+    return steps_per_look(shape.k, max(outputs, inputs // count)), ask
 
 
 def _row_begin(tile: Any, shape: GemmShape, tiling: _Tiling) -> Any:

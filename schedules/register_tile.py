@@ -12,7 +12,7 @@ from .frame import Frame
 
 __all__ = ["ChannelTiles", "RegisterTile", "channel_tiles", "row_tile", "tiles_per_unit"]
 
-_LOAD_COST = 2.0
+_LOAD_COST = 1.0
 """Loads of one weight row, in rows of work: why taller tiles are faster."""
 _NARROW_PENALTY = 1.15
 """A tile one vector wide keeps fewer multiply-adds in flight per broadcast."""
