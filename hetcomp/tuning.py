@@ -28,7 +28,7 @@ from hetcomp.tune.runner import Remote, TrialRunner
 from hetcomp.tune.tasks import TaskCollector, TuneTask, for_processors
 from hetcomp.tune.winners import TunedChoices
 
-__all__ = ["TuneOptions", "TuneReport", "tasks_of", "tune", "tuned_choices"]
+__all__ = ["TuneOptions", "TuneReport", "tasks_of", "tune", "tune_tasks", "tuned_choices"]
 
 DEVICES = ("auto", "cpu", "gpu", "both")
 _PROCESSORS = {"cpu": ("cpu",), "gpu": ("gpu",), "both": ("cpu", "gpu")}
@@ -73,6 +73,8 @@ class TuneOptions:
             raise InputError(f"device must be one of {', '.join(DEVICES)}, got '{self.device}'")
         if self.time_limit_s is not None and not self.time_limit_s > 0.0:
             raise InputError(f"time_limit_s must be above 0, got {self.time_limit_s}")
+        if self.remote:
+            Remote.parse(self.remote)
 
 
 @dataclass(frozen=True)
@@ -136,11 +138,23 @@ def tune(
     >>> compile("model.onnx", output="model.so",
     ...         options=CompileOptions(tuned="tuned.jsonl"))  # doctest: +SKIP
     """
+    Database(Path(database))  # a bad file is refused before the work
+    tasks = tasks_of(model, shapes=shapes)
+    return tune_tasks(tasks, database=database, options=options, progress=progress)
+
+
+def tune_tasks(
+    tasks: Sequence[TuneTask],
+    *,
+    database: str | os.PathLike[str],
+    options: TuneOptions | None = None,
+    progress: Callable[[State], None] | None = None,
+) -> TuneReport:
+    """Tune some tasks, for instance with spaces of your own (`TuneTask.spaces`); see `tune`."""
     options = options or TuneOptions()
     remote = Remote.parse(options.remote) if options.remote else None
     records = Database(Path(database))
     stamp = _stamp(options, remote)
-    tasks = tasks_of(model, shapes=shapes, target=find_target("host"))
     own = [for_processors(task, stamp.processors) for task in tasks]
     wanted = [task for task in own if task is not None]
     loop_options = LoopOptions(options.trials, options.time_limit_s, options.seed)
@@ -153,9 +167,9 @@ def tasks_of(
     model: str | os.PathLike[str] | bytes | onnx.ModelProto,
     *,
     shapes: Mapping[str, Sequence[int]] | None = None,
-    target: CompileTarget,
 ) -> tuple[TuneTask, ...]:
     """The distinct tasks of a model that have something to tune, heaviest first."""
+    target = find_target("host")
     imported = import_onnx(model, shapes=shapes)
     require_static_shapes(imported.mod)
     module = fusion_pipeline()(imported.mod)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from .choice import Choice, Knob, Space
@@ -21,7 +20,8 @@ def convolution(
 ) -> Scheduled | None:
     """A convolution with constant weights by `choice.algorithm`; None where they are not constant.
 
-    Where no algorithm is chosen, `winograd_rule` does it.
+    Where no algorithm is chosen, `winograd_rule` does it. The space is that of the method taken,
+    and the methods.
     """
     direct = conv2d(program, anchor, constants, facts, choice)
     if direct is None:
@@ -32,20 +32,6 @@ def convolution(
         return direct
     tile = best_tile(program, anchor, constants, facts)
     default = direct.variant if tile is None else tile.variant
-    space = _space({name: method.space for name, method in methods.items()}, default)
-    return replace(methods.get(choice.algorithm or default, direct), space=space)
-
-
-def _space(spaces: Mapping[str, Space], default: str) -> Space:
-    """The methods, and the parameters of all; values that a method has not are as near as it can.
-
-    Defaults are those of the method `default`.
-    """
-    knobs = {knob.name: knob for knob in spaces[default].knobs}
-    for space in spaces.values():
-        for knob in space.knobs:
-            own = knobs.setdefault(knob.name, knob)
-            values = tuple(sorted({*own.values, *knob.values}))
-            knobs[knob.name] = replace(own, values=values)
-    algorithm = Knob("algorithm", tuple(spaces), default)
-    return Space((algorithm, *knobs.values()), spaces[default].bounds)
+    method = methods.get(choice.algorithm or default, direct)
+    algorithm = Knob("algorithm", tuple(methods), default)
+    return replace(method, space=Space((algorithm, *method.space.knobs), method.space.bounds))

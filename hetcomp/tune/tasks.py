@@ -102,41 +102,50 @@ def _has_points(task: TuneTask) -> bool:
 
 
 class TaskCollector:
-    """Chooses nothing, but notes every function that `lower_tasks` asks about."""
+    """Chooses nothing, but notes every function that `lower_tasks` asks about.
+
+    Its answer, which the kernel keeps, is the function's key: so the tasks that run it are found.
+    """
 
     def __init__(self, facts: DeviceFacts) -> None:
         self._facts = facts
-        self._found: list[TuneTask] = []
+        self._found: dict[str, TuneTask] = {}
 
     def __call__(self, func: Any, constants: frozenset[int], default: Scheduled) -> Chosen:
-        """Note the function; its kernel is the next one of the graph."""
+        """Note the function."""
+        key = structure_key(func, constants)
+        if key not in self._found:
+            self._found[key] = self._task(key, func, constants, default)
+        return Chosen(None, key)
+
+    def _task(self, key: str, func: Any, constants: frozenset[int], default: Scheduled) -> TuneTask:
         shapes = [[int(dim) for dim in buffer.shape] for buffer in func.params]
-        self._found.append(
-            TuneTask(
-                key=structure_key(func, constants),
-                baseline=kernel_key(default, self._facts),
-                name="",
-                what=f"{default.kind} {' '.join('x'.join(map(str, s)) for s in shapes)}",
-                func=func,
-                constants=constants,
-                spaces=spaces_of(func, constants, self._facts, default),
-                opencl=not default.why_no_opencl,
-                uses=0,
-                flops=default.flops,
-                rows=default.rows.extent,
-                channels=default.channels.extent,
-                weight_bytes=sum(4 * math.prod(shapes[i]) for i in constants),
-            )
+        return TuneTask(
+            key=key,
+            baseline=kernel_key(default, self._facts),
+            name="",
+            what=f"{default.kind} {' '.join('x'.join(map(str, s)) for s in shapes)}",
+            func=func,
+            constants=constants,
+            spaces=spaces_of(func, constants, self._facts, default),
+            opencl=not default.why_no_opencl,
+            uses=0,
+            flops=default.flops,
+            rows=default.rows.extent,
+            channels=default.channels.extent,
+            weight_bytes=sum(4 * math.prod(shapes[i]) for i in constants),
         )
-        return Chosen(None, "")
 
     def tasks(self, lowered: Lowered) -> tuple[TuneTask, ...]:
-        """What can be tuned, heaviest first, equal structures joined."""
-        joined: dict[str, TuneTask] = {}
-        for index, task in enumerate(self._found):
-            users = [t for t in lowered.graph.tasks if t.kernel == index]
-            if not _has_points(task):
-                continue
-            known = joined.get(task.key, replace(task, name=users[0].name))
-            joined[task.key] = replace(known, uses=known.uses + len(users))
-        return tuple(sorted(joined.values(), key=lambda task: -task.flops * task.uses))
+        """What can be tuned, heaviest first."""
+        graph = lowered.graph
+        users = {
+            key: [t for t in graph.tasks if graph.kernels[t.kernel].tuned == key]
+            for key in self._found
+        }
+        tasks = [
+            replace(task, name=users[key][0].name, uses=len(users[key]))
+            for key, task in self._found.items()
+            if users[key] and _has_points(task)
+        ]
+        return tuple(sorted(tasks, key=lambda task: -task.flops * task.uses))

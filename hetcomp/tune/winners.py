@@ -57,7 +57,7 @@ class TunedChoices:
         baseline = kernel_key(default, self._facts)
         current = [record for record in found if record.baseline == baseline]
         if not current:
-            return Chosen(None, "default: tuned against kernels of another version; tune again")
+            return Chosen(None, "default: tuned against another default kernel; tune again")
         winner = self._winner(current)
         if winner is None:
             return Chosen(None, "default: tried, but no winner was confirmed; tune again")

@@ -11,7 +11,6 @@ import onnx
 from onnx import numpy_helper
 
 from hetcomp.schedules.choice import Choice
-from hetcomp.targets import find_target
 from hetcomp.tune.evaluate import Evaluation, Protocol
 from hetcomp.tune.loop import Stamp
 from hetcomp.tune.runner import Outcome
@@ -39,7 +38,7 @@ def small_model() -> onnx.ModelProto:
 @cache
 def small_tasks() -> tuple[TuneTask, ...]:
     """The tasks of `small_model`."""
-    return tasks_of(small_model(), target=find_target("host"))
+    return tasks_of(small_model())
 
 
 Time = Callable[[Choice], float]

@@ -1,0 +1,123 @@
+"""From winners in a data base to kernels: what `compile --tuned` takes, and what it says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from tuning_tasks import small_model, small_tasks
+
+import hetcomp
+from hetcomp.cli import main
+from hetcomp.errors import InputError
+from hetcomp.schedules.select import schedule
+from hetcomp.targets import find_target
+from hetcomp.tune.database import Database, Record
+from hetcomp.tune.winners import TunedChoices
+
+HERE, ELSEWHERE = "here", "elsewhere"
+FACTS = find_target("host").cpu
+
+
+def winner(**changes: Any) -> Record:
+    task = small_tasks()[0]
+    fields = {"role": "winner", "task": task.key, "baseline": task.baseline, "what": task.what}
+    fields |= {"processors": "cpu", "device": HERE, "choice": {"cpu.unroll": 4}, "ratio": 0.8}
+    return Record(**{**fields, **changes})
+
+
+def answer(*records: Record, processors: str = "cpu") -> str:
+    task = small_tasks()[0]
+    chosen = TunedChoices(records, FACTS, HERE, processors)(
+        task.func, task.constants, schedule(task.func, task.constants, FACTS)
+    )
+    assert (chosen.choice is not None) == chosen.why.startswith("yes")
+    values = "" if chosen.choice is None else f" {chosen.choice.values()}"
+    return chosen.why + values
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        ([winner()], "yes: 0.80 of the default's time {'cpu.unroll': 4}"),
+        ([], "default: not in the data base"),
+        ([winner(choice={}), winner(role="trial")], "default: nothing faster in 1 trials"),
+        ([winner(role="trial")], "default: tried, but no winner was confirmed; tune again"),
+        ([winner(baseline="old")], "default: tuned against another default kernel; tune again"),
+        ([winner(processors="gpu")], "default: tried, but no winner was confirmed; tune again"),
+        (
+            [winner(choice={"height": 999})],
+            "default: the winner is not legal any more: height=999",
+        ),
+        (
+            [winner(device=ELSEWHERE)],
+            "yes: 0.80 of the default's time, measured on another machine",
+        ),
+    ],
+)
+def test_answer(records: list[Record], expected: str) -> None:
+    assert answer(*records).startswith(expected)
+
+
+def test_the_last_winner_of_this_machine_and_processors_counts() -> None:
+    unrolled = {"choice": {"cpu.unroll": 2}, "time": 5.0}
+    assert "'cpu.unroll': 2" in answer(winner(), winner(**unrolled))
+    assert "'cpu.unroll': 4" in answer(winner(), winner(device=ELSEWHERE, **unrolled))
+    both = winner(processors="cpu+gpu", **unrolled)
+    assert "'cpu.unroll': 2" in answer(winner(), both, processors="cpu+gpu")
+    assert "'cpu.unroll': 4" in answer(winner(), both, processors="cpu")
+
+
+def test_compile_uses_the_data_base_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "db.jsonl"
+    Database(path).add(winner())
+    options = hetcomp.CompileOptions(plan="cpu", gpu=False, tuned=str(path))
+    output = tmp_path / "m.so"
+    graph = hetcomp.compile(small_model(), output=output, options=options).graph
+    plain = hetcomp.compile(
+        small_model(), output=tmp_path / "p.so", options=replace(options, tuned="")
+    ).graph
+    said = [kernel.tuned.split(":")[0] for kernel in graph.kernels]
+    assert sorted(said) == ["default", "yes"]
+    changed = [one.key != two.key for one, two in zip(graph.kernels, plain.kernels, strict=True)]
+    assert changed == [text == "yes" for text in said]
+    assert {kernel.tuned for kernel in plain.kernels} == {""}
+    shown = CliRunner().invoke(main, ["explain", str(output), "--json"]).output
+    tasks = json.loads(shown)["tasks"]
+    assert sorted(task["tuned"].split(":")[0] for task in tasks) == said or len(tasks) == 2
+
+
+def test_missing_data_base_is_refused(tmp_path: Path) -> None:
+    options = hetcomp.CompileOptions(tuned=str(tmp_path / "absent"))
+    with pytest.raises(InputError, match="hetcomp tune makes one"):
+        hetcomp.compile(small_model(), output=tmp_path / "m.so", options=options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["a.onnx", "b.onnx"], "tune takes one"),
+        (["a.onnx", "--rpc", "nonsense"], "HOST:PORT"),
+        (["a.onnx", "--trials", "0"], "--trials"),
+        (["a.onnx", "--time-limit", "-1"], "time_limit_s"),
+        (["--merge", "absent.jsonl"], "does not exist"),
+    ],
+)
+def test_tune_refuses(tmp_path: Path, arguments: list[str], text: str) -> None:
+    result = CliRunner().invoke(main, ["tune", *arguments, "--db", str(tmp_path / "db")])
+    assert result.exit_code == 2
+    assert text in result.output
+    assert result.output.count("\n") == 1
+
+
+def test_merge_command(tmp_path: Path) -> None:
+    one, two, merged = (tmp_path / name for name in ("one", "two", "merged"))
+    Database(one).add(winner())
+    Database(two).add(winner(time=2.0))
+    arguments = ["tune", "--merge", str(one), str(two), "--db", str(merged), "--json"]
+    assert json.loads(CliRunner().invoke(main, arguments).output)["records"] == 2
+    assert len(Database(merged).records) == 2
