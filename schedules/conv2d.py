@@ -119,7 +119,7 @@ def conv2d(
         return replace(scheduled, single_bytes=True)
     return replace(
         scheduled,
-        for_groups=None if program.pitches else for_groups,
+        for_groups=for_groups,
         pitched=frozenset(range(len(params))) - {weight} - ({data} if conv.nchw_input else set()),
     )
 

@@ -60,7 +60,7 @@ def depthwise(program: Program, anchor: Stage, facts: DeviceFacts, choice: Choic
         return build_kernel(symbol, params, device, body)
 
     def for_groups(device: GroupFacts) -> GroupKernel:
-        return group_depthwise(window, params, epilogue, (data, weight), device)
+        return group_depthwise(window, params, epilogue, (data, weight), in_pitch, device)
 
     return Scheduled(
         kind="depthwise",
@@ -68,7 +68,7 @@ def depthwise(program: Program, anchor: Stage, facts: DeviceFacts, choice: Choic
         rows=TileGrid(window.batch * window.out_height),
         flops=2 * math.prod(anchor.shape) * window.kernel_h * window.kernel_w,
         axis_reason="rows: hardly any weights",
-        for_groups=None if program.pitches else for_groups,
+        for_groups=for_groups,
         pitched=frozenset(range(len(params))) - {weight},
         space=tile_space(
             facts,

@@ -99,7 +99,7 @@ def gemm(
 
     def for_groups(device: GroupFacts) -> GroupKernel:
         rows = tiling.per_unit * tiling.height
-        load = matrix_left(left, shape.k)
+        load = matrix_left(left, pitch)
         product = GroupProduct("GEMM", shape.m, rows, shape.k, columns, load, device.vector)
         kernel = group_gemv if shape.m <= min(rows, FEW_ROWS) else group_product
         return kernel(product, params, epilogue, (left, weight), device)
@@ -123,7 +123,7 @@ def gemm(
         packings={weight: _packing(shape, columns, arithmetic)},
         rows_inner=_rows_inner(shape, choice.opencl),
         space=_space(shape, facts),
-        for_groups=for_groups if arithmetic is FLOAT32 and not program.pitches else None,
+        for_groups=for_groups if arithmetic is FLOAT32 else None,
         single_bytes=arithmetic is not FLOAT32,
         pitched=frozenset(range(len(params))) - {weight} if arithmetic is FLOAT32 else frozenset(),
     )

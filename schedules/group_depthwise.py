@@ -30,9 +30,17 @@ _RUNS_PER_ITEM = 2
 
 def group_depthwise(
     window: Window, params: Sequence[Param], epilogue: Epilogue, operands: tuple[int, int],
-    facts: GroupFacts,
+    in_pitch: int, facts: GroupFacts,
 ) -> GroupKernel:  # fmt: skip
-    """One filter per channel; a row tile is one output row, `operands` are map and weights."""
+    """One filter per channel; a row tile is one output row.
+
+    Parameters
+    ----------
+    operands
+        Positions of map and weights.
+    in_pitch
+        Elements between neighbouring pixels of the map.
+    """
     channels = epilogue.shape[-1]
     lanes = math.gcd(channels, facts.vector)
     runs = window.out_width * channels // lanes
@@ -42,7 +50,7 @@ def group_depthwise(
 
     def body(frame: GroupFrame) -> None:
         with frame.spans() as span:
-            _Emitter(frame, window, epilogue, operands, lanes).span(span)
+            _Emitter(frame, window, epilogue, operands, in_pitch, lanes).span(span)
 
     return group_kernel(facts, group, params, body)
 
@@ -50,8 +58,9 @@ def group_depthwise(
 class _Emitter:
     def __init__(
         self, frame: GroupFrame, window: Window, epilogue: Epilogue, operands: tuple[int, int],
-        lanes: int,
+        in_pitch: int, lanes: int,
     ) -> None:  # fmt: skip
+        self._in_pitch = in_pitch
         self._frame, self._window, self._epilogue = frame, window, epilogue
         self._x, self._weights = (frame.buffers[position] for position in operands)
         self._lanes, self._channels = lanes, epilogue.shape[-1]
@@ -82,7 +91,7 @@ class _Emitter:
         frame, w = self._frame, self._window
         image, row, column = place
         pixel = (image * w.height + row) * w.width + column
-        x = frame.bind("x", pixel * self._channels + channel)
+        x = frame.bind("x", pixel * self._in_pitch + channel)
         weight = frame.bind("k", tap * self._channels + channel)
         self._each_lane(
             lambda lane: frame.store(
@@ -91,13 +100,13 @@ class _Emitter:
         )
 
     def _store(self, cell: Any, pixel: Any, channel: Any) -> None:
-        epilogue, channels = self._epilogue, self._channels
+        epilogue = self._epilogue
         leads = unravel(pixel, epilogue.shape[:-1])
         self._each_lane(
             lambda lane: epilogue.store(
                 self._frame,
                 [*leads, channel + lane],
-                pixel * channels + channel + lane,
+                pixel * epilogue.pitch + channel + lane,
                 cell[lane],
             )
         )

@@ -112,7 +112,7 @@ class _Emitter:
 
         def store(row: int, lane: Any, value: Any) -> None:
             at = [*unravel(i32(row), epilogue.shape[:-1]), first + lane]
-            epilogue.store(frame, at, row * epilogue.shape[-1] + first + lane, value)
+            epilogue.store(frame, at, row * epilogue.pitch + first + lane, value)
 
         for row, cell in enumerate(cells):
             if columns.valid == columns.width:

@@ -163,24 +163,23 @@ class _Emitter:
 
     def _store(self, first: Any, rows: Any, group: Any, block: Any) -> None:
         frame, epilogue, columns = self._frame, self._epilogue, self._product.columns
-        outputs = epilogue.shape[-1]
         inner = frame.bind("inner", self._tile.column % columns.width)
         channel = frame.bind("first", group * columns.channels + columns.begin(block) + inner)
 
         def store(row: Any, lane: Any, accumulator: Any) -> None:
             q = frame.bind("at", first + row)
             at = [*unravel(q, epilogue.shape[:-1]), channel + lane]
-            epilogue.store(frame, at, q * outputs + channel + lane, accumulator)
+            epilogue.store(frame, at, q * epilogue.pitch + channel + lane, accumulator)
 
         padded = columns.valid < columns.width
         self._tile.finish(rows, store, columns.valid - inner if padded else None)
 
 
-def matrix_left(x: int, depth: int) -> Left:
-    """Rows of a dense matrix, parameter number `x`."""
+def matrix_left(x: int, pitch: int) -> Left:
+    """Rows of a matrix, `pitch` elements apart, parameter number `x`."""
 
     def load(frame: GroupFrame, _group: Any, row: Any, k: Any) -> Element:
-        base = frame.bind("x", row * depth + k)
+        base = frame.bind("x", row * pitch + k)
         return Element(lambda lane: frame.buffers[x][base + lane])
 
     return load

@@ -16,7 +16,7 @@ from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
 
 from .expression import Translator, flat_index, unravel
 from .facts import GROUPS_PER_UNIT, GroupFacts
-from .frame import Param, cast_for, i32
+from .frame import cast_for, i32, program_params
 from .group_frame import GroupFrame, TileSpan, group_kernel
 from .program import Program, Stage
 from .rowwise_layout import RowLayout, row_layout
@@ -35,7 +35,7 @@ def group_rowwise(program: Program, facts: GroupFacts) -> GroupKernel:
     """The kernel of a program for which `rowwise` found a layout."""
     layout = row_layout(program)
     length = max(_row_work(stage, layout) for stage in layout.kept)
-    params = [Param(math.prod(_shape(b)), str(b.dtype)) for b in program.params]
+    params = program_params(program)
     if len(layout.kept) == 1 and _row_size(layout.kept[0], layout) > 1:
         vectors = layout.group * _row_size(layout.kept[0], layout) // facts.vector
         group = _deal(layout, max(1, vectors), _PER_ITEM, facts, "elements dealt out")
@@ -62,10 +62,6 @@ def _deal(layout: RowLayout, pieces: int, per_item: int, facts: GroupFacts, text
     tiles = max(1, wanted // pieces)
     whole = -(-tiles * pieces // facts.sub_group) * facts.sub_group
     return WorkGroup((min(facts.items, whole), 1), (tiles, 1), f"work-group, {text}")
-
-
-def _shape(buffer: Any) -> tuple[int, ...]:
-    return tuple(int(dim) for dim in buffer.shape)
 
 
 def _row_size(stage: Stage, layout: RowLayout) -> int:
@@ -153,7 +149,7 @@ class _Rows:
     ) -> None:
         lead, row, element = place
         at = self._coordinates(stage, lead + row)
-        base = self._frame.bind("at", flat_index(stage.shape, [*at, element]))
+        base = self._frame.bind("at", self._place(stage, [*at, element]))
         memory = self._memory(stage)
 
         def store(lane: Any) -> None:
@@ -166,7 +162,7 @@ class _Rows:
         frame, memory = self._frame, self._memory(stage)
         row, element = place
         at = self._coordinates(stage, lead + row)
-        base = frame.bind("at", flat_index(stage.shape, [*at, element]))
+        base = frame.bind("at", self._place(stage, [*at, element]))
         cell = frame.local("v", lanes, str(stage.buffer.dtype))
         init = self._init(stage, cell)
         self._lanes(lanes, lambda lane: frame.store(cell, lane, init))
@@ -208,7 +204,7 @@ class _Rows:
             frame.store(cell, 0, cast_for(cell, self._value(stage, at, [])))
         self._scalars.append((stage.buffer, cell))
         if self._program.is_output(stage.buffer):
-            self._store_scalar(stage, flat_index(stage.shape, at), cell)
+            self._store_scalar(stage, self._place(stage, at), cell)
 
     def _store_scalar(self, stage: Stage, flat: Any, cell: Any) -> None:
         self._frame.store(self._memory(stage), flat, cell[0])
@@ -231,10 +227,16 @@ class _Rows:
 
     def _memory(self, stage: Stage) -> Any:
         """Where a stage's row is stored: its own output, else the final output as scratch."""
-        for buffer, param in zip(self._program.params, self._frame.buffers, strict=True):
-            if buffer.same_as(stage.buffer):
-                return param
-        return self._frame.buffers[-1]
+        return self._frame.buffers[self._stored_in(stage)]
+
+    def _place(self, stage: Stage, at: Sequence[Any]) -> Any:
+        """Offset of an element of a stage in its `_memory`."""
+        return flat_index(self._program.memory_shape(self._stored_in(stage)), at)
+
+    def _stored_in(self, stage: Stage) -> int:
+        params = self._program.params
+        own = (i for i, buffer in enumerate(params) if buffer.same_as(stage.buffer))
+        return next(own, len(params) - 1)
 
     def _value(self, stage: Stage, at: Sequence[Any], over: Sequence[Any]) -> Any:
         """The value (or term) of `stage` at coordinates `at`, reduction coordinates `over`."""
@@ -249,9 +251,10 @@ class _Rows:
         stage = self._program.stage_of(buffer)
         if stage is None:
             position = next(i for i, b in enumerate(self._program.params) if b.same_as(buffer))
-            return self._frame.buffers[position][flat_index(_shape(buffer), indices)]
+            place = flat_index(self._program.memory_shape(position), indices)
+            return self._frame.buffers[position][place]
         if any(stage is kept for kept in self._layout.kept):
-            return self._memory(stage)[flat_index(stage.shape, indices)]
+            return self._memory(stage)[self._place(stage, indices)]
         return self._value(stage, indices, [])
 
 

@@ -162,3 +162,27 @@ def test_wedged_device(tmp_path: Any) -> None:
         np.testing.assert_array_equal(session.run(feeds)["y"], expected)
         status = session.status()
         assert (status.timeouts, status.fallbacks, status.tier) == (1, 1, "cpu")
+
+
+VIEWS = """g (float[1,64,9,11] x) => (float[1,64,9,11] y) {
+    a, b = Split<axis=1>(x, halves)
+    c = Conv<pads=[1,1,1,1]>(a, w) r = Relu(c)
+    d = Conv<pads=[1,1,1,1], group=32>(b, u)
+    e = Conv(d, v)
+    p = MaxPool<kernel_shape=[3,3], pads=[1,1,1,1]>(d)
+    s = Add(p, e)
+    z = Concat<axis=1>(r, s)
+    y = Sigmoid(z) }"""
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_parts_of_wider_tensors(device: str) -> None:
+    weights = {
+        "halves": np.array([32, 32]),
+        "w": normal(32, 32, 3, 3) / np.float32(15),
+        "u": normal(32, 1, 3, 3) / np.float32(3),
+        "v": normal(32, 32, 1, 1) / np.float32(5),
+    }
+    lowered = check(make_model(VIEWS, weights), MATRIX, groups=DEVICES[device])
+    assert sum(tensor.pitch_bytes > 0 for tensor in lowered.graph.tensors) >= 2
+    assert all(kernel.items != (1, 1) for kernel in lowered.graph.kernels)
