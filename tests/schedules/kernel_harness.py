@@ -95,7 +95,7 @@ def lower(
     choose: Choose | None = None,
     groups: GroupFacts | None = None,
 ) -> Lowered:
-    """The task graph of `model`."""
+    """The task graph of `model`; `groups` makes OpenCL kernels of class `gpu`."""
     imported = import_onnx(model)
     module = fusion_pipeline()(imported.mod)
     cpu = facts or HOST.cpu

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import arm_harness
+import arena
 import pytest
-from arm_harness import NEON, Trial, run_trials, why_not
+from arena import Trial, run_trials
+from arm_harness import NEON, execute_on_arm, why_not
 from families import FAMILIES, Case, assert_within
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -36,7 +37,7 @@ def test_on_an_emulated_core(cases: Any, seed: int, tmp_path: Path) -> None:
     """Right values; random cuts that fit; nothing read or written beside a buffer."""
     flat: list[Case] = [case for family in cases for case in family]
     trials = [Trial(lower(case.model, NEON.facts), dict(case.feeds)) for case in flat]
-    outputs = run_trials(trials, NEON, tmp_path, seed)
+    outputs = run_trials(trials, seed, lambda arena: execute_on_arm(arena, NEON, tmp_path))
     for case, trial, got in zip(flat, trials, outputs, strict=True):
         winograd = any("winograd" in k.scheduled.variant for k in trial.lowered.kernels)
         assert_within(case, got, winograd=winograd)
@@ -49,6 +50,6 @@ def test_the_harness_sees_what_is_written_beside_a_buffer(
         "g (float[7,9] x) => (float[7,5] y) { y = MatMul(x, w) }", {"w": normal(9, 5)}
     )
     trial = Trial(lower(model, NEON.facts), {"x": normal(7, 9)})
-    monkeypatch.setattr(arm_harness, "_random_cut", lambda task, _: [Range(0, 2, 0, 2)])
+    monkeypatch.setattr(arena, "random_cut", lambda task, _: [Range(0, 2, 0, 2)])
     with pytest.raises(AssertionError, match=r"beside the outputs|written twice"):
-        run_trials([trial], NEON, tmp_path, 0)
+        run_trials([trial], 0, lambda arena: execute_on_arm(arena, NEON, tmp_path))

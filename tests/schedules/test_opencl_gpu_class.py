@@ -82,6 +82,13 @@ def test_product_of_activations_against_float64(transposed: bool) -> None:
     assert_close(run(make_model(text), {"a": a, "b": b}), expected.astype(np.float32), MATRIX)
 
 
+def test_products_of_single_numbers() -> None:
+    """Work-groups of one item have local memory too."""
+    a, b = normal(3, 1, 1), normal(3, 1, 1, seed=1)
+    text = "g (float[3,1,1] a, float[3,1,1] b) => (float[3,1,1] y) { y = MatMul(a, b) }"
+    assert_close(run(make_model(text), {"a": a, "b": b}), a * b, MATRIX)
+
+
 @pytest.mark.parametrize("length", [5, 127, 128, 1000])
 def test_softmax_against_float64(length: int) -> None:
     x = normal(3, length) * 20
