@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from hetcomp.codegen.functions import function_to_json
@@ -171,7 +171,9 @@ class TuneLoop:
         good = [t for t in trials if t.status == "ok" and (t.ratio or 1.0) < _PROMISING]
         finalists = sorted(good, key=lambda t: t.ratio or 1.0)[:_FINALISTS]
         choices = [Choice().with_values(t.choice) for t in finalists]
-        winner = self._record("winner", task, Choice(), Outcome(None), None)
+        times = next((t.default_us for t in reversed(trials) if t.default_us), {})
+        stays = self._record("winner", task, Choice(), Outcome(None), None)
+        winner = replace(stays, ratio=1.0, times_us=times, default_us=times)
         if choices:
             self._tell("confirming", task, self._done())
             protocol = Protocol(1 + len(choices), self._processors(task), _FINAL_SECONDS)
@@ -208,7 +210,7 @@ class TuneLoop:
             device=self._stamp.device,
             choice=choice.values(),
             status=status,
-            ratio=verdict.ratio if verdict is not None else 1.0 if role == "winner" else None,
+            ratio=verdict.ratio if verdict is not None else None,
             spread=verdict.spread if verdict is not None else None,
             times_us=verdict.times_us if verdict is not None else {},
             default_us=verdict.default_us if verdict is not None else {},
