@@ -8,6 +8,7 @@ import tvm
 from tvm import relax
 
 from hetcomp.passes.anchors import LegalizeAnchors
+from hetcomp.passes.attention import FuseAttention
 from hetcomp.passes.fold_constants import FoldConstants
 from hetcomp.passes.fusion_guard import GuardBroadcasts
 from hetcomp.passes.integer_anchors import IntegerAnchors
@@ -39,6 +40,7 @@ def fusion_pipeline() -> Any:
             SinkTransposes(),
             IntegerAnchors(),
             AbsorbInputLayout(),
+            FuseAttention(),
             # Operators to TIR, anchors annotated
             LegalizeAnchors(),
             relax.transform.DeadCodeElimination(),

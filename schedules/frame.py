@@ -97,6 +97,13 @@ class Frame:
             with T.serial(0, self._c1 - self._c0) as channel:
                 yield self._r0 + row, self._c0 + channel, memory
 
+    @contextmanager
+    def tiles_with_scratch(self, size: int) -> Iterator[tuple[Any, Any]]:
+        """The row tiles of a kernel without channel tiles; yields the tile and `size` float32."""
+        memory = None if self.facts.opencl else self._scratch(size)
+        with self.tiles() as (row, _):
+            yield row, self._scratch(size) if memory is None else memory
+
     def _scratch(self, size: int) -> Any:
         """Workspace of the thread on the CPU; on OpenCL local memory, of which devices tell how
         much there is, unlike of private memory."""

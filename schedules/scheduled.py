@@ -85,7 +85,7 @@ class Scheduled:
     Attributes
     ----------
     kind
-        Family: `conv2d`, `depthwise`, `linear`, `matmul`, `rowwise`, `opaque`.
+        Family: `conv2d`, `depthwise`, `linear`, `matmul`, `attention`, `rowwise`, `opaque`.
     emit
         Emits the kernel for a device.
     rows, channels

@@ -7,6 +7,7 @@ from dataclasses import replace
 from tvm import tirx
 
 from .arithmetic import BYTES
+from .attention import attention
 from .choice import Choice, IllegalChoice
 from .conv2d import conv2d
 from .convolution import convolution
@@ -101,6 +102,8 @@ def _anchored(
         return depthwise(program, anchor, facts, choice)
     if anchor.anchor == "conv2d":
         return convolution(program, anchor, constants, facts, choice)
+    if anchor.anchor == "attention":
+        return attention(program, anchor, facts)
     if anchor.anchor == "matmul":
         found = linear(program, anchor, constants, facts, choice)
         return found or matmul(program, anchor, facts, choice)

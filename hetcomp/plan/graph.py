@@ -112,7 +112,8 @@ class Task:
     name
         Readable, unique.
     kind
-        Anchor: `conv2d`, `depthwise`, `linear`, `matmul`, `rowwise`, `elementwise`, `opaque`.
+        Anchor: `conv2d`, `depthwise`, `linear`, `matmul`, `attention`, `rowwise`, `elementwise`,
+        `opaque`.
     kernel
         Index into `TaskGraph.kernels`.
     inputs, outputs

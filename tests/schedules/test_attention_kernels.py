@@ -1,0 +1,87 @@
+"""Fused attention against ONNX Runtime, under every cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from kernel_harness import MATRIX, check, make_model, normal
+
+from hetcomp.schedules.facts import CpuFacts, DeviceFacts
+
+HEADS = """g (float[{b},{m},{w}] x, float[{b},{n},{w}] z{more}) => (float[{b},{m},{w}] y) {{
+    q1 = Reshape(x, s) q = Transpose<perm: ints = [0,2,1,3]>(q1)
+    k1 = Reshape(z, s) k = Transpose<perm: ints = [0,2,3,1]>(k1)
+    v1 = Sigmoid(z) v2 = Reshape(v1, s) v = Transpose<perm: ints = [0,2,1,3]>(v2)
+    t = MatMul(q, k) {steps} p = Softmax<axis: int = -1>(l) o = MatMul(p, v)
+    r = Transpose<perm: ints = [0,2,1,3]>(o) y = Reshape(r, e) }}"""
+
+
+@pytest.mark.parametrize("facts", [CpuFacts.AVX512, CpuFacts.AVX2], ids=lambda facts: facts.name)
+@pytest.mark.parametrize(
+    ("rows", "keys", "heads", "width"),
+    [
+        (32, 32, 2, 32),
+        (50, 50, 3, 16),
+        (1, 17, 2, 40),
+        (29, 7, 1, 8),
+        (3, 1, 4, 33),
+        (5, 300, 2, 20),
+    ],
+)
+def test_heads(rows: int, keys: int, heads: int, width: int, facts: DeviceFacts) -> None:
+    sizes = {"b": 1, "m": rows, "n": keys, "w": heads * width, "more": ""}
+    text = HEADS.format(**sizes, steps="l = Mul(t, c)")
+    weights = {
+        "s": np.array([0, 0, heads, width]),
+        "e": np.array([0, 0, heads * width]),
+        "c": np.float32(0.3),
+    }
+    check(make_model(text, weights), MATRIX, facts=facts)
+
+
+@pytest.mark.parametrize(
+    ("mask", "steps"),
+    [
+        ("2,1,1,9", "a = Mul(t, c) l = Add(a, mask)"),
+        ("9", "a = Div(t, c) l = Sub(a, mask)"),
+        ("1,3,6,9", "l = Add(t, mask)"),
+    ],
+)
+def test_masks(mask: str, steps: str) -> None:
+    sizes = {"b": 2, "m": 6, "n": 9, "w": 24, "more": f", float[{mask}] mask"}
+    text = HEADS.format(**sizes, steps=steps)
+    weights = {"s": np.array([0, 0, 3, 8]), "e": np.array([0, 0, 24]), "c": np.float32(2)}
+    lowered = check(make_model(text, weights), MATRIX)
+    assert [task.kind for task in lowered.graph.tasks].count("attention") == 1
+
+
+def test_without_transposes() -> None:
+    text = """g (float[1,2,6,8] q, float[1,2,8,9] k, float[1,2,9,5] v) => (float[1,2,6,5] y) {
+        t = MatMul(q, k) p = Softmax<axis: int = -1>(t) y = MatMul(p, v) }"""
+    lowered = check(make_model(text, {}), MATRIX)
+    assert [task.kind for task in lowered.graph.tasks] == ["attention"]
+
+
+def test_hidden_keys_have_no_weight() -> None:
+    """A causal mask of minus infinity; every row sees one key at least."""
+    text = """g (float[1,2,6,8] q, float[1,2,8,6] k, float[1,2,6,5] v) => (float[1,2,6,5] y) {
+        t = MatMul(q, k) l = Add(t, m) p = Softmax<axis: int = -1>(l) y = MatMul(p, v) }"""
+    mask = np.triu(np.full((6, 6), -np.inf, np.float32), 1)
+    check(make_model(text, {"m": mask}), MATRIX)
+
+
+def test_large_scores_do_not_overflow() -> None:
+    text = """g (float[1,2,6,8] q, float[1,2,8,6] k, float[1,2,6,5] v) => (float[1,2,6,5] y) {
+        l = MatMul(q, k) p = Softmax<axis: int = -1>(l) y = MatMul(p, v) }"""
+    feeds = {"q": 100 * normal(1, 2, 6, 8), "k": 100 * normal(1, 2, 8, 6), "v": normal(1, 2, 6, 5)}
+    check(make_model(text, {}), MATRIX, feeds=feeds)
+
+
+@pytest.mark.parametrize(
+    "outputs", ["float[1,2,6,5] y, float[1,2,6,6] p", "float[1,2,6,5] y, float[1,2,6,6] t"]
+)
+def test_scores_that_others_read_are_kept(outputs: str) -> None:
+    text = f"""g (float[1,2,6,8] q, float[1,2,8,6] k, float[1,2,6,5] v) => ({outputs}) {{
+        t = MatMul(q, k) p = Softmax<axis: int = -1>(t) y = MatMul(p, v) }}"""
+    lowered = check(make_model(text, {}), MATRIX)
+    assert "attention" not in {task.kind for task in lowered.graph.tasks}
