@@ -72,6 +72,7 @@ def _task_json(graph: TaskGraph, task: Task, decision: Decision) -> dict[str, An
         "task": task.name,
         "kind": task.kind,
         "variant": graph.kernels[task.kernel].variant,
+        "work_group": graph.kernels[task.kernel].work_group,
         "tuned": graph.kernels[task.kernel].tuned or None,
         "processor": decision.place.value,
         "cpu_share": share_of(task, decision).cpu,

@@ -28,7 +28,7 @@ from hetcomp.device_class import find_groups, group_facts
 from hetcomp.devices import OpenClInfo, describe_opencl
 from hetcomp.errors import InputError
 from hetcomp.options import CompileOptions
-from hetcomp.schedules.facts import GroupFacts
+from hetcomp.schedules.facts import CpuFacts, DeviceFacts, GroupFacts
 
 DEVICES = {
     "phone": GroupFacts(items=256, sub_group=64, local_bytes=32 << 10, compute_units=2),
@@ -50,6 +50,14 @@ def test_every_family_by_every_cut(name: str, device: str) -> None:
         feeds["i"] = np.random.default_rng(0).integers(-50, 50, feeds["i"].shape)
     tolerance = POINTWISE if "norm" in name else MATRIX
     lowered = check(model, tolerance, feeds=feeds, groups=DEVICES[device])
+    assert all(kernel.items != (1, 1) for kernel in lowered.graph.kernels)
+
+
+@pytest.mark.parametrize("facts", [CpuFacts.NEON, CpuFacts.AVX2], ids=lambda facts: facts.name)
+@pytest.mark.parametrize("name", ["linear", "convolution", "grouped convolution"])
+def test_weights_packed_for_another_cpu(name: str, facts: DeviceFacts) -> None:
+    """Narrow channel tiles, as on a phone: a work-group takes several."""
+    lowered = check(model_of(name), MATRIX, facts=facts, groups=DEVICES["phone"])
     assert all(kernel.items != (1, 1) for kernel in lowered.graph.kernels)
 
 
