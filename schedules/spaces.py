@@ -26,6 +26,7 @@ def tile_space(
     tiles: int = 1,
     unroll: bool = True,
     rows_inner: bool | None = None,
+    ordered: bool = False,
 ) -> Space:
     """Space of a kernel made of register tiles.
 
@@ -42,7 +43,9 @@ def tile_space(
     unroll
         Whether the reduction can be unrolled.
     rows_inner
-        Default order of tiles, None where there is one order and no weights to prefetch.
+        Default order of tiles, None where there are no weights to prefetch.
+    ordered
+        Whether that order cannot be chosen.
     """
     vectors = max(1, width // facts.lanes)
     registers = max(facts.max_rows * facts.vectors, height * vectors)
@@ -57,6 +60,7 @@ def tile_space(
             knobs.append(Knob(f"{part}.unroll", _UNROLL, 1))
         if rows_inner is not None:
             knobs.append(Knob(f"{part}.prefetch", _PREFETCH, int(rows_inner)))
+        if rows_inner is not None and not ordered:
             knobs.append(Knob(f"{part}.rows_inner", (False, True), rows_inner))
     return Space(tuple(knobs), (Bound(("height", "vectors"), registers),))
 

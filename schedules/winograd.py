@@ -105,6 +105,7 @@ def winograd(
             height=shape.height,
             width=shape.columns.width,
             rows_inner=True,
+            ordered=True,
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Which candidates to try next: random ones first, then those a cost model likes.
+"""Which candidates to try next: random ones first, then those that a cost model likes.
 
 The model (boosted trees over `features`) predicts the logarithm of the time over the default's. It
 learns from all tasks at once, so that a task profits from what others have shown. Candidates come
@@ -28,6 +28,9 @@ Point = dict[str, Value]
 _FAILED_RATIO = 4.0
 """What a candidate that failed counts as."""
 _RANDOM_PART = 0.25
+_ANYWHERE_PART = 0.5
+_NEAR_STEPS = 2
+"""What is not guided is half near a good point, the default at first: this many changes away."""
 _CHAINS, _STEPS = 24, 30
 _START_TEMPERATURE, _COOLING = 0.3, 0.88
 _ATTEMPTS = 200
@@ -95,7 +98,7 @@ class Search:
         guided = count - math.ceil(count * _RANDOM_PART) if model.fitted else 0
         if guided:
             self._take(self._annealed(model, best), guided, wanted)
-        self._take(self._drawn, count, wanted)
+        self._take(lambda: self._explored(best), count, wanted)
         self.tried |= {choice_at(self.task, point) for point in wanted}
         return wanted
 
@@ -116,6 +119,15 @@ class Search:
     def _drawn(self) -> Point:
         algorithm = self.rng.choice(sorted(self.task.spaces))
         return draw(self.task.spaces[algorithm], self.rng)
+
+    def _explored(self, best: Sequence[Point]) -> Point:
+        """Near a good point, or anywhere."""
+        if not best or self.rng.random() < _ANYWHERE_PART:
+            return self._drawn()
+        point: Point = dict(self.rng.choice(best))
+        for _ in range(_NEAR_STEPS):
+            point = mutate(_space_at(self.task, point), point, self.rng)
+        return point
 
     def _annealed(self, model: CostModel, best: Sequence[Point]) -> list[Point]:
         """Points that the chains visited, those of the least predicted ratio first."""
