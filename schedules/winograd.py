@@ -89,7 +89,7 @@ def winograd(
     return Scheduled(
         kind="conv2d",
         emit=emit,
-        rows=TileGrid(shape.blocks, shape.tiles % shape.block != 0),
+        rows=TileGrid(shape.blocks),
         channels=TileGrid(shape.columns.count, shape.columns.ragged),
         flops=2 * math.prod(anchor.shape) * TAPS * TAPS * shape.in_channels,
         preferred_axis=axis,

@@ -38,17 +38,17 @@ def emit_winograd(
 
     def prepare(block: Any, memory: Any) -> None:
         emitter = _Emitter(frame, shape, epilogue, choice, memory)
-        begin = frame.hold("begin", _begin(block, shape.block, shape.tiles))
-        with frame.loop(shape.block) as tile:
-            emitter.transform_input(x, tile, emitter.origin(begin + tile))
+        with frame.loop(emitter.tiles_of(block)) as tile:
+            emitter.transform_input(x, tile, emitter.origin(block * shape.block + tile))
 
     with frame.prepared_tiles(shape.scratch.size, prepare) as (block, column, memory):
         emitter = _Emitter(frame, shape, epilogue, choice, memory)
+        count = emitter.tiles_of(block)
+        passes = frame.hold("passes", tirx.floordiv(count + (shape.height - 1), shape.height))
         with frame.loop(shape.positions) as position:
-            emitter.multiply(weights, column, position)
-        begin = frame.hold("begin", _begin(block, shape.block, shape.tiles))
-        with frame.loop(shape.block) as tile:
-            emitter.transform_output(tile, emitter.origin(begin + tile), column)
+            emitter.multiply(weights, column, position, passes)
+        with frame.loop(count) as tile:
+            emitter.transform_output(tile, emitter.origin(block * shape.block + tile), column)
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,17 @@ class _Emitter:
         self._frame, self._shape, self._epilogue = frame, shape, epilogue
         self._choice, self._memory, self._at = choice, memory, shape.scratch
 
+    def tiles_of(self, block: Any) -> Any:
+        """Map tiles of a block; the last block may have fewer."""
+        size, tiles = self._shape.block, self._shape.tiles
+        if tiles % size == 0:
+            return i32(size)
+        return self._frame.hold("count", tirx.min(i32(size), tiles - block * size))
+
     def origin(self, tile: Any) -> _Origin:
         """Coordinates of the map tile with number `tile`."""
         shape, frame = self._shape, self._frame
+        tile = frame.hold("tile", tile)
         line = frame.hold("line", tirx.floordiv(tile, i32(shape.tiles_wide)))
         column = (tile - line * shape.tiles_wide) * shape.horizontal.outputs
         image: Any = i32(0)
@@ -181,21 +189,24 @@ class _Emitter:
         places = [row * columns + column for column in range(columns)]
         return [self._bind(self._memory[self._at.half + p * lanes + lane]) for p in places]
 
-    def multiply(self, weights: Any, column: Any, position: Any) -> None:
-        """One position's products for one tile of channels."""
+    def multiply(self, weights: Any, column: Any, position: Any, passes: Any) -> None:
+        """One position's products for one tile of channels, in `passes` register tiles.
+
+        The last of them reads and writes on to the end of a full block: what lies there is old,
+        and nobody looks at its products.
+        """
         shape, frame, memory = self._shape, self._frame, self._memory
         width = shape.columns.width
         panel = frame.offset("panel", (column * shape.positions + position) * shape.panel)
         plane = self._at.transformed + position * shape.plane
         products = self._at.products + position * shape.product_plane
-        passes = -(-shape.block // shape.height)
         with frame.loop(passes) as number:
             first = frame.hold("first", _begin(number, shape.height, shape.block))
             left = frame.offset("left", plane + first * shape.row)
             tile = RegisterTile(frame, shape.height, width)
             frame.prefetching_loop(
                 shape.in_channels,
-                *self._next_panel(weights, panel, number, passes),
+                *self._next_panel(weights, panel, number),
                 lambda k: tile.multiply_add(
                     lambda i: memory[left + (i * shape.row + k)],
                     lambda c: weights[panel + (k * width + c)],
@@ -207,13 +218,14 @@ class _Emitter:
             tile.finish(lambda i, c, acc: frame.store(memory, out + i * width + c, acc))
 
     def _next_panel(
-        self, weights: Any, panel: Any, number: Any, passes: int
+        self, weights: Any, panel: Any, number: Any
     ) -> tuple[int, Callable[[Any, int], None] | None]:
         """Steps per prefetch, and what asks for the next panel, divided among the passes."""
         shape, frame = self._shape, self._frame
         ahead = 1 if self._choice.prefetch is None else self._choice.prefetch
         if not ahead:
             return 1, None
+        passes = -(-shape.block // shape.height)
         lines = -(-shape.panel // (LINE * passes))
         chunk = max(1, shape.in_channels // lines)
         each = -(-lines // (shape.in_channels // chunk))

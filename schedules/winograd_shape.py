@@ -48,7 +48,7 @@ class WinogradShape:
     vertical, horizontal
         Transforms down the columns and along the rows of the map.
     block
-        Map tiles a block; the last block overlaps its predecessor.
+        Map tiles a block; the last block may have fewer.
     height
         Map tiles a register tile.
     """

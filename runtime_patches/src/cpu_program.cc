@@ -31,7 +31,9 @@ int LegalCut(int cut, int extent, bool ragged) {
 std::vector<Range> DivideRange(const Task& task, const Range& range, int parts) {
   const int rows = range.row_end - range.row_begin;
   const int channels = range.channel_end - range.channel_begin;
-  const bool by_rows = rows >= parts || rows >= channels;
+  // The axis whose largest part is the smaller share; rows, where they are alike.
+  const auto largest = [parts](int extent) { return (extent + parts - 1) / parts; };
+  const bool by_rows = channels == 0 || largest(rows) * channels <= largest(channels) * rows;
   const int begin = by_rows ? range.row_begin : range.channel_begin;
   const int length = by_rows ? rows : channels;
   std::vector<Range> result;
