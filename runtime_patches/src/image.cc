@@ -1,5 +1,7 @@
 #include "image.h"
 
+#include <sys/mman.h>
+
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -17,6 +19,7 @@ namespace {
 constexpr char kMagic[8] = {'H', 'E', 'T', 'C', 'O', 'M', 'P', '\0'};
 constexpr uint32_t kFormat = 2;
 constexpr size_t kHeaderBytes = 64;
+constexpr size_t kPageBytes = 4096;
 
 // Little-endian, as hetcomp/codegen/image.py writes it.
 struct Header {
@@ -57,12 +60,18 @@ bool ExtentsFit(const Header& header, size_t available) {
     return false;
   }
   const uint64_t text_end = kHeaderBytes + header.json_size + header.source_size;
-  return header.constants_offset % 4096 == 0 && text_end <= header.constants_offset &&
+  return header.constants_offset % kPageBytes == 0 && text_end <= header.constants_offset &&
          header.constants_offset <= header.total_size &&
          header.constants_size <= header.total_size - header.constants_offset;
 }
 
 }  // namespace
+
+void ReleaseConstants(const Image& image) {
+  const size_t pages = image.constants_bytes / kPageBytes * kPageBytes;
+  // A failure costs memory, nothing else. The pages are those of a file, mapped read-only.
+  static_cast<void>(madvise(const_cast<char*>(image.constants), pages, MADV_DONTNEED));
+}
 
 Image ReadImage() {
   const char* begin = hetcomp_image_begin;

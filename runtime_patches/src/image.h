@@ -18,6 +18,9 @@ struct Image {
 // Checks magic, format, extents and the JSON's checksum. Throws Error on damage.
 Image ReadImage();
 
+// Gives back the memory of the constants' pages; they are read from the file again where needed.
+void ReleaseConstants(const Image& image);
+
 }  // namespace hetcomp
 
 #endif  // HETCOMP_IMAGE_H_

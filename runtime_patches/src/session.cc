@@ -130,6 +130,7 @@ Memory Session::SvmMemory(size_t arena_bytes) {
   if (svm_constants_ == nullptr) {
     svm_constants_ = SvmBlock(image_.constants_bytes, *device_);
     std::memcpy(svm_constants_.get(), image_.constants, image_.constants_bytes);
+    ReleaseConstants(image_);  // they are in memory twice otherwise
   }
   if (svm_arena_ == nullptr || svm_arena_bytes_ < arena_bytes) {
     svm_arena_ = SvmBlock(arena_bytes, *device_);
