@@ -142,13 +142,17 @@ class GroupFrame(Frame):
 
 def group_kernel(
     facts: GroupFacts, group: WorkGroup, params: Sequence[Param],
-    body: Callable[[GroupFrame], None],
+    body: Callable[[GroupFrame], None], *, no_alias: bool = True,
 ) -> GroupKernel:  # fmt: skip
-    """A kernel whose statements `body` emits into a `GroupFrame`."""
+    """A kernel whose statements `body` emits into a `GroupFrame`; see `build_kernel`."""
 
     def emit(symbol: str) -> tirx.PrimFunc:
         return build_kernel(
-            symbol, params, facts.device, lambda frame: body(GroupFrame(frame, group))
+            symbol,
+            params,
+            facts.device,
+            lambda frame: body(GroupFrame(frame, group)),
+            no_alias=no_alias,
         )
 
     return GroupKernel(group, emit)

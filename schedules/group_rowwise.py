@@ -19,7 +19,7 @@ from .facts import GROUPS_PER_UNIT, GroupFacts
 from .frame import cast_for, i32, program_params
 from .group_frame import GroupFrame, TileSpan, group_kernel
 from .program import Program, Stage
-from .rowwise_layout import RowLayout, row_layout
+from .rowwise_layout import RowLayout, in_place_inputs, row_layout
 from .scheduled import GroupKernel, WorkGroup
 from .segments import breakpoints, fold_conditions
 
@@ -52,7 +52,8 @@ def group_rowwise(program: Program, facts: GroupFacts) -> GroupKernel:
         with frame.spans() as span:
             emitter(program, layout, frame).span(span)
 
-    return group_kernel(facts, group, params, body)
+    shareable = in_place_inputs(program, layout)
+    return group_kernel(facts, group, params, body, no_alias=not shareable)
 
 
 def _deal(layout: RowLayout, pieces: int, per_item: int, facts: GroupFacts, text: str) -> WorkGroup:

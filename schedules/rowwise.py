@@ -36,7 +36,7 @@ def rowwise(program: Program) -> Scheduled:
     """
     layout = row_layout(program)
     params = program_params(program)
-    shareable = in_place_inputs(program)
+    shareable = in_place_inputs(program, layout)
 
     def emit(symbol: str, facts: DeviceFacts) -> tirx.PrimFunc:
         return build_kernel(

@@ -182,11 +182,7 @@ def _is_own(stage: Stage, position: int, index: Any) -> bool:
 
 def _check_scratch(program: Program, kept: Sequence[Stage], limit: int) -> None:
     """Stages with a row of elements that are no output use the output's own row as scratch."""
-    scratch = [
-        stage
-        for stage in kept
-        if not program.is_output(stage.buffer) and math.prod(stage.shape[limit:]) > 1
-    ]
+    scratch = _scratch(program, kept, limit)
     if not scratch:
         return
     final = program.stages[-1]
@@ -203,10 +199,22 @@ def _check_scratch(program: Program, kept: Sequence[Stage], limit: int) -> None:
         raise NotStaged("the last stage reads other elements of an intermediate than it writes")
 
 
-def in_place_inputs(program: Program) -> frozenset[int]:
-    """Inputs of an element-wise program that are read at the output's own place only."""
+def _scratch(program: Program, kept: Sequence[Stage], prefix: int) -> list[Stage]:
+    """Kept stages with a row of elements that are no output."""
+    return [
+        stage
+        for stage in kept
+        if not program.is_output(stage.buffer) and math.prod(stage.shape[prefix:]) > 1
+    ]
+
+
+def in_place_inputs(program: Program, layout: RowLayout) -> frozenset[int]:
+    """Inputs of an element-wise program that are read at the output's own place only, and not
+    after an intermediate row was stored there."""
     final = program.stages[-1]
     if any(stage.reduce for stage in program.stages) or len(program.outputs) != 1:
+        return frozenset()
+    if _scratch(program, layout.kept, layout.prefix):
         return frozenset()
     own = [tirx.Var(f"i{d}", "int32") for d in range(len(final.shape))]
     elsewhere: set[int] = set()

@@ -337,3 +337,13 @@ def test_nan_and_infinity_pass_through_moves() -> None:
     x = normal(2, 20)
     x[0, :3] = [np.nan, np.inf, -np.inf]
     check(body, EXACT, feeds={"x": x})
+
+
+def test_no_input_is_overwritten_by_an_intermediate_row() -> None:
+    """`t` is kept in the output's row, where `x` would still be read."""
+    text = """g (float[33,64] x) => (float[33,64] y) {
+        t = Erf(x) u = Tanh(t) v = Mul(t, u) s = Sigmoid(t) q = Add(v, s) y = Add(q, x) }"""
+    lowered = check(make_model(text), POINTWISE)
+    assert [task.in_place for task in lowered.graph.tasks] == [()]
+    plain = check(make_model("g (float[33,64] x) => (float[33,64] y) { y = Erf(x) }"), POINTWISE)
+    assert [task.in_place for task in plain.graph.tasks] == [(0,)]
