@@ -342,14 +342,14 @@ class _RowEmitter:
         conv, w, frame = self._conv, self._conv.window, self._frame
         if not is_streamed(math.prod(self._epilogue.shape)):
             return 1, None
-        channels, width = self._epilogue.shape[-1], conv.columns.width
-        row = (self._image * w.out_height + self._out_row) * w.out_width
-        corner = (row + column) * channels + self._first
+        width = conv.columns.width
+        pixel = (self._image * w.out_height + self._out_row) * w.out_width + column
         lines = conv.pixels * width // LINE
 
         def prefetch(line: Any) -> None:
-            for buffer in self._epilogue.streams(frame):
-                frame.prefetch(buffer, corner + tile_line(line, width, channels))
+            for buffer, stride in self._epilogue.streams(frame):
+                corner = pixel * stride + self._first
+                frame.prefetch(buffer, corner + tile_line(line, width, stride))
 
         def ask(piece: Any, pieces: int) -> None:
             position = (tap[0] * w.kernel_w + tap[1]) * pieces + piece

@@ -59,13 +59,14 @@ class Epilogue:
         value = self._evaluate(self._final, at, flat, lambda *_: accumulator, frame)
         frame.store(output, flat, cast_for(output, value))
 
-    def streams(self, frame: Frame) -> list[Any]:
-        """Buffers of which a tile touches its own elements only: the output, and residuals."""
-        size = math.prod(self.shape)
+    def streams(self, frame: Frame) -> list[tuple[Any, int]]:
+        """Buffers of which a tile touches its own elements only, the output and residuals, with
+        the distance of their rows."""
+        params = zip(frame.buffers, self._program.params, strict=True)
         return [
-            buffer
-            for buffer, param in zip(frame.buffers, self._program.params, strict=True)
-            if math.prod(int(dim) for dim in param.shape) == size
+            (buffer, self._program.memory_shape(position)[-1])
+            for position, (buffer, param) in enumerate(params)
+            if math.prod(int(dim) for dim in param.shape) == math.prod(self.shape)
         ]
 
     def _evaluate(

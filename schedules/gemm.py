@@ -186,7 +186,9 @@ def _emit(
                 _next_panel(frame, shape, tiling, w, panel, position),
             )
             if ask is None:
-                chunk, ask = _streams(frame, shape, tiling, epilogue, (x, base, block, first))
+                chunk, ask = _streams(
+                    frame, shape, tiling, epilogue, (x, pitch, base, block, first)
+                )
             frame.prefetching_loop(
                 shape.k,
                 chunk,
@@ -232,25 +234,27 @@ def _streams(
 ) -> tuple[int, Callable[[Any, int], None] | None]:
     """Steps, and what to ask for: lines that the epilogue will read and write, and, a share in
     each tile of channels, the next row tile's input."""
-    x, base, block, first = place
+    x, pitch, base, block, first = place
     columns, height = tiling.columns, tiling.height
     width, count = columns.width, columns.count
     outputs = height * width // LINE if is_streamed(shape.m * shape.n) else 0
-    inputs = height * shape.k // LINE if is_streamed(shape.m * shape.k) else 0
+    across = max(1, shape.k // LINE)
+    inputs = height * across if is_streamed(shape.m * shape.k) else 0
     if not outputs + inputs:
         return 1, None
 
     def output(line: Any) -> None:
-        corner = base * shape.n + first
-        for buffer in epilogue.streams(frame):
-            frame.prefetch(buffer, corner + tile_line(line, width, shape.n))
+        for buffer, stride in epilogue.streams(frame):
+            frame.prefetch(buffer, base * stride + first + tile_line(line, width, stride))
 
     def ask(piece: Any, pieces: int) -> None:
         prefetch_share(outputs, (piece, pieces), output)
         prefetch_share(
             inputs,
             (block * pieces + piece, pieces * count),
-            lambda line: frame.prefetch(x, (base + height) * shape.k + line * LINE),
+            lambda line: frame.prefetch(
+                x, (base + height) * pitch + tile_line(line, across * LINE, pitch)
+            ),
         )
 
     return steps_per_look(shape.k, max(outputs, inputs // count)), ask
