@@ -11,12 +11,13 @@ from tvm import tirx
 from .choice import Choice
 from .epilogue import Epilogue, anchor_operands
 from .facts import DeviceFacts, GroupFacts
-from .frame import Frame, build_kernel, i32, program_params
+from .frame import LINE, Frame, build_kernel, i32, program_params
 from .group_depthwise import group_depthwise
 from .program import Program, Stage
 from .register_tile import RegisterTile, row_tile
 from .scheduled import GroupKernel, Scheduled, TileGrid
 from .spaces import tile_space
+from .streams import is_streamed, prefetch_share
 from .window import PixelTile, Window, window_of
 
 __all__ = ["depthwise"]
@@ -132,11 +133,35 @@ class _RowEmitter:
             in_row = frame.bind(
                 "in_row", self._out_row * w.stride_h - w.pad_top + kh * w.dilation_h
             )
+            self._next_rows(pixels, column, step)
             for kw in range(w.kernel_w):
                 inside = range(pixels.size) if pixels.taps is None else pixels.taps[kw]
                 if inside:
                     self._tap(tile, in_row, column, kh, kw, inside)
         self._store(tile, column)
+
+    def _next_rows(self, pixels: PixelTile, column: Any, step: Any) -> None:
+        """Ask for this step's share of the input rows that the next output row adds."""
+        frame, conv, w = self._frame, self._conv, self._conv.window
+        if not is_streamed(w.batch * w.height * w.width * conv.channels):
+            return
+        bottom = self._out_row * w.stride_h - w.pad_top + (w.kernel_h - 1) * w.dilation_h + 1
+        across = pixels.size * w.stride_w
+        corner = frame.offset(
+            "next",
+            ((self._image * w.height + bottom) * w.width + column * w.stride_w) * conv.in_pitch
+            + self._first,
+        )
+        per_pixel = max(1, conv.width // LINE)
+        lines = w.stride_h * across * per_pixel
+
+        def prefetch(line: Any) -> None:
+            pixel, part = tirx.floordiv(line, per_pixel), tirx.floormod(line, per_pixel)
+            row, left = tirx.floordiv(pixel, across), tirx.floormod(pixel, across)
+            offset = (row * w.width + left) * conv.in_pitch + part * LINE
+            frame.prefetch(self._x, corner + offset)
+
+        prefetch_share(lines, (step, w.kernel_h), prefetch)
 
     def _tap(
         self, tile: RegisterTile, in_row: Any, column: Any, kh: Any, kw: int, inside: Any
