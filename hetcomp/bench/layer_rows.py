@@ -35,8 +35,10 @@ class LayersOptions:
         Whether to list layers without multiply-adds too.
     against
         Peers; this version can time the layers of ONNX Runtime.
-    size
-        `size` of `hetcomp.bench.zoo.build`; None is the published one.
+    size, qdq
+        Of `hetcomp.bench.zoo.build`: None is the published size; `qdq` quantises to int8.
+    exact
+        See `CompileOptions`.
     timing
         How long.
     lock
@@ -49,6 +51,8 @@ class LayersOptions:
     memory_bound: bool = False
     against: tuple[str, ...] = PEERS
     size: int | None = None
+    qdq: bool = False
+    exact: bool = False
     timing: TimingOptions = field(default_factory=lambda: TIMING)
     lock: Path | None = None
 

@@ -89,7 +89,7 @@ class _Network:
     def __init__(self, name: str, options: LayersOptions, folder: Path, report: Progress) -> None:
         self._name, self._options, self._report = name, options, report
         report("building", 0.0)
-        model = zoo.build(name, size=options.size)
+        model = zoo.build(name, size=options.size, qdq=options.qdq)
         self._nodes = {node.name: node for node in model.graph.node}
         self._weights = {item.name: tuple(item.dims) for item in model.graph.initializer}
         path = folder / f"{name}.onnx"
@@ -98,7 +98,7 @@ class _Network:
         hetcomp.compile(
             path,
             output=folder / "model.so",
-            options=CompileOptions(plan="cpu", gpu=gpu),
+            options=CompileOptions(plan="cpu", gpu=gpu, exact=options.exact),
             progress=lambda text, part: report(text, part / 2),
         )
         report("loading", 0.5)

@@ -50,6 +50,8 @@ class BenchOptions:
         Peers.
     size, qdq
         Of `hetcomp.bench.zoo.build`: None is the published size; `qdq` quantises to int8.
+    exact
+        See `CompileOptions`.
     timing
         How long.
     lock
@@ -62,6 +64,7 @@ class BenchOptions:
     against: tuple[str, ...] = PEERS
     size: int | None = None
     qdq: bool = False
+    exact: bool = False
     timing: TimingOptions = field(default_factory=TimingOptions)
     lock: Path | None = None
 
@@ -199,7 +202,7 @@ class _Network:
             hetcomp.compile(
                 self.onnx,
                 output=path,
-                options=CompileOptions(plan=plan),
+                options=CompileOptions(plan=plan, exact=self.options.exact),
                 progress=lambda text, part: self._report(text, part / 2),
             )
             found[plan] = (path, None)

@@ -45,6 +45,7 @@ bench.add_command(layers)
 @click.option("--against", default="onnxruntime", show_default=True, help="Peers, by comma.")
 @click.option("--size", type=click.IntRange(min=1), help="Pixels, or tokens; else as published.")
 @click.option("--qdq", is_flag=True, help="Networks quantised to int8 (QDQ form).")
+@click.option("--exact", is_flag=True, help="Without Winograd's method.")
 @click.option(
     "--plot", type=click.Path(path_type=Path), help="Bars of ratios: F.png, F.svg, F.pdf."
 )
@@ -61,6 +62,7 @@ def models(
     against: str,
     size: int | None,
     qdq: bool,
+    exact: bool,
     plot: Path | None,
     quick: bool,
     lock: Path | None,
@@ -81,6 +83,7 @@ def models(
         against=split_names(against),
         size=size,
         qdq=qdq,
+        exact=exact,
         timing=QUICK if quick else TimingOptions(),
         lock=lock,
     )

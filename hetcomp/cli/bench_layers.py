@@ -33,6 +33,8 @@ _COLUMNS = (
 @click.option("--all", "memory_bound", is_flag=True, help="Also layers without multiply-adds.")
 @click.option("--against", default="onnxruntime", show_default=True, help="onnxruntime or nothing.")
 @click.option("--size", type=click.IntRange(min=1), help="Pixels, or tokens; else as published.")
+@click.option("--qdq", is_flag=True, help="Networks quantised to int8 (QDQ form).")
+@click.option("--exact", is_flag=True, help="Without Winograd's method.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Roofline plot: F.png, F.svg, F.pdf.")
 @click.option("--quick", is_flag=True, help="Fewer samples, at most 3 s a network.")
 @click.option(
@@ -47,6 +49,8 @@ def layers(
     memory_bound: bool,
     against: str,
     size: int | None,
+    qdq: bool,
+    exact: bool,
     plot: Path | None,
     quick: bool,
     lock: Path | None,
@@ -70,6 +74,8 @@ def layers(
         memory_bound=memory_bound,
         against=split_names(against),
         size=size,
+        qdq=qdq,
+        exact=exact,
         timing=QUICK if quick else TIMING,
         lock=lock,
     )
