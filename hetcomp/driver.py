@@ -143,9 +143,9 @@ def _generate(
 ) -> _Kernels:
     with stages.stage("fuse", 0.1):
         require_static_shapes(imported.mod)
-        module = fusion_pipeline()(imported.mod)
-    with stages.stage("schedule and pack", 0.15):
         groups = find_groups(options.device_class) if options.gpu else None
+        module = fusion_pipeline(fuse_attention=groups is None)(imported.mod)
+    with stages.stage("schedule and pack", 0.15):
         choose = _choices(options, target)
         lowered = lower_tasks(
             imported,

@@ -22,8 +22,14 @@ from hetcomp.passes.task_names import NameTasks, RememberValues
 __all__ = ["fusion_pipeline"]
 
 
-def fusion_pipeline() -> Any:
-    """Passes from the imported Relax module to fused TIR functions, one per task."""
+def fusion_pipeline(*, fuse_attention: bool = True) -> Any:
+    """Passes from the imported Relax module to fused TIR functions, one per task.
+
+    Parameters
+    ----------
+    fuse_attention
+        Whether attention becomes one task; OpenCL's class `gpu` has kernels for its parts only.
+    """
     return tvm.transform.Sequential(
         [
             # Quantised models: operators on integers
@@ -40,7 +46,7 @@ def fusion_pipeline() -> Any:
             SinkTransposes(),
             IntegerAnchors(),
             AbsorbInputLayout(),
-            FuseAttention(),
+            *([FuseAttention()] if fuse_attention else []),
             # Operators to TIR, anchors annotated
             LegalizeAnchors(),
             relax.transform.DeadCodeElimination(),

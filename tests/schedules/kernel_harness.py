@@ -97,7 +97,7 @@ def lower(
 ) -> Lowered:
     """The task graph of `model`; `groups` makes OpenCL kernels of class `gpu`."""
     imported = import_onnx(model)
-    module = fusion_pipeline()(imported.mod)
+    module = fusion_pipeline(fuse_attention=groups is None)(imported.mod)
     cpu = facts or HOST.cpu
     return lower_tasks(imported, module, cpu, gpu=True, choose=choose, groups=groups)
 
