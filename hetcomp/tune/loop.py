@@ -178,6 +178,8 @@ class TuneLoop:
             self._tell("confirming", task, self._done())
             protocol = Protocol(1 + len(choices), self._processors(task), _FINAL_SECONDS)
             outcome = self._measure(task, choices, protocol)
+            if outcome.evaluation is None:
+                return  # not known: the next tuning asks again
             judged = [(_judged(outcome, 1 + i), choice) for i, choice in enumerate(choices)]
             faster = [(v, choice) for v, choice in judged if v is not None and v.faster]
             if faster:
