@@ -144,7 +144,10 @@ def _generate(
     with stages.stage("fuse", 0.1):
         require_static_shapes(imported.mod)
         groups = find_groups(options.device_class) if options.gpu else None
-        module = fusion_pipeline(fuse_attention=groups is None)(imported.mod)
+        passes = fusion_pipeline(
+            integers=_integers(imported, options), fuse_attention=groups is None
+        )
+        module = passes(imported.mod)
     with stages.stage("schedule and pack", 0.15):
         choose = _choices(options, target)
         lowered = lower_tasks(
@@ -167,6 +170,17 @@ def _choices(options: CompileOptions, target: CompileTarget) -> TunedChoices | N
     if not options.tuned:
         return None
     return tuned_choices(options.tuned, target, options.plan, gpu=options.gpu)
+
+
+def _integers(imported: ImportedModel, options: CompileOptions) -> bool:
+    """Whether to compute a quantised model on its integers."""
+    quantized = any(node.op_type == "DequantizeLinear" for node in imported.model.graph.node)
+    if options.precision == "int8" and not quantized:
+        raise InputError(
+            f"precision int8 needs a model in QDQ form, but '{imported.name}' has no "
+            "DequantizeLinear; quantise it first, or leave precision at auto"
+        )
+    return options.precision != "f32"
 
 
 def _place(kernels: _Kernels, options: CompileOptions, folder: Path, stages: _Stages) -> Placement:

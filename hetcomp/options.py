@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 from hetcomp.errors import InputError
 
-__all__ = ["DEVICE_CLASSES", "PLAN_NAMES", "CompileOptions"]
+__all__ = ["DEVICE_CLASSES", "PLAN_NAMES", "PRECISIONS", "CompileOptions"]
 
 PLAN_NAMES = ("auto", "cpu", "gpu", "split")
 """Plans that can be asked for by name; anything else is the path of a plan file."""
 
 DEVICE_CLASSES = ("auto", "cpu-like", "gpu")
 """Kinds of OpenCL kernels."""
+
+PRECISIONS = ("auto", "f32", "int8")
+"""Arithmetics."""
 
 _PINS = ("auto", "on", "off")
 
@@ -38,6 +41,10 @@ class CompileOptions:
         Compute convolutions by their sums of products alone; otherwise Winograd's method, which
         is two to three times as fast, is taken where it pays. Its rounding error is that of the
         direct method or up to four times as much (see `hetcomp.schedules.winograd`).
+    precision
+        `auto` computes models in QDQ form on their integers and all others in float32; `int8`
+        does the same, but refuses a model that is not in QDQ form; `f32` computes in float32
+        between `QuantizeLinear` and `DequantizeLinear`.
     pin
         Pinning while measuring: `on`, `off`, or `auto` (on where the OpenCL device is a CPU).
     measure_seconds
@@ -63,6 +70,7 @@ class CompileOptions:
     gpu: bool = True
     device_class: str = "auto"
     exact: bool = False
+    precision: str = "auto"
     pin: str = "auto"
     measure_seconds: float = 20.0
     use_cache: bool = True
@@ -75,6 +83,10 @@ class CompileOptions:
             raise InputError(
                 f"device_class must be one of {', '.join(DEVICE_CLASSES)}, "
                 f"got '{self.device_class}'"
+            )
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"precision must be one of {', '.join(PRECISIONS)}, got '{self.precision}'"
             )
         if self.pin not in _PINS:
             raise InputError(f"pin must be one of {', '.join(_PINS)}, got '{self.pin}'")

@@ -22,18 +22,20 @@ from hetcomp.passes.task_names import NameTasks, RememberValues
 __all__ = ["fusion_pipeline"]
 
 
-def fusion_pipeline(*, fuse_attention: bool = True) -> Any:
+def fusion_pipeline(*, integers: bool = True, fuse_attention: bool = True) -> Any:
     """Passes from the imported Relax module to fused TIR functions, one per task.
 
     Parameters
     ----------
+    integers
+        Whether models in QDQ form are computed on their integers.
     fuse_attention
         Whether attention becomes one task; OpenCL's class `gpu` has kernels for its parts only.
     """
     return tvm.transform.Sequential(
         [
             # Quantised models: operators on integers
-            IntegerOperators(),
+            *([IntegerOperators()] if integers else []),
             QuantizeArithmetic(),
             # Canonical operators
             relax.transform.DecomposeOpsForInference(),

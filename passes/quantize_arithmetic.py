@@ -9,7 +9,7 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from .quantized import quantize_tail
+from .quantized_grid import quantize_tail
 from .quantized_values import along_axis, call_name, quantized_constant
 from .relax_values import constant_value, dims_of_expr, dtype_of
 

@@ -16,7 +16,7 @@ operand unsigned and the other signed, and weights are signed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,23 +24,20 @@ import numpy as np
 import tvm
 from tvm import relax
 
+from .quantized_grid import BYTES, Grid, Term, grid_of, positive, quantize_tail, scalar
 from .quantized_values import (
-    Array,
     Dequantized,
-    QuantizedConstant,
     along_axis,
     call_name,
     dequantized,
     quantized_constant,
 )
+from .quantized_weights import align, dequantize, groups_fit, product, weight_of
 from .relax_values import constant_value, dims_of_expr, dtype_of
 
-__all__ = ["IntegerOperators", "quantize_tail", "scalar"]
+__all__ = ["IntegerOperators"]
 
-_BYTES = ("int8", "uint8")
 _TO_UNSIGNED = 128
-_INTEGERS = 1.5 * 2**23
-"""From half to twice this, float32 numbers are the integers."""
 _SAME_SCALE = 1e-4
 """Relative difference below which a bias counts as quantised on the grid of its product."""
 
@@ -57,27 +54,6 @@ class IntegerOperators:
             if isinstance(function, relax.Function):
                 rewriter.builder_.update_func(name, rewriter.visit_expr(function))
         return relax.transform.DeadCodeElimination()(rewriter.builder_.get())
-
-
-def quantize_tail(emit: Callable[[Any], Any], value: Any, zero_point: int, dtype: str) -> Any:
-    """`value` in units of the output's scale, saturated, rounded half to even, and moved.
-
-    Adding 1.5 times 2**23 pushes the fraction out of a float32, which rounds it as the processor
-    rounds: to even. TVM vectorises that, but not `nearbyint`. Saturation comes first, so that the
-    number is small enough; nor can a compiler then fuse the addition with a multiplication. The
-    constants are arguments because TVM's OpenCL C prints seven digits of a literal.
-    """
-    limits, rank = np.iinfo(dtype), len(dims_of_expr(value) or ())
-    floor = emit(relax.op.maximum(value, scalar(limits.min - zero_point, rank)))
-    within = emit(relax.op.minimum(floor, scalar(limits.max - zero_point, rank)))
-    pushed = emit(relax.op.add(within, scalar(_INTEGERS, rank)))
-    rounded = emit(relax.op.subtract(pushed, scalar(_INTEGERS - zero_point, rank)))
-    return relax.op.astype(rounded, dtype)
-
-
-def scalar(value: Any, rank: int) -> Any:
-    """A float32 constant of one element; being an argument, it lets layers share a kernel."""
-    return relax.const(np.full((1,) * rank, value, np.float32))
 
 
 @relax.expr_functor.mutator
@@ -139,12 +115,12 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
         return self._emit(relax.op.astype(shifted, "uint8"))
 
     def _quantize(self, call: Any) -> Any | None:
-        grid = _grid(call)
+        grid = grid_of(call)
         if grid is None:
             return None
         if grid.dtype == "uint8":
             return self._quantized(call, call.args[0], grid)
-        moved = _Grid(grid.scale, grid.zero_point + _TO_UNSIGNED, "uint8")
+        moved = Grid(grid.scale, grid.zero_point + _TO_UNSIGNED, "uint8")
         value = self._quantized(call, call.args[0], moved)
         if value is None:
             value = moved.quantize(call.args[0])
@@ -152,7 +128,7 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
         shifted = self._emit(relax.op.subtract(wide, relax.const(_TO_UNSIGNED, "int16")))
         return relax.op.astype(shifted, "int8")
 
-    def _quantized(self, call: Any, value: Any, grid: _Grid) -> Any | None:
+    def _quantized(self, call: Any, value: Any, grid: Grid) -> Any | None:
         """`value` on `grid`, where it is made of dequantised tensors."""
         bound = self._lookup(value)
         name = call_name(bound)
@@ -184,7 +160,7 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
         centred = self._emit(relax.op.subtract(wide, relax.const(zero_point)))
         return self._emit(relax.op.astype(centred, "float32"))
 
-    def _clipped(self, call: Any, clip: Any, grid: _Grid) -> Any | None:
+    def _clipped(self, call: Any, clip: Any, grid: Grid) -> Any | None:
         """Quantisation is monotone: clip the integers instead."""
         inner = self._quantized(call, clip.args[0], grid)
         if inner is None:
@@ -197,7 +173,7 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
             inner = self._emit(relax.op.minimum(inner, relax.const(grid.of(high), grid.dtype)))
         return inner
 
-    def _sum(self, add: Any, grid: _Grid) -> Any | None:
+    def _sum(self, add: Any, grid: Grid) -> Any | None:
         """`a * ratio_a + (b * ratio_b + constant)`: rounded as ONNX Runtime rounds it."""
         left, right = (self._term(argument, grid) for argument in add.args)
         if left is None or right is None or isinstance(left.values, np.ndarray):
@@ -213,23 +189,23 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
             total = self._multiply_add(right, scalar(offset, rank), rank)
         return quantize_tail(self._emit, self._multiply_add(left, total, rank), 0, grid.dtype)
 
-    def _term(self, expr: Any, grid: _Grid) -> _Term | None:
+    def _term(self, expr: Any, grid: Grid) -> Term | None:
         """A dequantised tensor or constant of bytes as a term of a sum on `grid`."""
         constant = quantized_constant(expr, self._lookup)
         if constant is not None:
-            usable = constant.scale.size == 1 and str(constant.values.dtype) in _BYTES
+            usable = constant.scale.size == 1 and str(constant.values.dtype) in BYTES
             if not usable:
                 return None
             ratio = np.float32(constant.scale.reshape(())) / grid.scale
-            return _Term(constant.values, ratio, np.float32(constant.zero_point.reshape(())))
+            return Term(constant.values, ratio, np.float32(constant.zero_point.reshape(())))
         found = self._bytes(expr)
         if found is None:
             return None
-        return _Term(
+        return Term(
             found.values, np.float32(found.scale) / grid.scale, np.float32(found.zero_point)
         )
 
-    def _multiply_add(self, term: _Term, addend: Any, rank: int) -> Any:
+    def _multiply_add(self, term: Term, addend: Any, rank: int) -> Any:
         wide = self._emit(relax.op.astype(term.values, "float32"))
         product = self._emit(relax.op.multiply(wide, scalar(term.ratio, rank)))
         return self._emit(relax.op.add(product, addend))
@@ -237,12 +213,15 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
     # Products
 
     def _conv2d(self, call: Any) -> Any | None:
-        data, weight = self._bytes(call.args[0]), self._weight(call.args[1], channel_axis=0)
+        data, weight = (
+            self._bytes(call.args[0]),
+            weight_of(call.args[1], self._lookup, channel_axis=0),
+        )
         attrs = call.attrs
         plain = str(attrs.data_layout) == "NCHW" and str(attrs.kernel_layout) == "OIHW"
         if data is None or weight is None or not plain or dtype_of(call) != "float32":
             return None
-        if not _groups_fit(int(attrs.groups), weight.values.shape):
+        if not groups_fit(int(attrs.groups), weight.values.shape):
             return None
         accumulated = self._emit(
             relax.op.nn.conv2d(
@@ -257,7 +236,7 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
                 out_dtype="int32",
             )
         )
-        return _product(accumulated, data, weight, axis=1)
+        return product(accumulated, data, weight, axis=1)
 
     def _matmul(self, call: Any) -> Any | None:
         data = self._bytes(call.args[0])
@@ -265,7 +244,7 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
             return None
         if len(dims_of_expr(call.args[0]) or ()) < 2 or len(dims_of_expr(call.args[1]) or ()) < 2:
             return None
-        weight = self._weight(call.args[1], channel_axis=-1)
+        weight = weight_of(call.args[1], self._lookup, channel_axis=-1)
         if weight is None:
             return self._matmul_of_activations(call, data)
         if weight.values.ndim != 2:
@@ -273,7 +252,7 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
         accumulated = self._emit(
             relax.op.matmul(self._centred(data), relax.const(weight.values), out_dtype="int32")
         )
-        return _product(accumulated, data, weight, axis=len(dims_of_expr(call) or ()) - 1)
+        return product(accumulated, data, weight, axis=len(dims_of_expr(call) or ()) - 1)
 
     def _matmul_of_activations(self, call: Any, left: Dequantized) -> Any | None:
         right = self._bytes(call.args[1])
@@ -283,7 +262,7 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
             relax.op.matmul(self._centred(left), self._centred(right), out_dtype="int32")
         )
         scale = np.float32(left.scale) * np.float32(right.scale)
-        return _dequantize(accumulated, np.asarray(scale, np.float32), 0)
+        return dequantize(accumulated, np.asarray(scale, np.float32), 0)
 
     def _centred(self, data: Dequantized) -> Any:
         """The integers of `data` less their zero point; as they are where that is 0."""
@@ -291,17 +270,6 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
             return data.values
         wide = self._emit(relax.op.astype(data.values, "int32"))
         return self._emit(relax.op.subtract(wide, relax.const(int(data.zero_point), "int32")))
-
-    def _weight(self, expr: Any, channel_axis: int) -> QuantizedConstant | None:
-        """Signed, centred 8-bit weights with a scale per channel or for all."""
-        found = quantized_constant(expr, self._lookup)
-        if found is None or str(found.values.dtype) not in _BYTES or not _positive(found.scale):
-            return None
-        centred = found.values.astype(np.int32) - found.zero_point.astype(np.int32)
-        scale = _per_channel(found.scale, found.values.shape, channel_axis)
-        if scale is None or centred.min(initial=0) < -128 or centred.max(initial=0) > 127:
-            return None
-        return QuantizedConstant(centred.astype(np.int8), scale, np.zeros((), np.int8))
 
     def _add(self, call: Any) -> Any | None:
         """A bias quantised on the grid of its product joins the accumulator."""
@@ -314,27 +282,27 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
                 continue
             rank = len(dims_of_expr(found.values) or ())
             grid = along_axis(found.scale, found.axis, rank)
-            aligned = _align(bias, rank)
+            aligned = align(bias, rank)
             if aligned is None or dims_of_expr(call) != dims_of_expr(found.values):
                 continue
             if not np.allclose(aligned.scale, grid, rtol=_SAME_SCALE, atol=0.0):
                 continue
             total = self._emit(relax.op.add(found.values, relax.const(aligned.values)))
-            return _dequantize(total, found.scale, found.axis)
+            return dequantize(total, found.scale, found.axis)
         return None
 
     # What only moves or compares values
 
     def _relu(self, call: Any) -> Any | None:
         found = self._dequantized(call.args[0])
-        if found is None or not _positive(found.scale) or found.zero_point.ndim:
+        if found is None or not positive(found.scale) or found.zero_point.ndim:
             return None
         zero = relax.const(int(found.zero_point), dtype_of(found.values))
         return self._again(self._emit(relax.op.maximum(found.values, zero)), found)
 
     def _moved(self, call: Any) -> Any | None:
         found = self._bytes(call.args[0])
-        if found is None or not _positive(found.scale):
+        if found is None or not positive(found.scale):
             return None
         arguments = [found.values, *call.args[1:]]
         moved = self._emit(relax.Call(call.op, arguments, call.attrs, call.ty_args))
@@ -365,91 +333,12 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
         )
 
 
-@dataclass(frozen=True)
-class _Term:
-    """One operand of a sum: integers (an array where they are constant) and their grid."""
-
-    values: Any
-    ratio: Any
-    zero_point: Any
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """Per-tensor parameters of a `quantize`."""
-
-    scale: Any
-    zero_point: int
-    dtype: str
-
-    def of(self, value: float) -> int:
-        """The integer that stands for `value`."""
-        limits = np.iinfo(self.dtype)
-        if math.isinf(value):
-            return int(limits.max if value > 0 else limits.min)
-        rounded = float(np.rint(np.float32(value) / self.scale)) + self.zero_point
-        return int(min(max(rounded, limits.min), limits.max))
-
-    def quantize(self, value: Any) -> Any:
-        """The operator."""
-        scale, zero_point = relax.const(self.scale), relax.const(self.zero_point, self.dtype)
-        return relax.op.quantize(value, scale, zero_point, axis=-1, out_dtype=self.dtype)
-
-
-def _grid(call: Any) -> _Grid | None:
-    scale, zero_point = (constant_value(argument) for argument in call.args[1:])
-    dtype = dtype_of(call)
-    if scale is None or zero_point is None or scale.size != 1 or zero_point.size != 1:
-        return None
-    if dtype not in _BYTES or scale.dtype != np.float32 or not _positive(scale):
-        return None
-    return _Grid(scale.reshape(()), int(zero_point.reshape(())), dtype)
-
-
-def _positive(scale: Array) -> bool:
-    return bool((scale > 0).all())
-
-
 def _clip_limits(clip: Any) -> tuple[float, float]:
     name = call_name(clip)
     if name != "relax.clip":
         return 0.0, 6.0 if name == "relax.nn.relu6" else math.inf
     low, high = (float(argument.value) for argument in clip.args[1:])
     return low, high
-
-
-def _groups_fit(groups: int, weight_shape: tuple[int, ...]) -> bool:
-    """Whether the integer kernels know the form: dense, depthwise, or groups of whole words."""
-    out_channels, group_in = weight_shape[:2]
-    return groups == 1 or (group_in == 1 and out_channels == groups) or group_in % 4 == 0
-
-
-def _per_channel(scale: Array, shape: tuple[int, ...], axis: int) -> Array | None:
-    """`scale` as one number or one per channel; None where it varies along other axes."""
-    if scale.size == 1:
-        return scale.reshape(())
-    full = np.broadcast_to(scale, shape)
-    rows = np.moveaxis(full, axis, 0).reshape(shape[axis], -1)
-    return np.ascontiguousarray(rows[:, 0]) if (rows == rows[:, :1]).all() else None
-
-
-def _align(bias: QuantizedConstant, rank: int) -> QuantizedConstant | None:
-    values = bias.values
-    if values.ndim > rank:
-        return None
-    return bias.reshaped((1,) * (rank - values.ndim) + values.shape)
-
-
-def _product(accumulated: Any, data: Dequantized, weight: QuantizedConstant, axis: int) -> Any:
-    scale = np.asarray(np.float32(data.scale) * weight.scale.astype(np.float32), np.float32)
-    return _dequantize(accumulated, scale, axis)
-
-
-def _dequantize(accumulated: Any, scale: Array, axis: int) -> Any:
-    zero = relax.const(np.zeros(scale.shape, np.int32))
-    return relax.op.dequantize(
-        accumulated, relax.const(scale), zero, axis=axis, out_dtype="float32"
-    )
 
 
 _RULES: Mapping[str, str] = {

@@ -14,6 +14,7 @@ from .relax_values import constant_value, dims_of_expr, dtype_of
 
 __all__ = [
     "Dequantized",
+    "Lookup",
     "QuantizedConstant",
     "along_axis",
     "call_name",

@@ -13,7 +13,7 @@ from hetcomp.cli.common import command_options
 from hetcomp.cli.output import print_json, progress_bar, size_text
 from hetcomp.cli.shapes import parse_shapes
 from hetcomp.errors import InputError, PlanError
-from hetcomp.options import DEVICE_CLASSES, PLAN_NAMES, CompileOptions
+from hetcomp.options import DEVICE_CLASSES, PLAN_NAMES, PRECISIONS, CompileOptions
 
 __all__ = ["compile_command"]
 
@@ -30,8 +30,9 @@ __all__ = ["compile_command"]
     help="auto measures and takes the fastest; a file is a plan that explain wrote.",
 )  # fmt: skip
 @click.option(
-    "--precision", type=click.Choice(["f32", "f16", "int8"]), default="f32", show_default=True,
-    help="Arithmetic; this version has f32.",
+    "--precision", type=click.Choice([*PRECISIONS, "f16"]), default="auto", show_default=True,
+    help="Arithmetic. auto: integers for a model in QDQ form, else f32; int8 insists on QDQ form; "
+    "f32 computes a QDQ model in floats. f16 is not in this version.",
 )  # fmt: skip
 @click.option(
     "--shape", "shapes", multiple=True, metavar="NAME=N,N,...",
@@ -65,8 +66,10 @@ def compile_command(
     as_json: bool,
 ) -> None:
     """Compile MODEL.onnx to one deployable .so."""
-    if precision != "f32":
-        raise InputError(f"--precision {precision} is not in this version; use f32")
+    if precision not in PRECISIONS:
+        raise InputError(
+            f"--precision {precision} is not in this version; use {', '.join(PRECISIONS)}"
+        )
     _check_plan_name(plan)
     _check_output(output)
     bound = parse_shapes(shapes)
@@ -76,6 +79,7 @@ def compile_command(
         device_class=device_class,
         tuned=str(tuned or ""),
         exact=exact,
+        precision=precision,
     )
     import hetcomp
 
