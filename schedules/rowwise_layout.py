@@ -63,6 +63,10 @@ def row_layout(program: Program) -> RowLayout:
         kept, limit = _keep(program, shared=False)
     shape = program.stages[-1].shape
     prefix = _choose_prefix(kept, shape, limit)
+    try:
+        _check_scratch(program, kept, prefix)
+    except NotStaged:
+        prefix = limit  # one element a row needs no scratch
     rows = math.prod(shape[:prefix])
     work = max(1, math.prod(shape) // max(1, rows)) * max(
         math.prod(axis.extent for axis in stage.reduce) for stage in program.stages
