@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from arm_harness import NEON, execute_on_arm, why_not
 from families import FAMILIES, Case, assert_within
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from kernel_harness import Range, lower, make_model, normal
+from kernel_harness import Range, lower, make_model, normal, with_algorithm
+
+from hetcomp.schedules.winograd import TILES
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 SETTINGS = settings(
-    max_examples=6,
+    max_examples=3,
     deadline=None,
     print_blob=True,
     # Examples are whole batches: made smaller one kernel at a time they would take hours.
@@ -26,6 +29,8 @@ SETTINGS = settings(
 )
 OF_EACH = 4
 """Layers of each family in a batch; the first batch has the smallest."""
+ALGORITHMS = (None, *(with_algorithm(tile.variant) for tile in TILES))
+"""Small layers would all be direct by themselves."""
 
 
 @SETTINGS
@@ -36,7 +41,10 @@ OF_EACH = 4
 def test_on_an_emulated_core(cases: Any, seed: int, tmp_path: Path) -> None:
     """Right values; random cuts that fit; nothing read or written beside a buffer."""
     flat: list[Case] = [case for family in cases for case in family]
-    trials = [Trial(lower(case.model, NEON.facts), dict(case.feeds)) for case in flat]
+    trials = [
+        Trial(lower(case.model, NEON.facts, algorithm), dict(case.feeds))
+        for case, algorithm in zip(flat, cycle(ALGORITHMS), strict=False)
+    ]
     outputs = run_trials(trials, seed, lambda arena: execute_on_arm(arena, NEON, tmp_path))
     for case, trial, got in zip(flat, trials, outputs, strict=True):
         winograd = any("winograd" in k.scheduled.variant for k in trial.lowered.kernels)

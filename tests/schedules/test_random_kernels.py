@@ -8,9 +8,10 @@ import pytest
 from families import FAMILIES, Case, assert_within
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kernel_harness import HOST, lower, run_cut
+from kernel_harness import HOST, lower, run_cut, with_algorithm
 
 from hetcomp.schedules.facts import CpuFacts
+from hetcomp.schedules.winograd import TILES
 
 SETTINGS = settings(
     max_examples=15,
@@ -28,7 +29,8 @@ def test_on_this_machine(family: str, data: Any) -> None:
     """Right values; disjoint parts that are the whole; nothing read or written beside a buffer."""
     case: Case = data.draw(FAMILIES[family])
     facts = data.draw(st.sampled_from(FACTS))
-    lowered = lower(case.model, facts)
+    algorithm = data.draw(st.sampled_from([None, *(tile.variant for tile in TILES)]))
+    lowered = lower(case.model, facts, with_algorithm(algorithm) if algorithm else None)
     outputs = run_cut(lowered, case.feeds, facts)
     kinds = {task.kind for task in lowered.graph.tasks}
     assert kinds & case.kinds, (kinds, case.kinds)
