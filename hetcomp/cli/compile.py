@@ -24,7 +24,10 @@ __all__ = ["compile_command"]
     "-o", "--output", required=True, metavar="M.so", type=click.Path(path_type=Path),
     help="File to write.",
 )  # fmt: skip
-@click.option("--target", default="host", show_default=True, help="host, or a target triple.")
+@click.option(
+    "--target", default="host", show_default=True,
+    help="What to compile for; this version knows host, the machine it runs on.",
+)  # fmt: skip
 @click.option(
     "--plan", default="auto", show_default=True, metavar="auto|cpu|gpu|split|F.json",
     help="auto measures and takes the fastest; a file is a plan that explain wrote.",
