@@ -304,6 +304,7 @@ def build(
     seed: int = 7,
     model_tables: Sequence[StepTable] | None = None,
     edit_source: Callable[[str], str] = lambda text: text,
+    edit_c: Callable[[str], str] = lambda text: text,
     edit_graph: Callable[[TaskGraph], TaskGraph] = lambda graph: graph,
     toolchain: Toolchain | None = None,
 ) -> Path:
@@ -315,7 +316,7 @@ def build(
     source = edit_source(opencl_source())
     write_image(image, model, plans, chosen, source, constants(seed), {"note": "stand-in"})
     output = folder / name
-    objects = [compile_c(C_SOURCE, folder, "standin")]
+    objects = [compile_c(edit_c(C_SOURCE), folder, "standin")]
     link_model(objects, model.kernels, image, output, toolchain=toolchain)
     image.unlink()
     return output
