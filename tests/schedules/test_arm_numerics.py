@@ -10,10 +10,11 @@ import arena
 import pytest
 from arena import Trial, run_trials
 from arm_harness import NEON, execute_on_arm, why_not
-from families import FAMILIES, Case, assert_within
+from families import FAMILIES
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from kernel_harness import Range, lower, make_model, normal, with_algorithm
+from layer_case import Case, assert_within
 
 from hetcomp.schedules.winograd import TILES
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from arena import ALIGNMENT, Arena, Image, Trial, run_trials
-from families import FAMILIES, Case, assert_within
+from families import FAMILIES
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from kernel_harness import FILLS, HOST, compile_kernels, lower
+from layer_case import Case, assert_within
 from opencl_host import compile_opencl
 
 from hetcomp.device_class import find_groups

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from families import FAMILIES, Case, assert_within
+from families import FAMILIES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kernel_harness import HOST, lower, run_cut, with_algorithm
+from layer_case import Case, assert_within
 
 from hetcomp.schedules.facts import CpuFacts
 from hetcomp.schedules.winograd import TILES
