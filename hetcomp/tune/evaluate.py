@@ -23,6 +23,7 @@ from hetcomp.plan.plan import Place
 from hetcomp.plan.planners import single
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.table import StepTable
+from hetcomp.tune.contents import drawn
 from hetcomp.tune.observed import cpu_times
 
 __all__ = ["Evaluation", "Protocol", "evaluate", "typical_us"]
@@ -139,7 +140,7 @@ def evaluate(module: Any, to_device: ToDevice, protocol: Protocol) -> Evaluation
 
 def _errors(session: Any, to_device: ToDevice, graph: TaskGraph, arms: int) -> list[float]:
     rng = np.random.default_rng(0)
-    feeds = [_input(graph, index, rng) for index in graph.inputs]
+    feeds = [drawn(graph.tensors[i].shape, graph.tensors[i].dtype, rng) for i in graph.inputs]
     results = [np.full(graph.tensors[i].shape, 77, graph.tensors[i].dtype) for i in graph.outputs]
     inputs, outputs = map(to_device, feeds), [to_device(result) for result in results]
     session["run"](*inputs, *outputs)
@@ -152,17 +153,11 @@ def _errors(session: Any, to_device: ToDevice, graph: TaskGraph, arms: int) -> l
     ]
 
 
-def _input(graph: TaskGraph, index: int, rng: np.random.Generator) -> Array:
-    tensor = graph.tensors[index]
-    if not np.issubdtype(np.dtype(tensor.dtype), np.floating):
-        return np.zeros(tensor.shape, tensor.dtype)
-    return rng.standard_normal(tensor.shape).astype(tensor.dtype)
-
-
 def _deviation(default: Array, value: Array) -> float:
     """Largest difference over the largest magnitude; infinite where either is not finite."""
-    scale = float(np.abs(default).max(initial=0.0)) or 1.0
-    error = float(np.abs(default.astype(np.float64) - value).max(initial=0.0)) / scale
+    wide = default.astype(np.float64)  # in int8, the magnitude of -128 is -128
+    scale = float(np.abs(wide).max(initial=0.0)) or 1.0
+    error = float(np.abs(wide - value).max(initial=0.0)) / scale
     return error if math.isfinite(error) else math.inf
 
 

@@ -7,8 +7,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from hetcomp.codegen.functions import kernel_key, structure_key
 from hetcomp.codegen.lower import Chosen, Lowered
+from hetcomp.plan.graph import Space as TensorSpace
+from hetcomp.plan.graph import Task
 from hetcomp.schedules.choice import DIRECT, Choice, Space
 from hetcomp.schedules.facts import DeviceFacts
 from hetcomp.schedules.scheduled import Scheduled
@@ -18,6 +22,7 @@ __all__ = ["ALGORITHM", "TaskCollector", "TuneTask", "for_processors", "spaces_o
 
 ALGORITHM = "algorithm"
 """Name of the parameter on which the rest of a space depends."""
+_SMALL_BYTES = 16 << 10
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,9 @@ class TuneTask:
         Extents of the default tile grids.
     weight_bytes
         Size of its constants.
+    small
+        Constants that trials keep, by position: scales, limits, biases. A quantised layer whose
+        scales and limits are drawn by chance has one output only.
     """
 
     key: str
@@ -63,6 +71,7 @@ class TuneTask:
     rows: int
     channels: int
     weight_bytes: int
+    small: Mapping[int, np.ndarray[Any, Any]]
 
 
 def spaces_of(
@@ -133,7 +142,11 @@ class TaskCollector:
             flops=default.flops,
             rows=default.rows.extent,
             channels=default.channels.extent,
-            weight_bytes=sum(4 * math.prod(shapes[i]) for i in constants),
+            weight_bytes=sum(
+                np.dtype(str(func.params[i].dtype)).itemsize * math.prod(shapes[i])
+                for i in constants
+            ),
+            small={},
         )
 
     def tasks(self, lowered: Lowered) -> tuple[TuneTask, ...]:
@@ -144,8 +157,28 @@ class TaskCollector:
             for key in self._found
         }
         tasks = [
-            replace(task, name=users[key][0].name, uses=len(users[key]))
+            replace(
+                task,
+                name=users[key][0].name,
+                uses=len(users[key]),
+                small=_small_constants(lowered, users[key][0], task.constants),
+            )
             for key, task in self._found.items()
             if users[key] and _has_points(task)
         ]
         return tuple(sorted(tasks, key=lambda task: -task.flops * task.uses))
+
+
+def _small_constants(
+    lowered: Lowered, task: Task, positions: Collection[int]
+) -> dict[int, np.ndarray[Any, Any]]:
+    """Those of a task's constants that are small and not packed."""
+    tensors = lowered.graph.tensors
+    constant = (t.space is TensorSpace.CONSTANT and t.alias_of is None for t in tensors)
+    stored = [index for index, is_stored in enumerate(constant) if is_stored]
+    packed = lowered.kernels[task.kernel].scheduled.packings
+    return {
+        p: lowered.constants[stored.index(task.inputs[p])]
+        for p in sorted(positions)
+        if p not in packed and tensors[task.inputs[p]].size_bytes <= _SMALL_BYTES
+    }

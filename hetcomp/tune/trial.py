@@ -11,7 +11,7 @@ import itertools
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,13 @@ from hetcomp.schedules.program import parse
 from hetcomp.schedules.scheduled import Scheduled
 from hetcomp.schedules.select import schedule
 from hetcomp.targets import find_target
+from hetcomp.tune.contents import drawn
 
 __all__ = ["Trial", "build_trial", "copies_for"]
 
 _FAR_BYTES = 4 << 20
 """Weights of all copies together: more than a second-level cache holds."""
 _MOST_COPIES = 6
-_PATTERN = 1 << 16
-"""Weights repeat this many random numbers."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,8 @@ class Trial:
         Whether to build OpenCL kernels too.
     groups
         Facts of an OpenCL device of class `gpu`.
+    small
+        Constants that are not drawn, by position.
     """
 
     function: str
@@ -66,6 +67,7 @@ class Trial:
     choices: tuple[Mapping[str, Any], ...]
     opencl: bool
     groups: GroupFacts | None = None
+    small: Mapping[int, np.ndarray[Any, Any]] = field(default_factory=dict)
 
 
 def copies_for(weight_bytes: int) -> int:
@@ -85,7 +87,7 @@ def build_trial(trial: Trial, output: Path) -> None:
     ]
     why = "" if trial.opencl else "not asked for"
     records = [kernel_record(kernel, len(func.params), target.cpu, why) for kernel in kernels]
-    graph, arrays = _Graph(func, constants, kernels).build(records)
+    graph, arrays = _Graph(func, trial, kernels).build(records)
     with tempfile.TemporaryDirectory(prefix="hetcomp-trial-") as name:
         folder = Path(name)
         object_file = cpu_object(kernels, target.cpu, target.llvm, folder / "kernels.o")
@@ -102,11 +104,10 @@ def build_trial(trial: Trial, output: Path) -> None:
 class _Graph:
     """The task graph of a trial."""
 
-    def __init__(
-        self, func: Any, constants: frozenset[int], kernels: Sequence[LoweredKernel]
-    ) -> None:
+    def __init__(self, func: Any, trial: Trial, kernels: Sequence[LoweredKernel]) -> None:
         self._params, self._n_inputs = list(func.params), len(parse(func).inputs)
-        self._constants, self._kernels = constants, kernels
+        self._constants, self._kernels = trial.constants, kernels
+        self._small = trial.small
         self._tensors: list[Tensor] = []
         self._pool = ConstantPool()
 
@@ -141,14 +142,18 @@ class _Graph:
         return graph, self._pool.arrays
 
     def _weight_bytes(self) -> int:
-        return sum(4 * math.prod(_shape(self._params[p])) for p in self._constants)
+        params = [self._params[p] for p in self._constants]
+        return sum(np.dtype(str(p.dtype)).itemsize * math.prod(_shape(p)) for p in params)
 
     def _arena(self, name: str, position: int) -> int:
         buffer = self._params[position]
         return self._add(name, _shape(buffer), str(buffer.dtype), Space.ARENA, 0)
 
     def _weights(self, scheduled: Scheduled, position: int, copy: int) -> int:
-        entry = self._pool.add(self._random(position, copy), scheduled.packings.get(position))
+        packing = scheduled.packings.get(position)
+        array = None if packing else self._small.get(position)
+        array = self._random(position, copy) if array is None else array
+        entry = self._pool.add(array, packing)
         if entry.tensor is None:
             name = f"w{position}_{copy}_{len(self._tensors)}"
             entry.tensor = self._add(
@@ -157,15 +162,11 @@ class _Graph:
         return entry.tensor
 
     def _random(self, position: int, copy: int) -> np.ndarray[Any, Any]:
-        """Weights of a trained network's magnitude, equal in all arms, but each has its own memory;
-        integers are 0, a valid index anywhere."""
+        """Weights of a trained network's magnitude, equal in all arms, but each has its own
+        memory."""
         buffer = self._params[position]
-        shape, dtype = _shape(buffer), np.dtype(str(buffer.dtype))
-        if not np.issubdtype(dtype, np.floating):
-            return np.zeros(shape, dtype)
         rng = np.random.default_rng(1000 * position + copy)
-        pattern = rng.standard_normal(_PATTERN + 17) * 0.1
-        return np.resize(pattern, shape).astype(dtype)
+        return drawn(_shape(buffer), str(buffer.dtype), rng, scale=0.1)
 
     def _add(
         self, name: str, shape: Sequence[int], dtype: str, space: Space, offset_bytes: int

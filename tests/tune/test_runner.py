@@ -12,13 +12,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import cloudpickle
+import numpy as np
 import pytest
-from tuning_tasks import small_tasks
+from tuning_tasks import integer_task, small_tasks
 
 from hetcomp.codegen.functions import function_to_json
 from hetcomp.errors import InputError
+from hetcomp.tune.contents import drawn
 from hetcomp.tune.evaluate import Evaluation, Protocol, evaluate
 from hetcomp.tune.runner import Remote, TrialRunner
+from hetcomp.tune.tasks import TuneTask
 from hetcomp.tune.trial import Trial
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -27,9 +30,10 @@ CPU = Protocol(2, ("cpu",), seconds=0.05)
 START_S = 60.0
 
 
-def trial(**values: Any) -> Trial:
-    task = small_tasks()[0]
-    return Trial(function_to_json(task.func), tuple(sorted(task.constants)), ({}, values), False)
+def trial(task: TuneTask | None = None, **values: Any) -> Trial:
+    task = task or small_tasks()[0]
+    function, constants = function_to_json(task.func), tuple(sorted(task.constants))
+    return Trial(function, constants, ({}, values), False, small=task.small)
 
 
 def check(evaluation: Evaluation | None) -> None:
@@ -61,6 +65,43 @@ def test_a_failing_candidate_costs_only_itself() -> None:
         assert illegal.status == "build"
         assert "height=999" in illegal.message
         check(runner.run(trial(height=5), CPU).evaluation)
+
+
+LEAST_VALUES = 20
+
+
+def sees_numbers(module: Any, to_device: Any, protocol: Protocol) -> Evaluation:
+    """Refuses tensors, outputs among them, that hold next to nothing to compare."""
+    tensors: list[Any] = []
+
+    def keep(array: Any) -> Any:
+        tensors.append(to_device(array))
+        return tensors[-1]
+
+    evaluation = evaluate(module, keep, protocol)
+    different = [len(set(tensor.numpy().flat)) for tensor in tensors]
+    assert min(different) > LEAST_VALUES, different
+    return evaluation
+
+
+def test_integer_trials_compare_numbers() -> None:
+    task = integer_task()
+    assert "int8" in str(task.func)
+    height = next(k for k in task.spaces["direct"].knobs if k.name == "height")
+    other = min(value for value in height.values if value != height.default)
+    with TrialRunner(evaluator=sees_numbers) as runner:
+        outcome = runner.run(trial(task, height=other), CPU)
+    assert outcome.evaluation is not None, outcome.message
+    assert outcome.evaluation.errors == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "bool", "int32", "int64", "float16"])
+def test_contents(dtype: str) -> None:
+    values = drawn((40, 50), dtype, np.random.default_rng(0))
+    assert (values.dtype, values.shape) == (dtype, (40, 50))
+    different = {"int8": 256, "uint8": 256, "bool": 2, "int32": 1, "int64": 1}
+    assert len(np.unique(values)) == different.get(dtype, len(np.unique(values)))
+    assert (dtype in ("int32", "int64")) != values.any()
 
 
 @pytest.fixture

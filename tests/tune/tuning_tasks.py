@@ -41,6 +41,22 @@ def small_tasks() -> tuple[TuneTask, ...]:
     return tasks_of(small_model())
 
 
+@cache
+def integer_task() -> TuneTask:
+    """A convolution on integers."""
+    text = (
+        '<ir_version: 8, opset_import: ["" : 17]> g (uint8[1,32,9,9] x) => (uint8[1,48,7,7] y) '
+        "<float s = {0.02}, float t = {0.9}, uint8 z = {120}, int8 zero = {0}> "
+        "{ xd = DequantizeLinear(x, s, z) wd = DequantizeLinear(w, s, zero) "
+        "c = Conv(xd, wd) y = QuantizeLinear(c, t, z) }"
+    )
+    model = onnx.parser.parse_model(text)
+    array = np.random.default_rng(0).integers(-128, 128, (48, 32, 3, 3), np.int8)
+    model.graph.initializer.append(numpy_helper.from_array(array, "w"))
+    (task,) = tasks_of(model)
+    return task
+
+
 Time = Callable[[Choice], float]
 
 
