@@ -23,7 +23,8 @@ from hetcomp.passes.static_shapes import require_static_shapes
 from hetcomp.pipeline import fusion_pipeline
 from hetcomp.targets import CompileTarget, find_target
 from hetcomp.tune.database import Database
-from hetcomp.tune.loop import LoopOptions, Stamp, State, TaskResult, TuneLoop
+from hetcomp.tune.loop import LoopOptions, Stamp, TuneLoop
+from hetcomp.tune.results import State, TaskResult
 from hetcomp.tune.runner import Remote, TrialRunner
 from hetcomp.tune.tasks import TaskCollector, TuneTask, for_processors
 from hetcomp.tune.winners import TunedChoices

@@ -32,10 +32,10 @@ def main() -> None:
     )
 
     (result,) = report.tasks
-    best = {**mine.defaults(), **result.winner.choice}
+    best = {**mine.defaults(), **result.choice}
     print(f"{result.trials} candidates, {result.failures} failed")
     print(f"best: {', '.join(f'{name}={value}' for name, value in best.items())}")
-    print(f"takes {result.winner.ratio:.2f} of the default's time")
+    print(f"takes {result.ratio:.2f} of the default's time")
 
     options = hetcomp.CompileOptions(plan="cpu", tuned="tuned.jsonl")
     graph = hetcomp.compile(model, output="model.so", options=options).graph

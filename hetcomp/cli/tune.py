@@ -14,7 +14,7 @@ from hetcomp.cli.shapes import parse_shapes
 from hetcomp.errors import InputError
 
 if TYPE_CHECKING:
-    from hetcomp.tune.loop import State, TaskResult
+    from hetcomp.tune.results import State, TaskResult
     from hetcomp.tuning import TuneReport
 
 __all__ = ["tune"]
@@ -82,7 +82,7 @@ def tune(
     if as_json:
         print_json(_json(report))
         return
-    tuned = [r for r in report.tasks if r.winner is not None and r.winner.choice]
+    tuned = [result for result in report.tasks if result.choice]
     title = f"{len(tuned)} of {len(report.tasks)} tasks tuned for {'+'.join(report.processors)}"
     print_table(title, _COLUMNS, map(_row, report.tasks), right=_COLUMNS[1:6])
 
@@ -109,7 +109,6 @@ def _shown(progress: Callable[[str, float], None]) -> Callable[[State], None]:
 
 def _row(result: TaskResult) -> tuple[str, ...]:
     winner = result.winner
-    parameters = {} if winner is None else winner.choice
     default_us = (
         None if winner is None or not winner.default_us else sum(winner.default_us.values())
     )
@@ -119,8 +118,8 @@ def _row(result: TaskResult) -> tuple[str, ...]:
         str(result.trials),
         str(result.failures),
         number(default_us),
-        "-" if winner is None else f"{winner.ratio or 1.0:.2f}",
-        ", ".join(f"{name}={value}" for name, value in parameters.items()) or "default",
+        "-" if winner is None else f"{result.ratio:.2f}",
+        ", ".join(f"{name}={value}" for name, value in result.choice.items()) or "default",
     )
 
 
@@ -136,10 +135,10 @@ def _json(report: TuneReport) -> dict[str, Any]:
                 "uses": result.task.uses,
                 "trials": result.trials,
                 "failures": result.failures,
-                "tuned": bool(result.winner and result.winner.choice),
+                "tuned": bool(result.choice),
                 "ratio": result.winner.ratio if result.winner else None,
                 "default_us": dict(result.winner.default_us) if result.winner else {},
-                "choice": dict(result.winner.choice) if result.winner else {},
+                "choice": dict(result.choice),
             }
             for result in report.tasks
         ],

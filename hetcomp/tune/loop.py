@@ -18,12 +18,13 @@ from hetcomp.schedules.facts import GroupFacts
 from hetcomp.tune.database import Database, Record
 from hetcomp.tune.evaluate import Evaluation, Protocol
 from hetcomp.tune.judge import Judgement, judge
+from hetcomp.tune.results import State, TaskResult
 from hetcomp.tune.runner import Outcome, TrialRunner
 from hetcomp.tune.search import CostModel, Sample, Search, choice_at, point_of
 from hetcomp.tune.tasks import TuneTask
 from hetcomp.tune.trial import Trial, copies_for
 
-__all__ = ["LoopOptions", "Stamp", "State", "TaskResult", "TuneLoop"]
+__all__ = ["LoopOptions", "Stamp", "TuneLoop"]
 
 _BATCH = 4
 _MOST_BYTES = 256 << 20
@@ -70,26 +71,7 @@ class LoopOptions:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class State:
-    """Progress: what is being tried, trials done and wanted, best ratio so far, seconds left."""
-
-    stage: str
-    task: str
-    done: int
-    trials: int
-    best: float | None
-    seconds_left: float | None
-
-
-@dataclass(frozen=True)
-class TaskResult:
-    """What tuning found for a task; `choice` is empty where the default stays."""
-
-    task: TuneTask
-    trials: int
-    failures: int
-    winner: Record | None
+_Measured = tuple[Choice, Outcome, Judgement | None]
 
 
 class TuneLoop:
@@ -116,8 +98,6 @@ class TuneLoop:
         for task in tasks:
             search = self._searches[task.key]
             search.tried |= {choice_at(task, s.point) for s in self._samples(task)}
-            for _ in self._trials(task):
-                rng.random()
 
     def run(self) -> tuple[TaskResult, ...]:
         """Try candidates until trials, time or spaces are exhausted, then confirm winners."""
@@ -148,19 +128,8 @@ class TuneLoop:
         return bool(points)
 
     def _try(self, task: TuneTask, choices: Sequence[Choice]) -> None:
-        """Measure candidates together; one by one where they cannot be, so that each has its own
-        result."""
-        if not choices:
-            return
-        protocol = Protocol(1 + len(choices), self._processors(task))
-        fits = task.weight_bytes * copies_for(task.weight_bytes) * protocol.arms < _MOST_BYTES
-        outcome = self._measure(task, choices, protocol) if fits or len(choices) == 1 else None
-        if outcome is None or (outcome.status != "ok" and len(choices) > 1):
-            for choice in choices:
-                self._try(task, (choice,))
-            return
-        for arm, choice in enumerate(choices, 1):
-            verdict = _judged(outcome, arm)
+        """Measure candidates and record each."""
+        for choice, outcome, verdict in self._measured(task, choices):
             self._database.add(self._record("trial", task, choice, outcome, verdict))
 
     def _confirm(self, task: TuneTask) -> None:
@@ -170,30 +139,43 @@ class TuneLoop:
             return
         good = [t for t in trials if t.status == "ok" and (t.ratio or 1.0) < _PROMISING]
         finalists = sorted(good, key=lambda t: t.ratio or 1.0)[:_FINALISTS]
-        choices = [Choice().with_values(t.choice) for t in finalists]
-        times = next((t.default_us for t in reversed(trials) if t.default_us), {})
-        stays = self._record("winner", task, Choice(), Outcome(None), None)
-        winner = replace(stays, ratio=1.0, times_us=times, default_us=times)
-        if choices:
+        if finalists:
             self._tell("confirming", task, self._done())
-            protocol = Protocol(1 + len(choices), self._processors(task), _FINAL_SECONDS)
-            outcome = self._measure(task, choices, protocol)
-            if outcome.evaluation is None:
-                return  # not known: the next tuning asks again
-            judged = [(_judged(outcome, 1 + i), choice) for i, choice in enumerate(choices)]
-            faster = [(v, choice) for v, choice in judged if v is not None and v.faster]
-            if faster:
-                verdict, choice = min(faster, key=lambda pair: pair[0].ratio)
-                winner = self._record("winner", task, choice, outcome, verdict)
-        self._database.add(winner)
+        choices = [Choice().with_values(t.choice) for t in finalists]
+        finals = self._measured(task, choices, _FINAL_SECONDS)
+        faster = [(v, choice, out) for choice, out, v in finals if v is not None and v.faster]
+        if faster:
+            verdict, choice, outcome = min(faster, key=lambda final: final[0].ratio)
+            self._database.add(self._record("winner", task, choice, outcome, verdict))
+        elif all(verdict is not None for _, _, verdict in finals):
+            times = next((t.default_us for t in reversed(trials) if t.default_us), {})
+            stays = self._record("winner", task, Choice(), Outcome(None), None)
+            self._database.add(replace(stays, ratio=1.0, times_us=times, default_us=times))
+        # else not known: the next tuning asks again
 
-    def _measure(self, task: TuneTask, choices: Sequence[Choice], protocol: Protocol) -> Outcome:
+    def _measured(
+        self, task: TuneTask, choices: Sequence[Choice], seconds: float = Protocol.seconds
+    ) -> list[_Measured]:
+        """Measure candidates together; one by one where they cannot be, so that each has its own
+        result."""
+        if not choices:
+            return []
+        protocol = Protocol(1 + len(choices), self._processors(task), seconds)
+        fits = task.weight_bytes * copies_for(task.weight_bytes) * protocol.arms < _MOST_BYTES
+        if fits or len(choices) == 1:
+            outcome = self._run(task, choices, protocol)
+            if outcome.status == "ok" or len(choices) == 1:
+                return [(c, outcome, _judged(outcome, arm)) for arm, c in enumerate(choices, 1)]
+        return [alone for c in choices for alone in self._measured(task, (c,), seconds)]
+
+    def _run(self, task: TuneTask, choices: Sequence[Choice], protocol: Protocol) -> Outcome:
         trial = Trial(
             function=function_to_json(task.func),
             constants=tuple(sorted(task.constants)),
             choices=({}, *(choice.values() for choice in choices)),
             opencl="gpu" in protocol.processors,
             groups=self._stamp.groups,
+            small=task.small,
         )
         return self._runner.run(trial, protocol)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,14 @@ from tuning_tasks import STAMP, FakeRunner, any_runner, small_tasks
 
 from hetcomp.schedules.choice import Choice
 from hetcomp.tune.database import Database
+from hetcomp.tune.evaluate import Protocol
 from hetcomp.tune.features import feature_names, features
-from hetcomp.tune.loop import LoopOptions, State, TuneLoop
+from hetcomp.tune.loop import LoopOptions, TuneLoop
+from hetcomp.tune.results import State
+from hetcomp.tune.runner import Outcome
 from hetcomp.tune.search import CostModel, Sample, Search, choice_at, point_of
 from hetcomp.tune.space import draw
+from hetcomp.tune.trial import Trial
 
 TRIALS = 40
 
@@ -127,3 +132,36 @@ def test_tuning_goes_on_where_it_was(tmp_path: Path) -> None:
     third = FakeRunner(best_is_tall_and_unrolled)
     loop(path, third).run()
     assert third.trials == []
+
+
+class CrashingRunner(FakeRunner):
+    """As if one choice crashed in the second, longer measurement, alone or among others."""
+
+    def __init__(self, crashing: Callable[[Choice], bool]) -> None:
+        super().__init__(best_is_tall_and_unrolled)
+        self.crashing = crashing
+
+    def run(self, trial: Trial, protocol: Protocol) -> Outcome:
+        arms = [Choice().with_values(values) for values in trial.choices]
+        if protocol.seconds > Protocol.seconds and any(map(self.crashing, arms[1:])):
+            return Outcome(None, "crash", "the measuring process died")
+        return super().run(trial, protocol)
+
+
+def test_a_finalist_that_crashes_costs_only_itself(tmp_path: Path) -> None:
+    good = loop(tmp_path / "good", FakeRunner(best_is_tall_and_unrolled)).run()
+    best = [dict(result.choice) for result in good]
+    runner = CrashingRunner(lambda choice: choice.values() in best)
+    for result in loop(tmp_path / "db", runner).run():
+        assert result.choice
+        assert result.choice not in best
+        assert result.ratio < 1.0
+
+
+def test_without_a_second_measurement_the_winner_stays_open(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    for result in loop(path, CrashingRunner(lambda _: True)).run():
+        assert result.winner is None
+        assert (result.choice, result.ratio) == ({}, 1.0)
+    again = loop(path, FakeRunner(best_is_tall_and_unrolled)).run()
+    assert all(result.choice for result in again)
