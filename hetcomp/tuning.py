@@ -19,8 +19,10 @@ from hetcomp.device_class import find_groups
 from hetcomp.devices import describe_devices, fingerprint
 from hetcomp.errors import DeviceError, InputError
 from hetcomp.frontend import import_onnx
+from hetcomp.options import DEVICE_CLASSES
 from hetcomp.passes.static_shapes import require_static_shapes
 from hetcomp.pipeline import fusion_pipeline
+from hetcomp.schedules.facts import GroupFacts
 from hetcomp.targets import CompileTarget, find_target
 from hetcomp.tune.database import Database
 from hetcomp.tune.loop import LoopOptions, Stamp, TuneLoop
@@ -52,7 +54,7 @@ class TuneOptions:
     remote
         `HOST:PORT` of a TVM RPC server, or `HOST:PORT,KEY` of a tracker; empty: this machine.
     device_class
-        As in `CompileOptions`.
+        As in `CompileOptions`; `auto` does not go for an OpenCL device of a remote.
 
     Raises
     ------
@@ -74,8 +76,16 @@ class TuneOptions:
             raise InputError(f"device must be one of {', '.join(DEVICES)}, got '{self.device}'")
         if self.time_limit_s is not None and not self.time_limit_s > 0.0:
             raise InputError(f"time_limit_s must be above 0, got {self.time_limit_s}")
+        if self.device_class not in DEVICE_CLASSES:
+            classes = ", ".join(DEVICE_CLASSES)
+            raise InputError(f"device_class must be one of {classes}, got '{self.device_class}'")
         if self.remote:
             Remote.parse(self.remote)
+            if self.device in ("gpu", "both") and self.device_class == "auto":
+                raise InputError(
+                    f"device '{self.device}' of {self.remote} is not known here: "
+                    "give --device-class gpu or cpu-like"
+                )
 
 
 @dataclass(frozen=True)
@@ -140,7 +150,8 @@ def tune(
     ...         options=CompileOptions(tuned="tuned.jsonl"))  # doctest: +SKIP
     """
     Database(Path(database))  # a bad file is refused before the work
-    tasks = tasks_of(model, shapes=shapes)
+    options = options or TuneOptions()
+    tasks = tasks_of(model, shapes=shapes, device_class=options.device_class)
     return tune_tasks(tasks, database=database, options=options, progress=progress)
 
 
@@ -168,14 +179,19 @@ def tasks_of(
     model: str | os.PathLike[str] | bytes | onnx.ModelProto,
     *,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    device_class: str = "auto",
 ) -> tuple[TuneTask, ...]:
-    """The distinct tasks of a model that have something to tune, heaviest first."""
+    """The distinct tasks of a model that have something to tune, heaviest first.
+
+    They are those that `compile` makes for the same `device_class`.
+    """
     target = find_target("host")
     imported = import_onnx(model, shapes=shapes)
     require_static_shapes(imported.mod)
-    module = fusion_pipeline()(imported.mod)
+    groups = find_groups(device_class)
+    module = fusion_pipeline(fuse_attention=groups is None)(imported.mod)
     collector = TaskCollector(target.cpu)
-    lowered = lower_tasks(imported, module, target.cpu, gpu=True, choose=collector)
+    lowered = lower_tasks(imported, module, target.cpu, gpu=True, groups=groups, choose=collector)
     return collector.tasks(lowered)
 
 
@@ -206,6 +222,13 @@ def _stamp(options: TuneOptions, remote: Remote | None) -> Stamp:
     device = fingerprint(described, pinned=True)
     if remote is not None:
         device = f"rpc {remote.host}:{remote.port} {remote.key}".strip()
-    groups = None if name == "cpu" else find_groups(options.device_class)
+    groups = None if name == "cpu" else _groups(options, remote)
     version = importlib.metadata.version("apache-tvm")
     return Stamp(device, _PROCESSORS[name], __version__, version, groups)
+
+
+def _groups(options: TuneOptions, remote: Remote | None) -> GroupFacts | None:
+    """Facts of the OpenCL device; a remote's are not known, so that it gets those of any GPU."""
+    if remote is None:
+        return find_groups(options.device_class)
+    return GroupFacts() if options.device_class == "gpu" else None

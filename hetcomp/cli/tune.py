@@ -12,6 +12,7 @@ from hetcomp.cli.common import command_options
 from hetcomp.cli.output import number, print_json, print_table, progress_bar
 from hetcomp.cli.shapes import parse_shapes
 from hetcomp.errors import InputError
+from hetcomp.options import DEVICE_CLASSES
 
 if TYPE_CHECKING:
     from hetcomp.tune.results import State, TaskResult
@@ -38,10 +39,15 @@ _COLUMNS = ("task", "uses", "trials", "failed", "default µs", "ratio", "paramet
     "--device", type=click.Choice(["auto", "cpu", "gpu", "both"]), default="auto",
     show_default=True, help="Whose time counts; auto: both where an OpenCL device serves.",
 )  # fmt: skip
+@click.option(
+    "--device-class", type=click.Choice(DEVICE_CLASSES), default="auto", show_default=True,
+    help="OpenCL kernels, as in compile; auto: by this machine's device.",
+)  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Of the search's random choices.")
 @click.option(
     "--rpc", default="", metavar="HOST:PORT[,KEY]",
-    help="Measure on a TVM RPC server; with KEY, on a device of that tracker.",
+    help="Measure on a TVM RPC server; with KEY, on a device of that tracker. Its OpenCL device, "
+    "which --device gpu or both takes, needs --device-class.",
 )  # fmt: skip
 @click.option(
     "--shape", "shapes", multiple=True, metavar="NAME=N,N,...",
@@ -55,6 +61,7 @@ def tune(
     trials: int,
     time_limit: float | None,
     device: str,
+    device_class: str,
     seed: int,
     rpc: str,
     shapes: tuple[str, ...],
@@ -70,7 +77,7 @@ def tune(
     from hetcomp.tuning import TuneOptions
     from hetcomp.tuning import tune as run_tuning
 
-    options = TuneOptions(trials, time_limit, device, seed, rpc)
+    options = TuneOptions(trials, time_limit, device, seed, rpc, device_class)
     with progress_bar() as progress:
         report = run_tuning(
             paths[0],

@@ -93,7 +93,7 @@ class TuneLoop:
         self._begin = time.monotonic()
         rng = random.Random(options.seed)
         self._searches = {
-            task.key: Search(task, random.Random(rng.random()), {Choice()}) for task in tasks
+            task.key: Search(task, random.Random(rng.random()), {task.base}) for task in tasks
         }
         for task in tasks:
             search = self._searches[task.key]
@@ -119,7 +119,7 @@ class TuneLoop:
         self._model.fit([sample for t in self._tasks for sample in self._samples(t)])
         good = sorted((s for s in self._samples(task) if s.ratio), key=lambda s: s.ratio or 0.0)
         best = [dict(sample.point) for sample in good[:_STARTS]]
-        default = point_of(task, {})
+        default = point_of(task, task.base.values())
         best += [default] if default is not None else []
         count = min(_BATCH, self._options.trials - self._done())
         points = self._searches[task.key].propose(self._model, count, best)
@@ -172,7 +172,7 @@ class TuneLoop:
         trial = Trial(
             function=function_to_json(task.func),
             constants=tuple(sorted(task.constants)),
-            choices=({}, *(choice.values() for choice in choices)),
+            choices=tuple(choice.values() for choice in (task.base, *choices)),
             opencl="gpu" in protocol.processors,
             groups=self._stamp.groups,
             small=task.small,

@@ -39,6 +39,8 @@ class TuneTask:
         The first task of the model that runs it.
     what
         Kind and shapes, for people.
+    base
+        Choice of the default kernel: empty, or the algorithm where no other is wanted.
     func, constants
         The fused function, and positions of its constant parameters.
     spaces
@@ -62,6 +64,7 @@ class TuneTask:
     baseline: str
     name: str
     what: str
+    base: Choice
     func: Any
     constants: frozenset[int]
     spaces: Mapping[str, Space]
@@ -77,17 +80,27 @@ class TuneTask:
 def spaces_of(
     func: Any, constants: frozenset[int], facts: DeviceFacts, default: Scheduled
 ) -> dict[str, Space]:
-    """The space of every algorithm that the task offers; in each, the algorithm is fixed."""
+    """The space of every algorithm that the task offers; in each, the algorithm is fixed.
+
+    Where the default is not the template's own, no other algorithm is wanted.
+    """
     offered = next((k for k in default.space.knobs if k.name == ALGORITHM), None)
     if offered is None:
         return {DIRECT: default.space}
+    forced = _base(default).algorithm
     spaces = {}
-    for value in offered.values:
+    for value in offered.values if forced is None else (forced,):
         space = schedule(func, constants, facts, Choice(algorithm=str(value))).space
         fixed = replace(offered, values=(value,))
         others = tuple(knob for knob in space.knobs if knob.name != ALGORITHM)
         spaces[str(value)] = replace(space, knobs=(fixed, *others))
     return spaces
+
+
+def _base(default: Scheduled) -> Choice:
+    """The choice that leads to `default`."""
+    own = default.space.defaults().get(ALGORITHM, default.variant)
+    return Choice() if own == default.variant else Choice(algorithm=default.variant)
 
 
 def for_processors(task: TuneTask, processors: Collection[str]) -> TuneTask | None:
@@ -134,6 +147,7 @@ class TaskCollector:
             baseline=kernel_key(default, self._facts),
             name="",
             what=f"{default.kind} {' '.join('x'.join(map(str, s)) for s in shapes)}",
+            base=_base(default),
             func=func,
             constants=constants,
             spaces=spaces_of(func, constants, self._facts, default),

@@ -53,7 +53,7 @@ class Trial:
     constants
         Positions of its constant parameters.
     choices
-        Parameters by name of each arm; the first arm is the default: `{}`.
+        Parameters by name of each arm; the first arm is the default.
     opencl
         Whether to build OpenCL kernels too.
     groups

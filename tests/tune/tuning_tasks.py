@@ -42,6 +42,18 @@ def small_tasks() -> tuple[TuneTask, ...]:
 
 
 @cache
+def winograd_model() -> onnx.ModelProto:
+    """A convolution that is computed by Winograd's method where nothing is said."""
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]> g (float[1,64,56,56] x) => (float[1,64,56,56] y) '
+        "{ y = Conv<pads=[1,1,1,1]>(x, w) }"
+    )
+    array = np.random.default_rng(0).standard_normal((64, 64, 3, 3)).astype(np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(array, "w"))
+    return model
+
+
+@cache
 def integer_task() -> TuneTask:
     """A convolution on integers."""
     text = (
