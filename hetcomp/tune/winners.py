@@ -57,7 +57,7 @@ class TunedChoices:
         baseline = kernel_key(default, self._facts)
         current = [record for record in found if record.baseline == baseline]
         if not current:
-            return Chosen(None, "default: tuned against another default kernel; tune again")
+            return Chosen(None, self._why_not_current(func, constants, found, baseline))
         winner = self._winner(current)
         if winner is None:
             return Chosen(None, "default: tried, but no winner was confirmed; tune again")
@@ -66,9 +66,23 @@ class TunedChoices:
             return Chosen(None, f"default: nothing faster in {trials} trials")
         return self._legal(func, constants, winner)
 
+    def _why_not_current(
+        self, func: Any, constants: frozenset[int], found: Sequence[Record], baseline: str
+    ) -> str:
+        usual = schedule(func, constants, self._facts)
+        usual_key = kernel_key(usual, self._facts)
+        if usual_key != baseline and any(record.baseline == usual_key for record in found):
+            return f"default: tuned beside {usual.variant}, which is not wanted here"
+        return "default: tuned against another default kernel; tune again"
+
     def _winner(self, records: Sequence[Record]) -> Record | None:
         """The last winner, of this machine and the wanted processors where there is one."""
-        winners = [r for r in records if r.role == "winner" and r.processors in self._preference]
+        winners = [
+            record
+            for record in records
+            if record.role == "winner" and record.ratio is not None
+            if record.processors in self._preference
+        ]
 
         def rank(record: Record) -> tuple[bool, int, float]:
             other = record.device != self._device

@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tuning_tasks import small_model, small_tasks
+from tuning_tasks import small_model, small_tasks, winograd_model
 
 import hetcomp
 from hetcomp.cli import main
 from hetcomp.errors import InputError
+from hetcomp.schedules.choice import DIRECT, Choice
 from hetcomp.schedules.select import schedule
 from hetcomp.targets import find_target
 from hetcomp.tune.database import Database, Record
 from hetcomp.tune.winners import TunedChoices
+from hetcomp.tuning import tasks_of
 
 HERE, ELSEWHERE = "here", "elsewhere"
 FACTS = find_target("host").cpu
@@ -48,6 +50,7 @@ def answer(*records: Record, processors: str = "cpu") -> str:
         ([winner(choice={}), winner(role="trial")], "default: nothing faster in 1 trials"),
         ([winner(role="trial")], "default: tried, but no winner was confirmed; tune again"),
         ([winner(baseline="old")], "default: tuned against another default kernel; tune again"),
+        ([winner(ratio=None)], "default: tried, but no winner was confirmed; tune again"),
         ([winner(processors="gpu")], "default: tried, but no winner was confirmed; tune again"),
         (
             [winner(choice={"height": 999})],
@@ -61,6 +64,27 @@ def answer(*records: Record, processors: str = "cpu") -> str:
 )
 def test_answer(records: list[Record], expected: str) -> None:
     assert answer(*records).startswith(expected)
+
+
+def test_answer_where_only_direct_methods_are_wanted() -> None:
+    (task,) = tasks_of(winograd_model(), device_class="cpu-like")
+    default = schedule(task.func, task.constants, FACTS)
+    assert default.variant.startswith("winograd")
+    own = winner(task=task.key, baseline=task.baseline)
+    direct = schedule(task.func, task.constants, FACTS, Choice(algorithm=DIRECT))
+    found = TunedChoices([own], FACTS, HERE, "cpu")(task.func, task.constants, direct)
+    assert found.why == f"default: tuned beside {default.variant}, which is not wanted here"
+
+
+def test_tasks_of_class_gpu_are_those_that_compile_makes() -> None:
+    (task,) = tasks_of(winograd_model(), device_class="gpu")
+    assert set(task.spaces) == {DIRECT}
+    assert task.base == Choice(algorithm=DIRECT)
+    default = schedule(task.func, task.constants, FACTS, task.base)
+    best = {"algorithm": DIRECT, "cpu.unroll": 4}
+    own = winner(task=task.key, baseline=task.baseline, choice=best)
+    found = TunedChoices([own], FACTS, HERE, "cpu")(task.func, task.constants, default)
+    assert found.choice == Choice().with_values(best)
 
 
 def test_the_last_winner_of_this_machine_and_processors_counts() -> None:
@@ -102,6 +126,7 @@ def test_missing_data_base_is_refused(tmp_path: Path) -> None:
     [
         (["a.onnx", "b.onnx"], "tune takes one"),
         (["a.onnx", "--rpc", "nonsense"], "HOST:PORT"),
+        (["a.onnx", "--rpc", "a:1", "--device", "gpu"], "--device-class"),
         (["a.onnx", "--trials", "0"], "--trials"),
         (["a.onnx", "--time-limit", "-1"], "time_limit_s"),
         (["--merge", "absent.jsonl"], "does not exist"),
