@@ -24,8 +24,6 @@ from hetcomp.runtime.records import Profile, SessionStatus, TensorInfo, parse_pr
 
 __all__ = ["Session", "load"]
 
-_FAULTS = ("", "wedge", "enqueue")
-
 
 def load(
     path: str | os.PathLike[str],

@@ -9,9 +9,7 @@ from dataclasses import fields
 from hetcomp.schedules.choice import Choice, DeviceChoice, Value
 from hetcomp.tune.tasks import ALGORITHM, TuneTask
 
-__all__ = ["FEATURES_VERSION", "feature_names", "features"]
-
-FEATURES_VERSION = 1
+__all__ = ["feature_names", "features"]
 
 _PARTS = ("cpu", "opencl")
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Mapping
 
 from hetcomp.schedules.choice import Choice, Space, Value
 
-__all__ = ["choice_of", "draw", "mutate", "size"]
+__all__ = ["choice_of", "draw", "mutate"]
 
 _ATTEMPTS = 50
 """Draws after which a space whose bounds leave next to nothing is given up."""
@@ -41,8 +40,3 @@ def choice_of(space: Space, values: Mapping[str, Value]) -> Choice:
     return Choice().with_values(
         {name: value for name, value in values.items() if value != defaults[name]}
     )
-
-
-def size(space: Space) -> int:
-    """Number of points, bounds not considered."""
-    return math.prod(len(knob.values) for knob in space.knobs)
