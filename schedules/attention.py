@@ -26,7 +26,8 @@ __all__ = ["attention"]
 _STAGES = 6
 _SCORES_BYTES = 32 << 10
 """Scores of a row tile; OpenCL devices have that much local memory, CPUs that much first cache."""
-_LOWEST = -3.4028234663852886e38
+_HIDDEN = float("-inf")
+"""Score of the keys that fill the last vector: below every mask, so that they never count."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def attention(program: Program, anchor: Stage, facts: DeviceFacts) -> Scheduled:
 def _shape(program: Program, anchor: Stage, facts: DeviceFacts) -> _Attention:
     batch, heads, rows, keys = anchor.shape
     pitch = -(-keys // facts.lanes) * facts.lanes
-    highest = max(1, min(facts.max_rows, _SCORES_BYTES // (4 * pitch)))
+    row_bytes = 4 * (pitch + 1)  # and the inverse of their sum
+    highest = max(1, min(facts.max_rows, _SCORES_BYTES // row_bytes))
     width = program.stages[-1].shape[-1]
     return _Attention(
         heads=(batch, heads),
@@ -159,8 +161,8 @@ class _Emitter:
         frame, s, lanes = self._frame, self._shape, self._frame.facts.lanes
         memory, start = self._memory, self._frame.bind("start", i * s.pitch)
         with frame.loop(s.pitch - s.keys) as pad:
-            frame.store(memory, start + s.keys + pad, tirx.FloatImm("float32", _LOWEST))
-        top = self._reduced(_LOWEST, tirx.max, lambda at, _: memory[start + at])
+            frame.store(memory, start + s.keys + pad, tirx.FloatImm("float32", _HIDDEN))
+        top = self._reduced(_HIDDEN, tirx.max, lambda at, _: memory[start + at])
         total = frame.local("total", lanes)
         self._vector(lambda lane: frame.store(total, lane, tirx.FloatImm("float32", 0.0)))
         with frame.loop(s.pitch // lanes) as chunk:

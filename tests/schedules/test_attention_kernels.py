@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from kernel_harness import MATRIX, check, make_model, normal
 
-from hetcomp.schedules.facts import CpuFacts, DeviceFacts
+from hetcomp.codegen.kernels import opencl_source
+from hetcomp.schedules.facts import CpuFacts, DeviceFacts, GroupFacts, OpenclCpuFacts
 
 HEADS = """g (float[{b},{m},{w}] x, float[{b},{n},{w}] z{more}) => (float[{b},{m},{w}] y) {{
     q1 = Reshape(x, s) q = Transpose<perm: ints = [0,2,1,3]>(q1)
@@ -68,6 +71,33 @@ def test_hidden_keys_have_no_weight() -> None:
         t = MatMul(q, k) l = Add(t, m) p = Softmax<axis: int = -1>(l) y = MatMul(p, v) }"""
     mask = np.triu(np.full((6, 6), -np.inf, np.float32), 1)
     check(make_model(text, {"m": mask}), MATRIX)
+
+
+@pytest.mark.parametrize("facts", [CpuFacts.AVX512, CpuFacts.AVX2], ids=lambda facts: facts.name)
+@pytest.mark.parametrize("keys", [9, 16])
+@pytest.mark.parametrize("hidden", [np.finfo(np.float32).min, -np.inf])
+def test_rows_that_see_no_key(hidden: float, keys: int, facts: DeviceFacts) -> None:
+    """As in ONNX Runtime the lowest number everywhere means equal weights, minus infinity NaN."""
+    text = f"""g (float[1,2,6,8] q, float[1,2,8,{keys}] k, float[1,2,{keys},5] v)
+        => (float[1,2,6,5] y) {{
+        t = MatMul(q, k) l = Add(t, m) p = Softmax<axis: int = -1>(l) y = MatMul(p, v) }}"""
+    mask = np.zeros((6, keys), np.float32)
+    mask[0, -1] = mask[2] = mask[3, 1:] = mask[4, :3] = hidden
+    lowered = check(make_model(text, {"m": mask}), MATRIX, facts=facts)
+    assert [task.kind for task in lowered.graph.tasks] == ["attention"]
+
+
+def test_many_keys_fit_the_smallest_local_memory() -> None:
+    text = """g (float[1,1,16,8] q, float[1,1,8,1024] k, float[1,1,1024,5] v)
+        => (float[1,1,16,5] y) {
+        t = MatMul(q, k) p = Softmax<axis: int = -1>(t) y = MatMul(p, v) }"""
+    # Positive values: what cancelled would leave a result smaller than the errors of its sum.
+    feeds = {"q": normal(1, 1, 16, 8), "k": normal(1, 1, 8, 1024)}
+    feeds["v"] = np.abs(normal(1, 1, 1024, 5))
+    lowered = check(make_model(text, {}), MATRIX, feeds=feeds)
+    source = opencl_source(lowered.kernels, OpenclCpuFacts.AVX512)
+    (elements,) = re.findall(r"__local float scratch_ptr\[(\d+)\]", source)
+    assert 4 * int(elements) <= GroupFacts().local_bytes
 
 
 def test_large_scores_do_not_overflow() -> None:

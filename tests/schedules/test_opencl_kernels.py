@@ -38,6 +38,12 @@ CASES: dict[str, Any] = {
         "y = MatMul(p, k)",
         *((), 0),
     ),
+    "attention, rows that see no key": (
+        *("float[1,2,17,8] q, float[1,2,9,8] k", "float[1,2,17,8] y"),
+        "t = Transpose<perm=[0,1,3,2]>(k) s = MatMul(q, t) a = Add(s, mask) p = Softmax(a) "
+        "y = MatMul(p, k)",
+        *((), 0),
+    ),
     "convolution": (
         *("float[1,17,13,35] x", "float[1,58,7,18] y"),
         "c = Conv<pads=[1,1,1,1], strides=[2,2]>(x, w, b) y = HardSwish(c)",
@@ -131,6 +137,8 @@ CONSTANTS = {
     "from": np.array([3]),
     "to": np.array([24]),
     "one": np.array([1]),
+    # Rows of zeros, of the lowest number, and of minus infinity.
+    "mask": np.repeat(np.float32([0, np.finfo(np.float32).min, -np.inf]), [5, 7, 5])[:, None],
 }
 
 
