@@ -14,11 +14,12 @@ from typing import Any
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
 
-from .expression import Translator, flat_index, unravel
+from .expression import Translator, unravel
 from .facts import GROUPS_PER_UNIT, GroupFacts
 from .frame import cast_for, i32, program_params
 from .group_frame import GroupFrame, TileSpan, group_kernel
 from .program import Program, Stage
+from .row_values import RowValues
 from .rowwise_layout import RowLayout, in_place_inputs, row_layout
 from .scheduled import GroupKernel, WorkGroup
 from .segments import breakpoints, fold_conditions
@@ -77,12 +78,12 @@ def _power_of_two(limit: int) -> int:
     return 1 << (limit.bit_length() - 1)
 
 
-class _Rows:
+class _Rows(RowValues):
     """Statements that compute the stages of one row, or of several at once."""
 
     def __init__(self, program: Program, layout: RowLayout, frame: GroupFrame) -> None:
-        self._program, self._layout, self._frame = program, layout, frame
-        self._scalars: list[tuple[Any, Any]] = []
+        super().__init__(program, layout, frame)
+        self._frame = frame
 
     def span(self, span: TileSpan) -> None:
         """All rows of the group's tiles."""
@@ -225,38 +226,6 @@ class _Rows:
             return
         with T.vectorized(0, lanes) as lane:
             body(lane)
-
-    def _memory(self, stage: Stage) -> Any:
-        """Where a stage's row is stored: its own output, else the final output as scratch."""
-        return self._frame.buffers[self._stored_in(stage)]
-
-    def _place(self, stage: Stage, at: Sequence[Any]) -> Any:
-        """Offset of an element of a stage in its `_memory`."""
-        return flat_index(self._program.memory_shape(self._stored_in(stage)), at)
-
-    def _stored_in(self, stage: Stage) -> int:
-        params = self._program.params
-        own = (i for i, buffer in enumerate(params) if buffer.same_as(stage.buffer))
-        return next(own, len(params) - 1)
-
-    def _value(self, stage: Stage, at: Sequence[Any], over: Sequence[Any]) -> Any:
-        """The value (or term) of `stage` at coordinates `at`, reduction coordinates `over`."""
-        pairs = [(axis.var, index) for axis, index in zip(stage.spatial, at, strict=True)]
-        pairs += [(axis.var, index) for axis, index in zip(stage.reduce, over, strict=True)]
-        return Translator(pairs, self._load)(stage.value)
-
-    def _load(self, buffer: Any, indices: Sequence[Any]) -> Any:
-        for kept, cell in self._scalars:
-            if kept.same_as(buffer):
-                return cell[0]
-        stage = self._program.stage_of(buffer)
-        if stage is None:
-            position = next(i for i, b in enumerate(self._program.params) if b.same_as(buffer))
-            place = flat_index(self._program.memory_shape(position), indices)
-            return self._frame.buffers[position][place]
-        if any(stage is kept for kept in self._layout.kept):
-            return self._memory(stage)[self._place(stage, indices)]
-        return self._value(stage, indices, [])
 
 
 class _Elements(_Rows):

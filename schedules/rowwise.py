@@ -14,10 +14,11 @@ from typing import Any
 
 from tvm import tirx
 
-from .expression import Translator, flat_index
+from .expression import Translator
 from .facts import DeviceFacts
 from .frame import Frame, build_kernel, cast_for, i32, program_params
 from .program import Axis, Program, Stage
+from .row_values import RowValues
 from .rowwise_layout import RowLayout, in_place_inputs, row_layout
 from .rowwise_reduce import reduce_to_row, reduce_to_scalar
 from .scheduled import Scheduled, TileGrid
@@ -59,18 +60,14 @@ def rowwise(program: Program) -> Scheduled:
     )
 
 
-class _Emitter:
+class _Emitter(RowValues):
     """Emits the statements of one row-wise kernel."""
 
     def __init__(self, program: Program, layout: RowLayout, frame: Frame) -> None:
-        self._program = program
-        self._layout = layout
+        super().__init__(program, layout, frame)
         self._frame = frame
-        self._scalars: list[tuple[Any, Any]] = []
         self._coordinates: list[Any] = []
-        final = program.stages[-1]
-        self._final = final
-        self._row_shape = final.shape[: layout.prefix]
+        self._row_shape = program.stages[-1].shape[: layout.prefix]
 
     def kernel(self) -> None:
         with self._frame.tiles() as (tile, _):
@@ -165,38 +162,3 @@ class _Emitter:
             return
         with self._frame.loop(axes[0].extent) as index:
             self._nest(axes[1:], [*over, index], body)
-
-    def _memory(self, stage: Stage) -> Any:
-        """Where a stage's row is stored: its own output, else the final output as scratch."""
-        return self._frame.buffers[self._stored_in(stage)]
-
-    def _place(self, stage: Stage, at: Sequence[Any]) -> Any:
-        """Offset of an element of a stage in its `_memory`."""
-        return flat_index(self._program.memory_shape(self._stored_in(stage)), at)
-
-    def _stored_in(self, stage: Stage) -> int:
-        params = self._program.params
-        own = (i for i, buffer in enumerate(params) if buffer.same_as(stage.buffer))
-        return next(own, len(params) - 1)
-
-    def _value(self, stage: Stage, at: Sequence[Any], over: Sequence[Any]) -> Any:
-        """The value (or term) of `stage` at coordinates `at`, reduction coordinates `over`."""
-        pairs = [(axis.var, index) for axis, index in zip(stage.spatial, at, strict=True)]
-        pairs += [(axis.var, index) for axis, index in zip(stage.reduce, over, strict=True)]
-        return Translator(pairs, self._load)(stage.value)
-
-    def _load(self, buffer: Any, indices: Sequence[Any]) -> Any:
-        for kept, cell in self._scalars:
-            if kept.same_as(buffer):
-                return cell[0]
-        stage = self._program.stage_of(buffer)
-        if stage is None:
-            position = self._position(buffer)
-            shape = self._program.memory_shape(position)
-            return self._frame.buffers[position][flat_index(shape, indices)]
-        if any(stage.buffer.same_as(k.buffer) for k in self._layout.kept):
-            return self._memory(stage)[self._place(stage, indices)]
-        return self._value(stage, indices, [])
-
-    def _position(self, buffer: Any) -> int:
-        return next(i for i, b in enumerate(self._program.params) if b.same_as(buffer))
