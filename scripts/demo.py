@@ -24,7 +24,7 @@ from hetcomp.bench.timing import Arm, Samples, TimingOptions, interleave, ratio
 from hetcomp.cli.output import progress_bar
 from hetcomp.plan.graph import Task
 from hetcomp.plan.plan import Decision, Place
-from hetcomp.plan.pricing import share_of
+from hetcomp.plan.transfer import share_of
 
 FOLDER = Path("build/demo")
 HEAVIEST = 5

@@ -7,7 +7,7 @@ import onnxruntime
 
 import hetcomp
 from hetcomp.bench import zoo
-from hetcomp.plan.pricing import share_of
+from hetcomp.plan.transfer import share_of
 
 NETWORK = "resnet18"
 

@@ -13,7 +13,7 @@ from hetcomp.cli.output import number, print_json, print_table
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.io import write_plan
 from hetcomp.plan.plan import Decision, Plan
-from hetcomp.plan.pricing import share_of
+from hetcomp.plan.transfer import share_of
 
 __all__ = ["explain"]
 

@@ -15,9 +15,10 @@ from hetcomp.errors import InternalError
 from hetcomp.plan.cuts import near_cuts, split_axis
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Place, Plan
-from hetcomp.plan.pricing import Price, Pricer, Share, share_of
+from hetcomp.plan.pricing import Price, Pricer
 from hetcomp.plan.reasons import reason_for
 from hetcomp.plan.simulate import simulate
+from hetcomp.plan.transfer import Share, share_of
 
 __all__ = ["by_times"]
 

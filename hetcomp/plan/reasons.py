@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hetcomp.plan.graph import TaskGraph
-from hetcomp.plan.pricing import Price, Pricer, Share
+from hetcomp.plan.pricing import Price, Pricer
+from hetcomp.plan.transfer import Share
 
 __all__ = ["reason_for"]
 

@@ -8,9 +8,10 @@ from hetcomp.cost.costs import Costs, SyncCost
 from hetcomp.errors import InternalError
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.plan import Plan
-from hetcomp.plan.pricing import Price, Pricer, share_of
+from hetcomp.plan.pricing import Price, Pricer
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.table import Step, StepTable
+from hetcomp.plan.transfer import share_of
 
 __all__ = ["simulate"]
 

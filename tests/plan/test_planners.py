@@ -14,8 +14,9 @@ from hetcomp.plan.cuts import cut_at, near_cuts
 from hetcomp.plan.graph import Grid, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Place, Plan
 from hetcomp.plan.planners import by_times, fixed_split, single
-from hetcomp.plan.pricing import Pricer, Share
+from hetcomp.plan.pricing import Pricer
 from hetcomp.plan.simulate import simulate
+from hetcomp.plan.transfer import Share
 
 FREE = SyncCost(0, 0, 0, 0, 0, 0, 0)
 
