@@ -28,7 +28,7 @@ class DeviceFacts:
     opencl
         Tiles become work-groups of one work-item instead of loop iterations.
     dot
-        Instruction that multiplies groups of four bytes (see `hetcomp.schedules.int8_dot`), empty
+        Instruction that multiplies groups of four bytes (see `hetcomp.schedules.int8.dot`), empty
         where there is none.
     scratch_bytes
         What a kernel may keep between its phases: the second-level cache. PoCL reports the same

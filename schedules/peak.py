@@ -11,8 +11,8 @@ from typing import Any
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
 
+from .blocks.frame import Frame, Param, build_kernel
 from .facts import DeviceFacts
-from .frame import Frame, Param, build_kernel
 from .scheduled import Scheduled, TileGrid
 
 __all__ = ["peak"]

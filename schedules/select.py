@@ -6,20 +6,20 @@ from dataclasses import replace
 
 from tvm import tirx
 
-from .arithmetic import BYTES
-from .attention import attention
+from .anchors.attention import attention
+from .anchors.conv2d import conv2d
+from .anchors.convolution import convolution
+from .anchors.depthwise import depthwise
+from .anchors.gemm import linear
+from .anchors.matmul import matmul
+from .blocks.arithmetic import BYTES
 from .choice import Choice, IllegalChoice
-from .conv2d import conv2d
-from .convolution import convolution
-from .depthwise import depthwise
 from .facts import DeviceFacts
-from .gemm import linear
-from .group_rowwise import group_rowwise
-from .int8_depthwise import int8_depthwise
-from .matmul import matmul
+from .group.rowwise import group_rowwise
+from .int8.depthwise import int8_depthwise
 from .opaque import opaque
 from .program import NotStaged, Pitches, Program, Stage, parse
-from .rowwise import rowwise
+from .rowwise.schedule import rowwise
 from .scheduled import Scheduled
 
 __all__ = ["schedule"]

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hetcomp.errors import InternalError
-from hetcomp.schedules.frame import FIRST_OF_ROW
+from hetcomp.schedules.blocks.frame import FIRST_OF_ROW
 
 from .opencl_bytes import BYTES_PROLOGUE
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from kernel_harness import Range, lower, make_model, normal, with_algorithm
 from layer_case import Case, assert_within
 
-from hetcomp.schedules.winograd import TILES
+from hetcomp.schedules.winograd.schedule import TILES
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 

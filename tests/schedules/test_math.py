@@ -16,7 +16,7 @@ from kernel_harness import HOST
 from tvm import tirx
 
 from hetcomp.schedules import math as approximations
-from hetcomp.schedules.frame import Frame, Param, build_kernel
+from hetcomp.schedules.blocks.frame import Frame, Param, build_kernel
 
 Floats = npt.NDArray[np.float32]
 COUNT = 1 << 18

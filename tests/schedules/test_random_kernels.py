@@ -12,7 +12,7 @@ from kernel_harness import HOST, lower, run_cut, with_algorithm
 from layer_case import Case, assert_within
 
 from hetcomp.schedules.facts import CpuFacts
-from hetcomp.schedules.winograd import TILES
+from hetcomp.schedules.winograd.schedule import TILES
 
 SETTINGS = settings(
     max_examples=15,

@@ -29,8 +29,8 @@ from hetcomp.codegen.lower import lower_tasks
 from hetcomp.frontend import import_onnx
 from hetcomp.pipeline import fusion_pipeline
 from hetcomp.schedules.facts import CpuFacts, DeviceFacts, GroupFacts
-from hetcomp.schedules.winograd import TILES, Tile
-from hetcomp.schedules.winograd_transform import TAPS, transform
+from hetcomp.schedules.winograd.schedule import TILES, Tile
+from hetcomp.schedules.winograd.transform import TAPS, transform
 
 SETTINGS = settings(
     max_examples=12, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck)

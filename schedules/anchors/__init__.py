@@ -1,0 +1,1 @@
+"""The anchor operators in register tiles: products, convolutions, attention."""

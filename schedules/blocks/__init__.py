@@ -1,0 +1,1 @@
+"""What kernels are built of: frame, register tile, epilogue, window, prefetches."""

@@ -1,0 +1,97 @@
+"""What the matrix-like templates multiply: float32 numbers one by one, or bytes four by four.
+
+The templates count the multiplied axis in steps. A step of float32 is one element; a step of
+bytes is one word of four of them, whose weights lie side by side: `[k / 4][n][4]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import tirx
+
+from ..facts import DeviceFacts
+from ..int8.dot import dot, word_at
+from .frame import Frame
+from .register_tile import RegisterTile
+
+__all__ = ["BYTES", "FLOAT32", "Arithmetic", "ByteTile"]
+
+
+class ByteTile(RegisterTile):
+    """Accumulators in int32 of products of bytes."""
+
+    def __init__(self, frame: Frame, rows: int, width: int) -> None:
+        super().__init__(frame, rows, width, "int32")
+
+    def multiply_add(
+        self, left: Callable[[int], Any], right: Callable[[Any], Any], rows: Iterable[int]
+    ) -> None:
+        """As in `RegisterTile`: `left` gives words of activations, `right` words of weights."""
+        lanes = self._lanes
+        whole = self.vector(0)
+        weights = [self._frame.bind("w", right(whole + j * lanes)) for j in range(self._vectors)]
+        for i in rows:
+            word = self._frame.bind("x", left(i))
+            for cell, weight in zip(self._cells[i], weights, strict=True):
+                total = dot(self._frame.facts, cell[whole], word, weight, lanes)
+                self._frame.store(cell, whole, total)
+
+    def finish(self, store: Callable[[Any, Any, Any], None], valid: int | None = None) -> None:
+        """As in `RegisterTile`, in a loop over the rows."""
+        self.finish_rows(store, valid)
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """One kind of numbers that a template multiplies.
+
+    Attributes
+    ----------
+    group
+        Elements of the multiplied axis per step.
+    operands
+        Element types of activations and weights.
+    packed
+        Element type of packed weights: one element a step and channel.
+    tile
+        Class of the accumulators.
+    """
+
+    group: int
+    operands: tuple[str, str]
+    packed: str
+    tile: Callable[[Frame, int, int], RegisterTile]
+
+    def steps(self, extent: int) -> int:
+        """Steps along an axis of `extent` elements, which they divide."""
+        assert extent % self.group == 0, "the multiplied axis is not filled up to whole steps"
+        return extent // self.group
+
+    def left(self, facts: DeviceFacts, buffer: Any, step: Any) -> Any:
+        """The activations of `step`, counted from the start of `buffer`."""
+        if self.group == 1:
+            return buffer[step]
+        return word_at(facts, buffer, step * self.group)
+
+    def constant(self, value: int) -> Any:
+        """A step of activations that all are `value`."""
+        if self.group == 1:
+            return tirx.FloatImm("float32", float(value))
+        return tirx.IntImm("int32", int.from_bytes([value] * self.group, "little", signed=True))
+
+    def grouped(self, matrix: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Weights `[k, n]` as `[steps, n]` of the packed type."""
+        if self.group == 1:
+            return matrix
+        k, n = matrix.shape
+        bytes_last = matrix.reshape(k // self.group, self.group, n).transpose(0, 2, 1)
+        words: np.ndarray[Any, Any] = np.ascontiguousarray(bytes_last).view(self.packed)
+        return words.reshape(k // self.group, n)
+
+
+FLOAT32 = Arithmetic(1, ("float32", "float32"), "float32", RegisterTile)
+BYTES = Arithmetic(4, ("uint8", "int8"), "int32", ByteTile)

@@ -1,0 +1,128 @@
+"""Linear layers of a few rows for OpenCL class `gpu`: bound by reading the weights once.
+
+A work-group computes one channel tile. Its items are as wide as the tile in vectors, and high as
+many parts of the sum: neighbours read neighbouring weights, and the parts meet in a tree in local
+memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
+
+from ..blocks.epilogue import Epilogue
+from ..blocks.frame import Param, i32
+from ..expression import unravel
+from ..facts import GroupFacts
+from ..scheduled import GroupKernel, WorkGroup
+from .frame import GroupFrame, TileSpan, group_kernel
+from .product import GroupProduct
+
+__all__ = ["FEW_ROWS", "group_gemv"]
+
+FEW_ROWS = 4
+"""Rows up to which a tile of the work-group would mostly be empty."""
+_LEAST_TERMS = 8
+"""Terms of an item below which it gains nothing from another part."""
+
+
+def group_gemv(
+    product: GroupProduct, params: Sequence[Param], epilogue: Epilogue, operands: tuple[int, int],
+    facts: GroupFacts,
+) -> GroupKernel:  # fmt: skip
+    """The kernel of a `product` of at most `FEW_ROWS` rows, all in one row tile."""
+    wide = product.columns.width // facts.vector
+    by_memory = facts.local_bytes // (4 * product.rows * product.columns.width)
+    most = max(1, min(facts.items // wide, by_memory, product.depth // _LEAST_TERMS))
+    parts = 1 << (most.bit_length() - 1)
+    text = f"work-group GEMV, {product.columns.width} columns, sum in {parts} parts"
+    group = WorkGroup((wide, parts), (1, 1), text)
+
+    def body(frame: GroupFrame) -> None:
+        with frame.spans() as span:
+            _Emitter(frame, product, epilogue, frame.buffers[operands[1]]).span(span)
+
+    return group_kernel(facts, group, params, body)
+
+
+class _Emitter:
+    def __init__(
+        self, frame: GroupFrame, product: GroupProduct, epilogue: Epilogue, weights: Any
+    ) -> None:
+        self._frame, self._product, self._epilogue = frame, product, epilogue
+        self._weights, self._parts = weights, frame.group.items[1]
+        self._column = frame.x * frame.facts.lanes
+
+    def span(self, span: TileSpan) -> None:
+        """One channel tile of all rows."""
+        frame, product = self._frame, self._product
+        cells = [frame.local("acc", frame.facts.lanes) for _ in range(product.rows)]
+        for cell in cells:
+            self._each_lane(cell, lambda _lane: tirx.FloatImm("float32", 0.0))
+        self._sum(cells, span.channel)
+        if self._parts > 1:
+            self._gather(cells)
+        with frame.when(frame.y == 0 if self._parts > 1 else None):
+            self._store(cells, span.channel)
+
+    def _sum(self, cells: Sequence[Any], block: Any) -> None:
+        """Add up the item's part of the terms."""
+        frame, product, parts = self._frame, self._product, self._parts
+        w = frame.local("w", frame.facts.lanes)
+        panel = frame.bind("panel", block * product.panel + self._column)
+        with frame.loop(-(-product.depth // parts)) as step:
+            k = frame.bind("k", step * parts + frame.y)
+            with frame.when(k < product.depth if product.depth % parts else None):
+                self._each_lane(w, lambda c: self._weights[panel + k * product.columns.width + c])
+                for row, cell in enumerate(cells):
+                    x = frame.bind("x", product.left(frame, i32(0), i32(row), k).load(i32(0)))
+                    self._each_lane(cell, lambda c, cell=cell, x=x: cell[c] + x * w[c])
+
+    def _gather(self, cells: Sequence[Any]) -> None:
+        frame, width = self._frame, self._product.columns.width
+        size = len(cells) * width
+        partial = frame.shared("partial", self._parts * size)
+        own = [
+            frame.bind("own", frame.y * size + row * width + self._column)
+            for row in range(len(cells))
+        ]
+        for place, cell in zip(own, cells, strict=True):
+            self._each_lane(partial, lambda c, cell=cell: cell[c], place)
+        frame.sync()
+        half = self._parts // 2
+        while half:
+            with frame.when(frame.y < half):
+                for at in own:
+                    self._each_lane(
+                        partial,
+                        lambda c, at=at, half=half: partial[at + c] + partial[at + half * size + c],
+                        at,
+                    )
+            frame.sync()
+            half //= 2
+        for place, cell in zip(own, cells, strict=True):
+            self._each_lane(cell, lambda c, place=place: partial[place + c])
+
+    def _store(self, cells: Sequence[Any], block: Any) -> None:
+        frame, epilogue, columns = self._frame, self._epilogue, self._product.columns
+        first = frame.bind("first", columns.begin(block) + self._column)
+
+        def store(row: int, lane: Any, value: Any) -> None:
+            at = [*unravel(i32(row), epilogue.shape[:-1]), first + lane]
+            epilogue.store(frame, at, row * epilogue.pitch + first + lane, value)
+
+        for row, cell in enumerate(cells):
+            if columns.valid == columns.width:
+                with T.vectorized(0, frame.facts.lanes) as lane:
+                    store(row, lane, cell[lane])
+                continue
+            for c in range(frame.facts.lanes):
+                with frame.when(self._column + c < columns.valid):
+                    store(row, i32(c), cell[c])
+
+    def _each_lane(self, target: Any, value: Any, start: Any = 0) -> None:
+        with T.vectorized(0, self._frame.facts.lanes) as lane:
+            self._frame.store(target, start + lane, value(lane))

@@ -1,0 +1,185 @@
+"""Linear layers and convolutions for OpenCL class `gpu`: products with packed constant weights.
+
+A convolution is a product too: its rows are pixels, its sum runs over taps and channels in the
+order of the packed weights, and what lies outside the map is staged as zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import tirx
+
+from ..blocks.epilogue import Epilogue
+from ..blocks.frame import Param, i32
+from ..blocks.register_tile import ChannelTiles
+from ..expression import unravel
+from ..facts import GROUPS_PER_UNIT, GroupFacts
+from ..scheduled import GroupKernel, WorkGroup
+from .frame import GroupFrame, TileSpan, group_kernel
+from .tile import Element, GroupTile, Operand, TileShape, tile_shape
+
+__all__ = ["GroupProduct", "Left", "group_product", "matrix_left"]
+
+_TARGETS = ((64, 64), (32, 64), (32, 32), (16, 32))
+"""Rows and columns of a work-group's tile, from the least traffic to the most work-groups."""
+
+Left = Callable[[GroupFrame, Any, Any, Any], Element]
+"""From frame, group of a convolution, row and position in the sum to a run of activations."""
+
+
+@dataclass(frozen=True)
+class GroupProduct:
+    """`out[q, n] = sum_k left(q, k) w[k, n]`, weights packed as for the CPU's kernels.
+
+    Attributes
+    ----------
+    name
+        What is computed.
+    rows, tile_rows
+        Rows of all tiles, and of one.
+    depth
+        Terms of the sum.
+    columns
+        Channel tiles of one group.
+    groups
+        Groups of a convolution, all in one channel tile of the range if there are several.
+    left
+        Loads activations.
+    lanes
+        Terms of the sum that are neighbours in memory.
+    across
+        Neighbouring rows are neighbours in memory instead.
+    """
+
+    name: str
+    rows: int
+    tile_rows: int
+    depth: int
+    columns: ChannelTiles
+    left: Left
+    lanes: int
+    groups: int = 1
+    across: bool = False
+
+    @property
+    def panel(self) -> int:
+        """Elements of one channel tile's weights."""
+        return self.depth * self.columns.width
+
+
+def group_product(
+    product: GroupProduct, params: Sequence[Param], epilogue: Epilogue, operands: tuple[int, int],
+    facts: GroupFacts,
+) -> GroupKernel:  # fmt: skip
+    """The kernel of `product`; `operands` are the positions of activations and weights."""
+    tiles, shape = _choose(product, facts)
+    group = WorkGroup(shape.items, tiles, f"work-group {product.name}, {shape}")
+
+    def body(frame: GroupFrame) -> None:
+        with frame.spans() as span:
+            emitter = _Emitter(frame, product, shape, epilogue, frame.buffers[operands[1]])
+            emitter.span(span)
+
+    return group_kernel(facts, group, params, body)
+
+
+def _choose(product: GroupProduct, facts: GroupFacts) -> tuple[tuple[int, int], TileShape]:
+    """Tiles of a work-group, and its shape: the largest that occupies the device."""
+    units = -(-product.rows // product.tile_rows)
+    for rows, columns in _TARGETS:
+        high = max(1, min(rows // product.tile_rows, units))
+        wide = max(1, min(columns // product.columns.width, product.columns.count))
+        groups = -(-units // high) * -(-product.columns.count // wide)
+        if groups >= GROUPS_PER_UNIT * facts.compute_units:
+            break
+    span = min(high * product.tile_rows, product.rows)
+    even = -(-span // -(-span // rows))
+    shape = tile_shape(even, wide * product.columns.width, product.depth, facts)
+    return (high, wide if product.groups == 1 else 1), shape
+
+
+class _Emitter:
+    """Emits the tiles of one work-group."""
+
+    def __init__(
+        self, frame: GroupFrame, product: GroupProduct, shape: TileShape, epilogue: Epilogue,
+        weights: Any,
+    ) -> None:  # fmt: skip
+        self._frame, self._product, self._shape = frame, product, shape
+        self._epilogue, self._weights = epilogue, weights
+        self._tile = GroupTile(frame, shape)
+
+    def span(self, span: TileSpan) -> None:
+        """All rows of the group's tiles, in as many tiles of the work-group as that takes."""
+        frame, product, shape = self._frame, self._product, self._shape
+        end = tirx.min(span.row_end * product.tile_rows, i32(product.rows))
+        end = frame.bind("end", end)
+        most = min(frame.group.tiles[0] * product.tile_rows, product.rows)
+        with frame.loop_with_sync(-(-most // shape.rows)) as piece:
+            first = frame.bind("q", span.row * product.tile_rows + piece * shape.rows)
+            if product.groups == 1:
+                self._columns(first, end - first, i32(0), span.channel, span.channel_end)
+            else:
+                self._all_columns(first, end - first)
+
+    def _all_columns(self, first: Any, rows: Any) -> None:
+        frame, columns = self._frame, self._product.columns
+        wide = self._shape.columns // columns.width
+        with frame.loop_with_sync(self._product.groups) as group:
+            with frame.loop_with_sync(-(-columns.count // wide)) as piece:
+                block = frame.bind("block", piece * wide)
+                last = tirx.min(block + wide, i32(columns.count))
+                self._columns(first, rows, group, block, last)
+
+    def _columns(self, first: Any, rows: Any, group: Any, block: Any, block_end: Any) -> None:
+        """One tile of rows from `first` on, and of the channel tiles [block, block_end)."""
+        frame, product, tile = self._frame, self._product, self._tile
+        columns = product.columns
+        last = frame.bind("last", first + rows - 1)
+
+        def left(row: Any, k: Any) -> Element:
+            return product.left(frame, group, tirx.min(first + row, last), k)
+
+        def right(k: Any, column: Any) -> Element:
+            panel = self._panel(group, tirx.min(block + column // columns.width, block_end - 1))
+            base = panel + k * columns.width + column % columns.width
+            return Element(lambda lane: self._weights[base + lane])
+
+        tile.clear()
+        tile.accumulate(
+            product.depth,
+            Operand(left, product.lanes, product.across),
+            Operand(right, frame.facts.lanes),
+        )
+        own = frame.bind("own", block + tile.column // columns.width)
+        with frame.when(own < block_end):
+            self._store(first, rows, group, own)
+
+    def _panel(self, group: Any, block: Any) -> Any:
+        return (group * self._product.columns.count + block) * self._product.panel
+
+    def _store(self, first: Any, rows: Any, group: Any, block: Any) -> None:
+        frame, epilogue, columns = self._frame, self._epilogue, self._product.columns
+        inner = frame.bind("inner", self._tile.column % columns.width)
+        channel = frame.bind("first", group * columns.channels + columns.begin(block) + inner)
+
+        def store(row: Any, lane: Any, accumulator: Any) -> None:
+            q = frame.bind("at", first + row)
+            at = [*unravel(q, epilogue.shape[:-1]), channel + lane]
+            epilogue.store(frame, at, q * epilogue.pitch + channel + lane, accumulator)
+
+        padded = columns.valid < columns.width
+        self._tile.finish(rows, store, columns.valid - inner if padded else None)
+
+
+def matrix_left(x: int, pitch: int) -> Left:
+    """Rows of a matrix, `pitch` elements apart, parameter number `x`."""
+
+    def load(frame: GroupFrame, _group: Any, row: Any, k: Any) -> Element:
+        base = frame.bind("x", row * pitch + k)
+        return Element(lambda lane: frame.buffers[x][base + lane])
+
+    return load

@@ -1,0 +1,1 @@
+"""Dot products and depthwise convolutions of bytes."""

@@ -1,0 +1,210 @@
+"""Depthwise convolution of bytes, NHWC, in float32 arithmetic that is exact.
+
+With one product per tap there is nothing for a dot-product instruction to add up, and float32
+multiply-adds are the cheapest that vectorise everywhere. Sums stay below 2**24, so that no bit
+is lost. Each byte is converted once per tile and used for all taps that read it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import tirx
+from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
+
+from ..blocks.epilogue import Epilogue, anchor_operands
+from ..blocks.frame import Frame, Param, build_kernel, i32
+from ..blocks.register_tile import RegisterTile, row_tile
+from ..blocks.window import PixelTile, Window, window_of
+from ..facts import DeviceFacts
+from ..program import NotStaged, Program, Stage
+from ..scheduled import Packing, Scheduled, TileGrid
+
+__all__ = ["int8_depthwise"]
+
+_EXACT = 1 << 24
+"""Integers up to this are float32 numbers."""
+_LARGEST_PRODUCT = 255 * 128
+_SPARE_ROWS = 4
+"""Accumulators given up for weights, the converted value and constants, where registers are few."""
+
+
+@dataclass(frozen=True)
+class _Depthwise:
+    window: Window
+    channels: int
+    width: int
+    pixels: int
+    pad_value: int
+
+    @property
+    def blocks(self) -> int:
+        return -(-self.channels // self.width)
+
+    def begin(self, block: Any) -> Any:
+        """First channel of a block; the last block overlaps within the same tile."""
+        if self.channels % self.width == 0:
+            return block * self.width
+        return tirx.min(block * self.width, i32(self.channels - self.width))
+
+
+def int8_depthwise(
+    program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts
+) -> Scheduled | None:
+    """One filter per channel; None where the weights are not constant."""
+    data, weight = anchor_operands(program, anchor, ("uint8", "int8"))
+    window = window_of(anchor)
+    channels = anchor.shape[-1]
+    if weight not in constants or window.groups != channels:
+        return None
+    if window.kernel_h * window.kernel_w * _LARGEST_PRODUCT > _EXACT:
+        raise NotStaged("sums of so many taps are not exact in float32")
+    epilogue = Epilogue(program, anchor)
+    conv = _Depthwise(
+        window,
+        channels,
+        min(facts.lanes, 1 << (channels.bit_length() - 1)),
+        row_tile(window.out_width, min(14, max(2, facts.max_rows * facts.vectors - _SPARE_ROWS))),
+        int(anchor.annotations["hetcomp.pad_value"]),
+    )
+    params = [Param(math.prod(int(d) for d in b.shape), str(b.dtype)) for b in program.params]
+    params[weight] = Param(params[weight].size, "float32")
+
+    def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
+        def body(frame: Frame) -> None:
+            _emit(frame, conv, epilogue, frame.buffers[data], frame.buffers[weight])
+
+        return build_kernel(symbol, params, device, body)
+
+    return Scheduled(
+        kind="depthwise",
+        emit=emit,
+        rows=TileGrid(window.batch * window.out_height),
+        flops=2 * math.prod(anchor.shape) * window.kernel_h * window.kernel_w,
+        axis_reason="rows: hardly any weights",
+        packings={weight: Packing("as float32", lambda array: array.astype(np.float32))},
+        single_bytes=True,
+    )
+
+
+def _emit(frame: Frame, conv: _Depthwise, epilogue: Epilogue, x: Any, weights: Any) -> None:
+    w = conv.window
+    with frame.tiles() as (row, _):
+        image = i32(0) if w.batch == 1 else frame.bind("n", tirx.floordiv(row, w.out_height))
+        out_row = row if w.batch == 1 else frame.bind("h", tirx.floormod(row, w.out_height))
+        emitter = _RowEmitter(frame, conv, epilogue, x, weights, image, out_row)
+        for pixels in w.pixel_tiles(conv.pixels):
+            pixels.emit(frame, lambda column, pixels=pixels: emitter.blocks(pixels, column))  # type: ignore[misc]
+
+
+class _RowEmitter:
+    """Emits one output row."""
+
+    def __init__(
+        self, frame: Frame, conv: _Depthwise, epilogue: Epilogue, x: Any, weights: Any,
+        image: Any, out_row: Any,
+    ) -> None:  # fmt: skip
+        self._frame, self._conv, self._epilogue = frame, conv, epilogue
+        self._x, self._weights = x, weights
+        self._image, self._out_row = image, out_row
+        begin, self._count = conv.window.row_bounds(out_row)
+        self._begin = frame.bind("kh0", begin)
+
+    def blocks(self, pixels: PixelTile, column: Any) -> None:
+        """All channels of a tile of pixels, so that output is written in order."""
+        column = self._frame.bind("column", column)
+        with self._frame.loop(self._conv.blocks) as block:
+            self._tile(pixels, column, self._frame.bind("first", self._conv.begin(block)))
+
+    def _tile(self, pixels: PixelTile, column: Any, first: Any) -> None:
+        frame, conv, w = self._frame, self._conv, self._conv.window
+        tile = RegisterTile(frame, pixels.size, conv.width)
+        if conv.pad_value:
+            with frame.loop(w.kernel_h - self._count) as step:
+                kh = tirx.Select(step < self._begin, step, step + self._count)
+                self._padding_row(tile, self._taps(kh, first), range(pixels.size))
+        with frame.loop(self._count) as step:
+            kh = frame.bind("kh", self._begin + step)
+            self._map_row(tile, pixels, column, kh, first)
+        self._store(tile, column, first)
+
+    def _taps(self, kh: Any, first: Any) -> list[Any]:
+        """The filter's row `kh` in registers."""
+        conv, frame = self._conv, self._frame
+        taps = []
+        for kw in range(conv.window.kernel_w):
+            base = frame.bind("tap", (kh * conv.window.kernel_w + kw) * conv.channels + first)
+            taps.append(self._register("w", lambda c, base=base: self._weights[base + c]))  # type: ignore[misc]
+        return taps
+
+    def _register(self, name: str, value: Callable[[Any], Any]) -> Any:
+        register = self._frame.local(name, self._conv.width)
+        with T.vectorized(0, self._conv.width) as lane:
+            self._frame.store(register, lane, value(lane))
+        return register
+
+    def _converted(self, address: Any) -> Any:
+        """A vector of bytes as float32."""
+        frame, width = self._frame, self._conv.width
+        address = frame.bind("at", address)
+        if not frame.facts.opencl:
+            return self._register("x", lambda c: tirx.Cast("float32", self._x[address + c]))
+        register = frame.local("x", width)
+        kind = f"float32x{width}" if width > 1 else "float32"
+        pointer = tirx.address_of(self._x[address])
+        value = tirx.call_extern(kind, f"HETCOMP_FLOATS_{width}", pointer)
+        frame.store(register, tirx.Ramp(i32(0), 1, width) if width > 1 else i32(0), value)
+        return register
+
+    def _padding_row(self, tile: RegisterTile, taps: Sequence[Any], pixels: Sequence[int]) -> None:
+        value = tirx.FloatImm("float32", float(self._conv.pad_value))
+        for tap in taps:
+            tile.multiply_add_each(lambda _i, _c: value, lambda c, tap=tap: tap[c], pixels)  # type: ignore[misc]
+
+    def _map_row(
+        self, tile: RegisterTile, pixels: PixelTile, column: Any, kh: Any, first: Any
+    ) -> None:
+        conv, w = self._conv, self._conv.window
+        in_row = self._out_row * w.stride_h - w.pad_top + kh * w.dilation_h
+        base = self._frame.bind("base", (self._image * w.height + in_row) * w.width)
+        left = self._frame.bind("left", column * w.stride_w - w.pad_left)
+        taps = self._taps(kh, first)
+        for offset, uses in sorted(_uses(w, pixels).items()):
+            value = self._converted((base + left + offset) * conv.channels + first)
+            for pixel, kw in uses:
+                tile.multiply_add_each(
+                    lambda _i, c, value=value: value[c],  # type: ignore[misc]
+                    lambda c, kw=kw: taps[kw][c],  # type: ignore[misc]
+                    (pixel,),
+                )
+        if conv.pad_value and pixels.taps is not None:
+            for kw, inside in pixels.taps.items():
+                outside = [i for i in range(pixels.size) if i not in inside]
+                self._padding_row(tile, [taps[kw]], outside)
+
+    def _store(self, tile: RegisterTile, column: Any, first: Any) -> None:
+        w, channels = self._conv.window, self._conv.channels
+        row = (self._image * w.out_height + self._out_row) * w.out_width
+        tile.finish_rows(
+            lambda i, c, acc: self._epilogue.store(
+                self._frame,
+                [self._image, self._out_row, column + i, first + c],
+                (row + column + i) * channels + first + c,
+                tirx.Cast("int32", acc),
+            )
+        )
+
+
+def _uses(window: Window, pixels: PixelTile) -> dict[int, list[tuple[int, int]]]:
+    """For each column read by a tile, from its leftmost on: (pixel, tap) pairs that use it."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for kw in range(window.kernel_w):
+        inside = range(pixels.size) if pixels.taps is None else pixels.taps[kw]
+        for pixel in inside:
+            offset = pixel * window.stride_w + kw * window.dilation_w
+            found.setdefault(offset, []).append((pixel, kw))
+    return found
