@@ -21,7 +21,7 @@ from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.io import read_plan
 from hetcomp.plan.plan import Place, Plan
 from hetcomp.plan.planners import fixed_split, single
-from hetcomp.plan.simulate import simulate
+from hetcomp.plan.simulate import Simulator, measured_times
 from hetcomp.plan.steps import make_table
 from hetcomp.runtime import Session, load
 from hetcomp.tune.measure import MeasureOptions, measure
@@ -177,10 +177,11 @@ def _compare(
         cap_seconds=options.measure_seconds,
         progress=report,
     )
+    simulator = Simulator(graph, measured_times(graph, costs, SyncCost()), SyncCost())
     timed = [
         dataclasses.replace(
             plan,
-            predicted_us=simulate(graph, plan, costs, SyncCost(), table=table),
+            predicted_us=simulator.run(table).makespan_us,
             measured_us=time.typical_us,
         )
         for plan, table, time in zip(candidates, tables, times, strict=True)

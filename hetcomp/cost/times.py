@@ -30,12 +30,15 @@ class MeasuredTimes:
         Measured times of whole tasks.
     tiles
         Number of tiles of every task, rows times channels.
+    launch_us
+        What a launch takes of each measured time of the GPU; it is left out of the answers.
     """
 
-    def __init__(self, costs: Costs, tiles: Sequence[int]) -> None:
+    def __init__(self, costs: Costs, tiles: Sequence[int], launch_us: float = 0.0) -> None:
+        gpu_us = [np.inf if cost.gpu_us is None else cost.gpu_us for cost in costs.tasks]
         self._whole_us = {
             "cpu": [cost.cpu_us for cost in costs.tasks],
-            "gpu": [np.inf if cost.gpu_us is None else cost.gpu_us for cost in costs.tasks],
+            "gpu": [max(0.0, us - launch_us) for us in gpu_us],
         }
         self._tiles = tiles
 

@@ -17,7 +17,8 @@ from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Place, Plan
 from hetcomp.plan.pricing import Price, Pricer
 from hetcomp.plan.reasons import reason_for
-from hetcomp.plan.simulate import simulate
+from hetcomp.plan.simulate import Simulator, measured_times
+from hetcomp.plan.steps import make_table
 from hetcomp.plan.transfer import Share, share_of
 
 __all__ = ["by_times"]
@@ -70,8 +71,11 @@ def by_times(graph: TaskGraph, costs: Costs, sync: SyncCost, name: str = "auto")
     shared = _plan(graph, pricer, candidates, candidates, name)
     cpu_only = [options[:1] for options in candidates]
     alone = _plan(graph, pricer, cpu_only, candidates, name)
-    shared = replace(shared, predicted_us=simulate(graph, shared, costs, sync))
-    alone = replace(alone, predicted_us=simulate(graph, alone, costs, sync))
+    simulator = Simulator(graph, measured_times(graph, costs, sync), sync)
+    shared, alone = (
+        replace(plan, predicted_us=simulator.run(make_table(graph, plan)).makespan_us)
+        for plan in (shared, alone)
+    )
     if _predicted(alone) > _predicted(shared) or shared.decisions == alone.decisions:
         return shared
     note = f"sharing the network is predicted at {_predicted(shared):.0f} µs with the wake-up of "

@@ -1,84 +1,186 @@
-"""Predict how long a plan takes, by walking its step table on two clocks."""
+"""Predict how a step table runs: replay it on two clocks with the times of its parts.
+
+Waits follow the table exactly, so independent branches overlap where their memory does not clash.
+While both processors are at work each goes slower by its factor of contention. A step's own costs
+are its part's time, what it takes over from the other cache, the launch on the GPU, and where it
+waits for the other processor the price of that. Copies of inputs and outputs are not counted.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from hetcomp.cost.costs import Costs, SyncCost
-from hetcomp.errors import InternalError
-from hetcomp.plan.graph import TaskGraph
-from hetcomp.plan.plan import Plan
-from hetcomp.plan.pricing import Price, Pricer
-from hetcomp.plan.steps import make_table
+from hetcomp.cost.times import MeasuredTimes, Times
+from hetcomp.cost.work import Part
+from hetcomp.plan.contention import Contention
+from hetcomp.plan.graph import Task, TaskGraph
+from hetcomp.plan.plan import Axis
+from hetcomp.plan.replay import Lane, Span, replay
 from hetcomp.plan.table import Step, StepTable
-from hetcomp.plan.transfer import share_of
+from hetcomp.plan.transfer import Share, Transfers
 
-__all__ = ["simulate"]
+__all__ = ["Simulation", "Simulator", "Timeline", "measured_times", "simulate", "step_part"]
 
 
-@dataclass
-class _Clock:
-    """One processor: what it has to do, and when each finished step ended."""
+@dataclass(frozen=True)
+class Timeline:
+    """What one processor does: a span per step, in the order of the table."""
 
-    steps: tuple[Step, ...]
-    times_us: tuple[float, ...]
-    ends_us: list[float] = field(default_factory=list)
-    start_us: float = 0.0
+    tasks: tuple[int, ...]
+    spans: tuple[Span, ...]
 
-    def advance(self, other: _Clock) -> bool:
-        """Run steps until one must wait for something the other has not done yet."""
-        begin = len(self.ends_us)
-        while len(self.ends_us) < len(self.steps):
-            wait = self.steps[len(self.ends_us)].wait
-            if wait > len(other.ends_us):
-                break
-            free = self.ends_us[-1] if self.ends_us else self.start_us
-            ready = other.ends_us[wait - 1] if wait else 0.0
-            self.ends_us.append(max(free, ready) + self.times_us[len(self.ends_us)])
-        return len(self.ends_us) > begin
+    @cached_property
+    def busy_us(self) -> float:
+        """Time in steps."""
+        return sum(span.end_us - span.start_us for span in self.spans)
+
+    @cached_property
+    def wait_us(self) -> float:
+        """Time between steps, waiting for the other processor."""
+        return sum(span.wait_us for span in self.spans)
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A predicted inference.
+
+    Attributes
+    ----------
+    plan
+        Name of the step table.
+    makespan_us
+        From the first enqueue to the end of the last step, in microseconds.
+    cpu, gpu
+        What either processor does when.
+    """
+
+    plan: str
+    makespan_us: float
+    cpu: Timeline
+    gpu: Timeline
+
+
+class Simulator:
+    """Replays step tables of one graph.
+
+    Parameters
+    ----------
+    graph
+        The tasks.
+    times
+        Times of parts of them; asked once for every part.
+    sync
+        What working together costs.
+    contention
+        Factors on times while both processors work; None: none.
+    """
+
+    def __init__(
+        self,
+        graph: TaskGraph,
+        times: Times,
+        sync: SyncCost,
+        contention: Contention | None = None,
+    ) -> None:
+        self.graph, self.times, self.sync = graph, times, sync
+        self._contention = contention or Contention.none(len(graph.tasks))
+        self._transfers = Transfers(graph)
+        self._known_us: dict[Part, float] = {}
+
+    def run(self, table: StepTable) -> Simulation:
+        """Predict one inference by `table`.
+
+        Raises
+        ------
+        InternalError
+            The processors wait for each other for ever.
+        """
+        self._ask(table)
+        shares = self._shares(table)
+        cpu = self._lane("cpu", table.cpu, shares)
+        gpu = self._lane("gpu", table.gpu, shares)
+        if table.gpu:
+            cpu.start_us = self.sync.first_enqueue_us
+            cpu.start_us += self.sync.enqueue_us * (len(table.gpu) - 1)
+            # The GPU is held until all of its steps are enqueued.
+            gpu.start_us = max(self.sync.first_enqueue_us + self.sync.wake_us, cpu.start_us)
+        spans = replay(cpu, gpu, table.name)
+        ends = [span.end_us for lane in spans for span in lane]
+        lines = [
+            Timeline(tuple(step.task for step in steps), lane)
+            for steps, lane in zip((table.cpu, table.gpu), spans, strict=True)
+        ]
+        return Simulation(table.name, max(ends, default=0.0), *lines)
+
+    def _ask(self, table: StepTable) -> None:
+        """Times of parts not known yet, all in one batch."""
+        parts = [step_part("cpu", step) for step in table.cpu]
+        parts += [step_part("gpu", step) for step in table.gpu]
+        fresh = [part for part in dict.fromkeys(parts) if part not in self._known_us]
+        if fresh:
+            self._known_us.update(zip(fresh, self.times.times_us(fresh).tolist(), strict=True))
+
+    def _shares(self, table: StepTable) -> list[Share]:
+        """The CPU's share of every task, read from the table."""
+        shares = [Share(1.0)] * len(self.graph.tasks)
+        for step in table.gpu:
+            shares[step.task] = Share(0.0)
+        on_gpu = {step.task for step in table.gpu}
+        for step in table.cpu:
+            if step.task in on_gpu:
+                shares[step.task] = _split_share(self.graph.tasks[step.task], step)
+        return shares
+
+    def _lane(self, processor: str, steps: Sequence[Step], shares: Sequence[Share]) -> Lane:
+        factors = getattr(self._contention, processor)
+        return Lane(
+            times_us=[self._step_us(processor, step, shares) for step in steps],
+            waits=[step.wait for step in steps],
+            factors=[factors[step.task] for step in steps],
+        )
+
+    def _step_us(self, processor: str, step: Step, shares: Sequence[Share]) -> float:
+        share = shares[step.task]
+        crossing = self._transfers.crossing(step.task, share, shares.__getitem__)
+        on_cpu = processor == "cpu"
+        size_bytes = crossing.to_cpu_bytes if on_cpu else crossing.to_gpu_bytes
+        time_us = self._known_us[step_part(processor, step)] + self.sync.transfer_us(size_bytes)
+        if not on_cpu:
+            time_us += self.sync.gpu_launch_us
+        if step.wait:
+            time_us += self.sync.split_us if share.split else self.sync.handover_us
+        return time_us
 
 
 def simulate(
     graph: TaskGraph,
-    plan: Plan,
-    costs: Costs,
+    table: StepTable,
+    times: Times,
     sync: SyncCost,
-    *,
-    table: StepTable | None = None,
-) -> float:
-    """Predict the time of one inference in microseconds, without copying inputs and outputs.
-
-    Waits follow the step table exactly, so independent branches overlap where their memory does
-    not clash. `table` may be given where it has been made already.
-    """
-    steps = table or make_table(graph, plan)
-    prices = _prices(graph, plan, Pricer(graph, costs, sync))
-    cpu = _Clock(steps.cpu, tuple(_cpu_us(prices[step.task]) for step in steps.cpu))
-    gpu = _Clock(steps.gpu, tuple(_gpu_us(prices[step.task]) for step in steps.gpu))
-    if steps.gpu:
-        cpu.start_us = sync.first_enqueue_us + sync.enqueue_us * (len(steps.gpu) - 1)
-        # The GPU is held until all of its steps are enqueued.
-        gpu.start_us = max(sync.first_enqueue_us + sync.wake_us, cpu.start_us)
-    while True:
-        moved = [cpu.advance(gpu), gpu.advance(cpu)]
-        if not any(moved):
-            break
-    if len(cpu.ends_us) < len(cpu.steps) or len(gpu.ends_us) < len(gpu.steps):
-        raise InternalError(f"step table '{steps.name}': the processors wait for each other")
-    return max(cpu.ends_us[-1:] + gpu.ends_us[-1:], default=0.0)
+    contention: Contention | None = None,
+) -> Simulation:
+    """Predict one inference by `table`; see `Simulator`, which is quicker for several tables."""
+    return Simulator(graph, times, sync, contention).run(table)
 
 
-def _prices(graph: TaskGraph, plan: Plan, pricer: Pricer) -> tuple[Price, ...]:
-    by_task = {decision.task: decision for decision in plan.decisions}
-    shares = [share_of(task, by_task[task.name]) for task in graph.tasks]
-    return tuple(
-        pricer.price(index, share, shares.__getitem__) for index, share in enumerate(shares)
+def measured_times(graph: TaskGraph, costs: Costs, sync: SyncCost) -> MeasuredTimes:
+    """Times of parts from measured times of whole tasks, in which GPU launches are contained."""
+    tiles = [task.rows.extent * task.channels.extent for task in graph.tasks]
+    return MeasuredTimes(costs, tiles, launch_us=sync.gpu_launch_us)
+
+
+def step_part(processor: str, step: Step) -> Part:
+    """The part of a task that a step computes."""
+    return Part(
+        step.task, processor, step.row_begin, step.row_end, step.channel_begin, step.channel_end
     )
 
 
-def _cpu_us(price: Price) -> float:
-    return price.cpu_us + price.cpu_transfer_us + price.sync_us
-
-
-def _gpu_us(price: Price) -> float:
-    return price.gpu_us + price.gpu_transfer_us + price.sync_us
+def _split_share(task: Task, step: Step) -> Share:
+    """The share of a split whose CPU half is `step`."""
+    rows = (step.row_end - step.row_begin) / task.rows.extent
+    channels = (step.channel_end - step.channel_begin) / task.channels.extent
+    return Share(rows, Axis.ROWS) if rows < 1.0 else Share(channels, Axis.CHANNELS)

@@ -1,0 +1,105 @@
+"""Two processors work through their steps: an event-driven replay.
+
+Each runs its own steps in order; a step starts when its predecessor has ended and the other
+processor has finished as many steps as it waits for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from hetcomp.errors import InternalError
+
+__all__ = ["Lane", "Span", "replay"]
+
+
+class Span(NamedTuple):
+    """When a step ran, in microseconds from the start of the inference, and its wait before."""
+
+    start_us: float
+    end_us: float
+    wait_us: float
+
+
+@dataclass
+class Lane:
+    """One processor.
+
+    Attributes
+    ----------
+    times_us
+        Time of every step with the other processor idle.
+    waits
+        How many steps of the other processor must have ended before each.
+    factors
+        On a step's time while the other processor works.
+    start_us
+        When the first step may start.
+    """
+
+    times_us: Sequence[float]
+    waits: Sequence[int]
+    factors: Sequence[float]
+    start_us: float = 0.0
+    spans: list[Span] = field(default_factory=list)
+    left_us: float | None = None
+    begun_us: float = 0.0
+
+    def begin(self, now_us: float, other: Lane) -> None:
+        """Start the next step if it can start now."""
+        index = len(self.spans)
+        if self.left_us is not None or index == len(self.times_us):
+            return
+        if now_us >= self.start_us and self.waits[index] <= len(other.spans):
+            self.left_us, self.begun_us = self.times_us[index], now_us
+
+    def rate(self, other: Lane) -> float:
+        """Work done per time, 0 where nothing runs."""
+        if self.left_us is None:
+            return 0.0
+        return 1.0 if other.left_us is None else 1.0 / self.factors[len(self.spans)]
+
+    def next_us(self, now_us: float, rate: float) -> float:
+        """When something happens here next, if the other processor goes on as now."""
+        if self.left_us is not None:
+            return now_us + self.left_us / rate
+        unstarted = now_us < self.start_us and len(self.times_us) > 0
+        return self.start_us if unstarted else math.inf
+
+    def advance(self, then_us: float, work_us: float, *, ends: bool) -> None:
+        """Do `work_us` of the running step, which `ends` with it or goes on."""
+        if self.left_us is None:
+            return
+        self.left_us -= work_us
+        if ends:
+            before = self.spans[-1].end_us if self.spans else self.start_us
+            self.spans.append(Span(self.begun_us, then_us, self.begun_us - before))
+            self.left_us = None
+
+
+def replay(cpu: Lane, gpu: Lane, name: str) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    """Spans of all steps of either processor; `name` is for errors.
+
+    Raises
+    ------
+    InternalError
+        The processors wait for each other for ever.
+    """
+    now_us = 0.0
+    while True:
+        cpu.begin(now_us, gpu)
+        gpu.begin(now_us, cpu)
+        rates = cpu.rate(gpu), gpu.rate(cpu)
+        due = cpu.next_us(now_us, rates[0]), gpu.next_us(now_us, rates[1])
+        then_us = min(due)
+        if math.isinf(then_us):
+            break
+        for lane, rate, end_us in zip((cpu, gpu), rates, due, strict=True):
+            lane.advance(then_us, (then_us - now_us) * rate, ends=end_us == then_us)
+        now_us = then_us
+    if len(cpu.spans) < len(cpu.times_us) or len(gpu.spans) < len(gpu.times_us):
+        raise InternalError(f"step table '{name}': the processors wait for each other")
+    return tuple(cpu.spans), tuple(gpu.spans)

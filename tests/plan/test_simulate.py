@@ -1,0 +1,143 @@
+"""The simulator on tables and times made up so that the answer is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from plan_graphs import GraphBuilder, chain
+
+from hetcomp.cost.costs import Costs, SyncCost, TaskCost
+from hetcomp.cost.profile import DeviceProfile
+from hetcomp.errors import InternalError
+from hetcomp.plan.contention import Contention, contention_of
+from hetcomp.plan.graph import Grid, TaskGraph
+from hetcomp.plan.plan import Axis, Decision, Place, Plan
+from hetcomp.plan.planners import fixed_split, single
+from hetcomp.plan.replay import Lane, replay
+from hetcomp.plan.simulate import Simulation, Simulator, measured_times
+from hetcomp.plan.steps import make_table
+from hetcomp.plan.table import Step, StepTable
+
+FREE = SyncCost(0, 0, 0, 0, 0, 0, 0)
+
+
+def run(
+    graph: TaskGraph,
+    plan: Plan,
+    cost: TaskCost,
+    sync: SyncCost = FREE,
+    contention: Contention | None = None,
+) -> Simulation:
+    times = measured_times(graph, Costs((cost,) * len(graph.tasks)), sync)
+    return Simulator(graph, times, sync, contention).run(make_table(graph, plan))
+
+
+def test_one_processor_takes_the_sum_of_its_times() -> None:
+    graph = chain(3)
+    found = run(graph, single(graph, Place.CPU), TaskCost(100.0, 70.0), SyncCost())
+    assert found.makespan_us == pytest.approx(300.0)
+    assert found.cpu.busy_us == pytest.approx(300.0)
+    assert found.cpu.wait_us == 0.0
+    assert found.gpu.spans == ()
+    assert found.cpu.tasks == (0, 1, 2)
+
+
+def test_branches_overlap() -> None:
+    builder = GraphBuilder()
+    x, a, b = (builder.tensor() for _ in range(3))
+    builder.task([x], [a])
+    builder.task([x], [b])
+    graph = builder.graph([x], [a, b])
+    plan = Plan("p", (Decision("task0", Place.GPU), Decision("task1", Place.CPU)))
+    assert run(graph, plan, TaskCost(100.0, 100.0)).makespan_us == pytest.approx(100.0)
+
+
+def test_the_faster_side_of_a_split_waits() -> None:
+    graph = chain(2)
+    found = run(graph, fixed_split(graph), TaskCost(60.0, 100.0))
+    assert found.makespan_us == pytest.approx(100.0)
+    assert [span.start_us for span in found.cpu.spans] == pytest.approx([0.0, 50.0])
+    assert found.cpu.wait_us == pytest.approx(20.0)
+    assert found.gpu.wait_us == 0.0
+
+
+def test_every_cost_of_working_together_is_counted() -> None:
+    graph = chain(2, rows=Grid(2), channels=Grid(2), size_bytes=64 * 1000)
+    sync = SyncCost(
+        split_us=4.0, handover_us=0.0, gpu_launch_us=2.0, line_ns=10.0,
+        enqueue_us=1.0, first_enqueue_us=5.0, wake_us=7.0,
+    )  # fmt: skip
+    by_rows = fixed_split(graph)
+    by_channels = replace(by_rows.decisions[1], axis=Axis.CHANNELS)
+    plan = replace(by_rows, decisions=(by_rows.decisions[0], by_channels))
+    found = run(graph, plan, TaskCost(100.0, 102.0), sync)
+    first, second = found.cpu.spans
+    # The host wrote the input: the GPU takes over its half, 500 lines of 10 ns.
+    assert found.gpu.spans[0].end_us - found.gpu.spans[0].start_us == pytest.approx(50 + 2 + 5)
+    assert found.gpu.spans[0].start_us == pytest.approx(5.0 + 7.0)
+    assert (first.start_us, first.end_us) == pytest.approx((6.0, 56.0))
+    # All channels need all rows, so that half of the input crosses: 500 lines, and a wait.
+    assert second.end_us - second.start_us == pytest.approx(50 + 5 + 4)
+    assert found.makespan_us == pytest.approx(69 + 50 + 2 + 5 + 4)
+
+
+def test_contention_lasts_while_both_run() -> None:
+    graph = chain(1)
+    contention = Contention(cpu=(2.0,), gpu=(1.0,))
+    found = run(graph, fixed_split(graph), TaskCost(120.0, 80.0), FREE, contention)
+    # The GPU ends after 40 us, in which the CPU did 20 of its 60.
+    assert found.gpu.spans[0].end_us == pytest.approx(40.0)
+    assert found.makespan_us == pytest.approx(80.0)
+    alone = run(graph, single(graph, Place.CPU), TaskCost(120.0, 80.0), FREE, contention)
+    assert alone.makespan_us == pytest.approx(120.0)
+
+
+def test_contention_goes_by_what_bounds_the_task() -> None:
+    graph = chain(1)
+    task = replace(graph.tasks[0], flops=1000, weight_bytes=1000)
+    profile = DeviceProfile(
+        device="d",
+        machine={},
+        seed=0,
+        sync={},
+        slow_down={"cpu.memory": 1.5, "gpu.compute": 1.1},
+        limits={
+            "cpu.flops_per_us": 100.0, "cpu.bytes_per_us": 10.0,
+            "gpu.flops_per_us": 10.0, "gpu.bytes_per_us": 1000.0,
+        },
+    )  # fmt: skip
+    found = contention_of(replace(graph, tasks=(task,)), profile)
+    assert found == Contention(cpu=(1.5,), gpu=(1.1,))
+    unknown = contention_of(graph, replace(profile, limits={}, slow_down={}))
+    assert unknown == Contention.none(1)
+
+
+def test_a_part_is_asked_for_once() -> None:
+    graph = chain(4)
+    asked: list[int] = []
+    known = measured_times(graph, Costs((TaskCost(10.0, 10.0),) * 4), FREE)
+
+    class Counting:
+        def times_us(self, parts):  # type: ignore[no-untyped-def]
+            asked.append(len(parts))
+            return known.times_us(parts)
+
+    simulator = Simulator(graph, Counting(), FREE)
+    table = make_table(graph, fixed_split(graph))
+    assert simulator.run(table) == simulator.run(table)
+    assert asked == [8]
+
+
+def test_a_deadlock_is_an_error() -> None:
+    lanes = (Lane([1.0], [1], [1.0]), Lane([1.0], [1], [1.0]))
+    with pytest.raises(InternalError, match="wait for each other"):
+        replay(*lanes, "broken")
+
+
+def test_an_empty_table_takes_no_time() -> None:
+    graph = chain(1)
+    simulator = Simulator(graph, measured_times(graph, Costs((TaskCost(1.0, 1.0),)), FREE), FREE)
+    assert simulator.run(StepTable("empty", (), (), (), 0)).makespan_us == 0.0
+    step = Step(0, 0, 8, 0, 4)
+    assert simulator.run(StepTable("one", (step,), (), (), 0)).makespan_us == 1.0
