@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from tvm import tirx
 
+from hetcomp.cost.kernel_facts import KernelFacts
+
 from .choice import Space
 from .facts import DeviceFacts, GroupFacts
 
@@ -116,6 +118,8 @@ class Scheduled:
     in_place
         Positions of inputs whose memory the output may take: each element is read before the
         output's element of that place is written, and not after.
+    facts
+        Loops and tiles, from which times are predicted.
     """
 
     kind: str
@@ -135,3 +139,4 @@ class Scheduled:
     single_bytes: bool = False
     pitched: frozenset[int] = frozenset()
     in_place: frozenset[int] = frozenset()
+    facts: KernelFacts = field(default_factory=KernelFacts)

@@ -21,6 +21,7 @@ from .opaque import opaque
 from .program import NotStaged, Pitches, Program, Stage, parse
 from .rowwise.schedule import rowwise
 from .scheduled import Scheduled
+from .stage_work import count_stages
 
 __all__ = ["schedule"]
 
@@ -67,6 +68,8 @@ def schedule(
         scheduled = opaque(func, str(reason))
     else:
         scheduled = _for_opencl(program, _choose(func, program, constants, facts, choice))
+        counted = count_stages(program, scheduled.facts)
+        scheduled = replace(scheduled, facts=replace(counted, lanes=facts.lanes))
     if why := scheduled.space.why_not(choice.values()):
         raise IllegalChoice(why)
     return scheduled

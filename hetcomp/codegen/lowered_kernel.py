@@ -59,4 +59,5 @@ def kernel_record(
         items=group.items,
         tiles=group.tiles,
         work_group="" if why else group.text,
+        facts=scheduled.facts,
     )

@@ -6,13 +6,15 @@ so that a plan can be made, read and replayed in a process without a compiler.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
+from hetcomp.cost.kernel_facts import KernelFacts
+
 __all__ = ["FORMAT_VERSION", "Grid", "Kernel", "Space", "Task", "TaskGraph", "Tensor"]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 class Space(str, Enum):
@@ -89,6 +91,8 @@ class Kernel:
         Row and channel tiles of one work-group; the last of a range may have fewer.
     work_group
         What an OpenCL work-group does with its tiles.
+    facts
+        Loops and tiles, from which times are predicted.
     """
 
     symbol: str
@@ -101,6 +105,7 @@ class Kernel:
     items: tuple[int, int] = (1, 1)
     tiles: tuple[int, int] = (1, 1)
     work_group: str = ""
+    facts: KernelFacts = field(default_factory=KernelFacts)
 
 
 @dataclass(frozen=True)
@@ -193,7 +198,8 @@ def _tensor(item: dict[str, Any]) -> Tensor:
 
 
 def _kernel(item: dict[str, Any]) -> Kernel:
-    return Kernel(**{**item, "items": tuple(item["items"]), "tiles": tuple(item["tiles"])})
+    pairs = {key: tuple(item[key]) for key in ("items", "tiles")}
+    return Kernel(**{**item, **pairs, "facts": KernelFacts(**item["facts"])})
 
 
 def _task(item: dict[str, Any]) -> Task:

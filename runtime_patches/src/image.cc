@@ -17,7 +17,7 @@ namespace hetcomp {
 namespace {
 
 constexpr char kMagic[8] = {'H', 'E', 'T', 'C', 'O', 'M', 'P', '\0'};
-constexpr uint32_t kFormat = 2;
+constexpr uint32_t kFormat = 3;
 constexpr size_t kHeaderBytes = 64;
 constexpr size_t kPageBytes = 4096;
 

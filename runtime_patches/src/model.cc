@@ -220,7 +220,7 @@ Table TableFromJson(const json::Value& value, const Graph& graph) {
 Model ParseModel(std::string_view text, size_t constants_bytes) {
   const json::Value value = ParseText(text, "model description");
   Fields fields(value, "model description");
-  if (fields.Int("format") != 2) ThrowInput("model description: unknown format");
+  if (fields.Int("format") != 3) ThrowInput("model description: unknown format");
   Model model;
   model.graph = ParseGraph(fields.At("graph"));
   ResolveAliases(fields.At("graph"), &model.graph);

@@ -13,6 +13,8 @@ from typing import Any
 
 from tvm import tirx
 
+from hetcomp.cost.kernel_facts import KernelFacts
+
 from .. import math as vector_math
 from ..blocks.frame import Frame, build_kernel, i32, program_params
 from ..blocks.register_tile import ChannelTiles, RegisterTile, channel_tiles, row_tile
@@ -78,6 +80,17 @@ def attention(program: Program, anchor: Stage, facts: DeviceFacts) -> Scheduled:
         axis_reason=f"rows, cut between the {heads} heads: each is independent",
         heads=heads,
         pitched=frozenset(range(len(params))),
+        facts=KernelFacts(
+            pixels=shape.rows,
+            columns=shape.keys,
+            depth=shape.depth + shape.columns.channels,
+            taps=1,
+            map_taps=1.0,
+            batches=heads,
+            tile_height=shape.height,
+            tile_width=shape.columns.width,
+            row_pixels=shape.height,
+        ),
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from tvm import tirx
 
+from hetcomp.cost.kernel_facts import KernelFacts
+
 from ..blocks.arithmetic import FLOAT32, Arithmetic
 from ..blocks.epilogue import Epilogue, anchor_operands
 from ..blocks.frame import LINE, Frame, Param, build_kernel, i32, program_params
@@ -162,6 +164,22 @@ def _scheduled(conv: _Conv, anchor: Stage, emit: Any, weight: int, space: Space)
         packings={weight: _packing(conv)},
         rows_inner=conv.rows_inner(conv.choice.opencl),
         space=space,
+        facts=_facts(conv),
+    )
+
+
+def _facts(conv: _Conv) -> KernelFacts:
+    return replace(
+        conv.window.facts,
+        columns=conv.group_out,
+        depth=conv.group_in,
+        batches=conv.window.groups,
+        group=conv.arithmetic.group,
+        item_bytes=4 // conv.arithmetic.group,
+        tile_height=conv.pixels,
+        tile_width=conv.columns.width,
+        strided_input=int(conv.nchw_input),
+        rows_inner=int(conv.rows_inner(conv.choice.cpu)),
     )
 
 

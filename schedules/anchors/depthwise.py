@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tvm import tirx
@@ -78,6 +78,13 @@ def depthwise(program: Program, anchor: Stage, facts: DeviceFacts, choice: Choic
             height=height,
             width=width,
             unroll=False,
+        ),
+        facts=replace(
+            window.facts,
+            columns=channels,
+            depth=1,
+            tile_height=conv.pixels,
+            tile_width=conv.width,
         ),
     )
 

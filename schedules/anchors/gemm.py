@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from tvm import tirx
 
+from hetcomp.cost.kernel_facts import KernelFacts
+
 from ..blocks.arithmetic import FLOAT32, Arithmetic
 from ..blocks.epilogue import Epilogue, anchor_operands
 from ..blocks.frame import LINE, Frame, Param, build_kernel, i32, program_params
@@ -126,6 +128,23 @@ def gemm(
         for_groups=for_groups if arithmetic is FLOAT32 else None,
         single_bytes=arithmetic is not FLOAT32,
         pitched=frozenset(range(len(params))) - {weight} if arithmetic is FLOAT32 else frozenset(),
+        facts=_facts(shape, tiling, arithmetic),
+    )
+
+
+def _facts(shape: GemmShape, tiling: _Tiling, arithmetic: Arithmetic) -> KernelFacts:
+    return KernelFacts(
+        pixels=shape.m,
+        columns=shape.n,
+        depth=shape.k,
+        taps=1,
+        map_taps=1.0,
+        group=arithmetic.group,
+        item_bytes=4 // arithmetic.group,
+        tile_height=tiling.height,
+        tile_width=tiling.columns.width,
+        row_pixels=tiling.per_unit * tiling.height,
+        rows_inner=int(_rows_inner(shape, tiling.choice.cpu)),
     )
 
 

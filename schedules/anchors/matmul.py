@@ -9,6 +9,8 @@ from typing import Any
 
 from tvm import tirx
 
+from hetcomp.cost.kernel_facts import KernelFacts
+
 from ..blocks.arithmetic import FLOAT32, Arithmetic
 from ..blocks.epilogue import Epilogue, anchor_operands, load_operand
 from ..blocks.frame import Frame, Param, build_kernel, i32
@@ -109,6 +111,23 @@ def matmul(
         for_groups=for_groups if arithmetic is FLOAT32 else None,
         space=_space(_product(anchor, facts, Choice(), arithmetic), facts),
         single_bytes=arithmetic is not FLOAT32,
+        facts=_facts(product),
+    )
+
+
+def _facts(product: _Product) -> KernelFacts:
+    return KernelFacts(
+        pixels=product.m,
+        columns=product.n,
+        depth=product.k,
+        taps=1,
+        map_taps=1.0,
+        batches=product.batches,
+        group=product.arithmetic.group,
+        item_bytes=4 // product.arithmetic.group,
+        tile_height=product.height,
+        tile_width=product.width,
+        row_pixels=product.per_unit * product.height,
     )
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from tvm import tirx
 
+from hetcomp.cost.kernel_facts import KernelFacts
+
 from ..program import Stage
 from .frame import Frame, i32
 
@@ -46,6 +48,33 @@ class Window:
             and (self.height, self.width) == (self.out_height, self.out_width)
             and self.pad_top == self.pad_left == 0
         )
+
+    @property
+    def facts(self) -> KernelFacts:
+        """Pixels and taps of a kernel whose row tiles are rows of the output map."""
+        return KernelFacts(
+            pixels=self.batch * self.out_height * self.out_width,
+            taps=self.kernel_h * self.kernel_w,
+            map_taps=self.map_taps,
+            stride=self.stride_h,
+            dilation=self.dilation_h,
+            row_pixels=self.out_width,
+        )
+
+    @property
+    def map_taps(self) -> float:
+        """Mean number of taps that lie on the map."""
+        down = sum(
+            0 <= row * self.stride_h - self.pad_top + tap * self.dilation_h < self.height
+            for row in range(self.out_height)
+            for tap in range(self.kernel_h)
+        )
+        across = sum(
+            self.inside(pixel, tap)
+            for pixel in range(self.out_width)
+            for tap in range(self.kernel_w)
+        )
+        return down * across / (self.out_height * self.out_width)
 
     def row_bounds(self, out_row: Any) -> tuple[Any, Any]:
         """First window row inside the map, and how many are, for an output row."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,14 @@ def int8_depthwise(
         axis_reason="rows: hardly any weights",
         packings={weight: Packing("as float32", lambda array: array.astype(np.float32))},
         single_bytes=True,
+        facts=replace(
+            window.facts,
+            columns=channels,
+            depth=1,
+            item_bytes=1,
+            tile_height=conv.pixels,
+            tile_width=conv.width,
+        ),
     )
 
 

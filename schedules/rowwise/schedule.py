@@ -14,6 +14,8 @@ from typing import Any
 
 from tvm import tirx
 
+from hetcomp.cost.kernel_facts import KernelFacts
+
 from ..blocks.frame import Frame, build_kernel, cast_for, i32, program_params
 from ..expression import Translator
 from ..facts import DeviceFacts
@@ -57,6 +59,11 @@ def rowwise(program: Program) -> Scheduled:
         axis_reason="rows: no weights to share, each processor touches only its part",
         pitched=frozenset(range(len(params))),
         in_place=shareable,
+        facts=KernelFacts(
+            pixels=layout.rows,
+            columns=math.prod(program.stages[-1].shape[layout.prefix :]),
+            row_pixels=layout.group,
+        ),
     )
 
 

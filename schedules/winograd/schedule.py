@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 from tvm import tirx
 
+from hetcomp.cost.kernel_facts import KernelFacts
+
 from ..anchors.gemm import pack_columns
 from ..blocks.epilogue import Epilogue, anchor_operands
 from ..blocks.frame import Frame, Param, build_kernel, program_params
@@ -108,6 +110,22 @@ def winograd(
             rows_inner=True,
             ordered=True,
         ),
+        facts=_facts(shape),
+    )
+
+
+def _facts(shape: WinogradShape) -> KernelFacts:
+    """Pixels are map tiles: rows of each position's product."""
+    return KernelFacts(
+        pixels=shape.tiles,
+        columns=shape.columns.channels,
+        depth=shape.in_channels,
+        taps=1,
+        map_taps=1.0,
+        positions=shape.positions,
+        tile_height=shape.height,
+        tile_width=shape.columns.width,
+        row_pixels=shape.block,
     )
 
 
