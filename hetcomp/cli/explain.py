@@ -1,4 +1,4 @@
-"""`hetcomp explain`: who runs what, and why. Reads the file without loading it."""
+"""`hetcomp explain`: who runs what, and why. Loads the file for `--measure` only."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from typing import Any
 import click
 
 from hetcomp.cli.common import command_options
+from hetcomp.cli.explain_plans import (
+    compare,
+    measure_plans,
+    print_comparison,
+    simulate_plans,
+    write_timelines,
+)
 from hetcomp.cli.output import number, print_json, print_table
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.io import write_plan
@@ -26,18 +33,34 @@ _COLUMNS = ("task", "kind", "processor", "cpu share", "cpu µs", "gpu µs", "pre
     "--plan-out", metavar="F.json", type=click.Path(path_type=Path),
     help="Write the plan to a file, to edit and give to compile --plan.",
 )  # fmt: skip
+@click.option(
+    "--html", metavar="F.html", type=click.Path(path_type=Path),
+    help="Write a timeline of every plan.",
+)  # fmt: skip
+@click.option("--measure", is_flag=True, help="Run every plan here; --html shows both.")
 @command_options
-def explain(model: Path, plan_out: Path | None, as_json: bool) -> None:
-    """Show placement, shares, times and the reason for every task of a compiled model."""
+def explain(
+    model: Path, plan_out: Path | None, html: Path | None, measure: bool, as_json: bool
+) -> None:
+    """Show placement, shares, times and the reason for every task of a compiled model.
+
+    All plans in the file are compared by simulation where times of their tasks are known.
+    """
     from hetcomp.runtime import read_image
 
     image = read_image(model)
     graph, plan = image.graph, image.plans[0]
     if plan_out:
         write_plan(plan_out, plan)
+    simulations = simulate_plans(image)
+    measured = measure_plans(model, image) if measure else {}
+    if html:
+        write_timelines(html, image, simulations, measured)
+    comparison = compare(image, simulations, measured)
     names = tuple(item.name for item in image.plans)
     if as_json:
-        print_json(_json(graph, plan, names, image.build))
+        data = _json(graph, plan, names, image.build)
+        print_json({**data, "comparison": [row.to_json() for row in comparison]})
         return
     pairs = _pairs(graph, plan)
     rows: list[tuple[str, ...]] = [_row(graph, task, decision) for task, decision in pairs]
@@ -50,6 +73,8 @@ def explain(model: Path, plan_out: Path | None, as_json: bool) -> None:
         ]
     print_table(f"{graph.name}: plan {plan.name}", columns, rows, right=_COLUMNS[3:7])
     click.echo(_summary(graph, plan, names))
+    if comparison:
+        print_comparison(comparison)
 
 
 def _json(

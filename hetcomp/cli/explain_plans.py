@@ -1,0 +1,179 @@
+"""The plans of a model.so side by side: predicted by simulation, and measured where asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hetcomp.cli.output import number, print_table
+from hetcomp.cli.timeline import Bar, Row, write_timeline
+from hetcomp.cost.costs import SyncCost
+from hetcomp.errors import DeviceError, InputError
+from hetcomp.plan.forecast import noted_costs
+from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.simulate import Simulation, Simulator, measured_times
+
+if TYPE_CHECKING:
+    from hetcomp.plan.table import StepTable
+    from hetcomp.runtime.image import Image
+    from hetcomp.runtime.records import RunProfile
+
+__all__ = [
+    "Comparison",
+    "compare",
+    "measure_plans",
+    "print_comparison",
+    "simulate_plans",
+    "write_timelines",
+]
+
+_COLUMNS = (
+    "plan", "predicted ms", "measured ms", "cpu steps", "cpu busy ms", "cpu waits ms",
+    "gpu steps", "gpu busy ms", "gpu waits ms",
+)  # fmt: skip
+_REPS = 9
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One plan; times in microseconds, busy times and waits as predicted."""
+
+    plan: str
+    predicted_us: float
+    measured_us: float | None
+    cpu_steps: int
+    cpu_busy_us: float
+    cpu_wait_us: float
+    gpu_steps: int
+    gpu_busy_us: float
+    gpu_wait_us: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`."""
+        return asdict(self)
+
+
+def simulate_plans(image: Image) -> tuple[Simulation, ...]:
+    """Every plan by the times measured when compiling; none where nothing was measured."""
+    costs = noted_costs(image.graph, image.plans)
+    if costs is None:
+        return ()
+    sync = SyncCost()
+    simulator = Simulator(image.graph, measured_times(image.graph, costs, sync), sync)
+    return tuple(simulator.run(table) for table in image.tables)
+
+
+def measure_plans(path: Path, image: Image) -> dict[str, RunProfile]:
+    """The median of several traced inferences of every plan on this machine.
+
+    Raises
+    ------
+    DeviceError
+        A plan needs the OpenCL device, which does not serve.
+    """
+    from hetcomp.runtime import load
+
+    found: dict[str, RunProfile] = {}
+    with load(path, quiet=True) as session:
+        for plan, table in zip(image.plans, image.tables, strict=True):
+            session.use_plan(plan.name)
+            if table.gpu and session.status().why_no_gpu:
+                raise DeviceError(session.status().why_no_gpu)
+            runs = sorted(session.profile(_REPS).runs, key=lambda run: run.total_us)
+            found[plan.name] = runs[len(runs) // 2]
+    return found
+
+
+def compare(
+    image: Image, simulations: Sequence[Simulation], measured: Mapping[str, RunProfile]
+) -> tuple[Comparison, ...]:
+    """A row a plan, the one with the least predicted time first."""
+    noted = {plan.name: plan.measured_us for plan in image.plans}
+    rows = []
+    for simulation in simulations:
+        run, cpu, gpu = measured.get(simulation.plan), simulation.cpu, simulation.gpu
+        rows.append(
+            Comparison(
+                plan=simulation.plan,
+                predicted_us=simulation.makespan_us,
+                measured_us=run.total_us if run else noted[simulation.plan],
+                cpu_steps=len(cpu.spans),
+                cpu_busy_us=cpu.busy_us,
+                cpu_wait_us=cpu.wait_us,
+                gpu_steps=len(gpu.spans),
+                gpu_busy_us=gpu.busy_us,
+                gpu_wait_us=gpu.wait_us,
+            )
+        )
+    return tuple(sorted(rows, key=lambda row: row.predicted_us))
+
+
+def print_comparison(rows: Sequence[Comparison]) -> None:
+    """Print the rows as a table."""
+    cells = [
+        (
+            row.plan, _ms(row.predicted_us), _ms(row.measured_us),
+            str(row.cpu_steps), _ms(row.cpu_busy_us), _ms(row.cpu_wait_us),
+            str(row.gpu_steps), _ms(row.gpu_busy_us), _ms(row.gpu_wait_us),
+        )
+        for row in rows
+    ]  # fmt: skip
+    print_table("plans compared", _COLUMNS, cells, right=_COLUMNS[1:])
+
+
+def write_timelines(
+    path: Path, image: Image, simulations: Sequence[Simulation], measured: Mapping[str, RunProfile]
+) -> None:
+    """Write two lanes a plan as predicted, and two as measured where that was done."""
+    rows: list[Row] = []
+    predicted = {simulation.plan: simulation for simulation in simulations}
+    for table in image.tables:
+        spans: list[tuple[str, Sequence[int], Sequence[Interval]]] = []
+        if found := predicted.get(table.name):
+            spans += [
+                (f"{name} predicted", lane.tasks, [span[:2] for span in lane.spans])
+                for name, lane in (("cpu", found.cpu), ("gpu", found.gpu))
+            ]
+        if run := measured.get(table.name):
+            tasks = [step.task for step in table.cpu], [step.task for step in table.gpu]
+            spans.append(("cpu measured", tasks[0], [(s.start_us, s.end_us) for s in run.cpu]))
+            spans.append(("gpu measured", tasks[1], _gpu_intervals(table, run)))
+        rows += [
+            _row(image.graph, f"{table.name}: {title}", tasks, intervals)
+            for title, tasks, intervals in spans
+            if intervals
+        ]
+    if not rows:
+        raise InputError("no times are known: compile with --plan auto, or give --measure")
+    write_timeline(path, f"{image.graph.name}: plans", rows)
+
+
+def _gpu_intervals(table: StepTable, run: RunProfile) -> list[Interval]:
+    """A GPU step starts when its predecessor and the CPU step that it waits for have ended.
+
+    The CPU notices ends only; of steps whose end it missed nothing is drawn.
+    """
+    found, before_us = [], 0.0
+    for step, end_us in zip(table.gpu, run.gpu_end_us, strict=True):
+        released_us = run.cpu[step.wait - 1].end_us if step.wait else 0.0
+        start_us = max(before_us, released_us)
+        found.append((min(start_us, end_us), end_us) if end_us >= 0.0 else (start_us, start_us))
+        before_us = max(start_us, end_us)
+    return found
+
+
+def _row(graph: TaskGraph, title: str, tasks: Sequence[int], intervals: Sequence[Interval]) -> Row:
+    return Row(
+        title,
+        tuple(
+            Bar(graph.tasks[task].name, graph.tasks[task].kind, *interval)
+            for task, interval in zip(tasks, intervals, strict=True)
+        ),
+    )
+
+
+def _ms(time_us: float | None) -> str:
+    return number(None if time_us is None else time_us / 1e3, 3)

@@ -1,0 +1,77 @@
+"""Plans side by side, and their timelines, on a model made by hand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hetcomp.cli.explain_plans import compare, simulate_plans, write_timelines
+from hetcomp.cost.costs import Costs, TaskCost
+from hetcomp.errors import InputError
+from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
+from hetcomp.plan.plan import Place
+from hetcomp.plan.planners import fixed_split, single
+from hetcomp.plan.steps import make_table
+from hetcomp.runtime.image import Image
+from hetcomp.runtime.records import RunProfile, StepTimes
+
+
+def _graph() -> TaskGraph:
+    tensors = tuple(Tensor(f"t{i}", (1024,), "float32", 4096, Space.ARENA) for i in range(3))
+    kernel = Kernel("k", 2, True, "", "key")
+    tasks = tuple(
+        Task(f"<task{i}>", "conv2d", 0, (i,), (i + 1,), Grid(8), Grid(1), "rows", "")
+        for i in range(2)
+    )
+    return TaskGraph("net", tensors, (kernel,), tasks, (0,), (2,), 0)
+
+
+def _image(costs: Costs | None) -> Image:
+    graph = _graph()
+    plans = (
+        fixed_split(graph, costs=costs),
+        single(graph, Place.CPU, costs),
+        single(graph, Place.GPU, costs),
+    )
+    tables = tuple(make_table(graph, plan) for plan in plans)
+    return Image("1", "host", graph, plans, tables, {})
+
+
+TIMES = Costs((TaskCost(1000.0, 900.0), TaskCost(500.0, 600.0)))
+
+
+def test_plans_are_compared_by_the_times_in_the_file() -> None:
+    image = _image(TIMES)
+    rows = compare(image, simulate_plans(image), {})
+    assert [row.plan for row in rows] == ["split", "cpu", "gpu"]
+    assert rows[1].predicted_us == pytest.approx(1500.0)
+    assert (rows[1].cpu_steps, rows[1].gpu_steps, rows[1].cpu_wait_us) == (2, 0, 0.0)
+    assert rows[0].predicted_us == pytest.approx(800.0, rel=0.1)
+    assert rows[0].cpu_busy_us + rows[0].cpu_wait_us < rows[0].predicted_us
+
+
+def test_without_times_there_is_no_comparison(tmp_path: Path) -> None:
+    image = _image(None)
+    assert compare(image, simulate_plans(image), {}) == ()
+    with pytest.raises(InputError, match="no times are known"):
+        write_timelines(tmp_path / "x.html", image, (), {})
+
+
+def test_timelines_show_what_was_predicted_and_measured(tmp_path: Path) -> None:
+    image = _image(TIMES)
+    cpu = (StepTimes(0.0, 500.0, 0.0), StepTimes(510.0, 800.0, 10.0))
+    run = RunProfile(810.0, cpu, (-1.0, 805.0), (False, True))
+    path = tmp_path / "plans.html"
+    write_timelines(path, image, simulate_plans(image), {"split": run})
+    page = path.read_text()
+    lanes = re.findall(r"<text x=\"0\" y=\"\d+\">(\w+: \w+ \w+)</text>", page)
+    assert lanes == [
+        "split: cpu predicted", "split: gpu predicted",
+        "split: cpu measured", "split: gpu measured",
+        "cpu: cpu predicted", "gpu: gpu predicted",
+    ]  # fmt: skip
+    assert "&lt;task0&gt; (conv2d): 0.0 to 500.0 µs" in page
+    assert "(conv2d): 500.0 to 805.0 µs" in page  # released by the CPU's first step
+    assert page.count("<rect") == 4 + 4 + 2 + 2
