@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from hetcomp.bench import zoo
-from hetcomp.bench.peers import PEERS
+from hetcomp.bench.options import NetworkOptions, check_known
 from hetcomp.bench.timing import TimingOptions
 from hetcomp.errors import InputError
 
@@ -20,53 +18,29 @@ QUICK = replace(TIMING, rounds=3, cap_seconds=3.0)
 
 
 @dataclass(frozen=True)
-class LayersOptions:
+class LayersOptions(NetworkOptions):
     """What to measure.
 
     Attributes
     ----------
-    models
-        Names of zoo networks.
     processors
         `cpu`, `gpu`.
     min_mflop
         Layers with less work are left out.
     memory_bound
         Whether to list layers without multiply-adds too.
-    against
-        Peers; this version can time the layers of ONNX Runtime.
-    size, qdq
-        Of `hetcomp.bench.zoo.build`: None is the published size; `qdq` quantises to int8.
-    exact
-        See `CompileOptions`.
-    timing
-        How long.
-    lock
-        See `hetcomp.bench.timing.exclusive`.
     """
 
-    models: tuple[str, ...]
     processors: tuple[str, ...] = (CPU, GPU)
     min_mflop: float = 0.0
     memory_bound: bool = False
-    against: tuple[str, ...] = PEERS
-    size: int | None = None
-    qdq: bool = False
-    exact: bool = False
-    timing: TimingOptions = field(default_factory=lambda: TIMING)
-    lock: Path | None = None
+    timing: TimingOptions = field(default_factory=lambda: TIMING, kw_only=True)
 
     def __post_init__(self) -> None:
-        for what, names, known in (
-            ("model", self.models, zoo.names()),
-            ("processor", self.processors, (CPU, GPU)),
-            ("peer", self.against, PEERS),
-        ):
-            for name in names:
-                if name not in known:
-                    raise InputError(f"no {what} '{name}' in this version; {', '.join(known)}")
-        if not self.models or not self.processors:
-            raise InputError("name at least one model and one processor")
+        super().__post_init__()
+        check_known("processor", self.processors, (CPU, GPU))
+        if not self.processors:
+            raise InputError("name at least one processor")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ import onnx
 import hetcomp
 from hetcomp.bench import zoo
 from hetcomp.bench.networks import Progress, Results, over_networks, silent
-from hetcomp.bench.peers import PEERS, onnxruntime_run
+from hetcomp.bench.options import NetworkOptions
+from hetcomp.bench.peers import onnxruntime_run
 from hetcomp.bench.reference import Array, relative_error
 from hetcomp.bench.timing import Arm, Samples, TimingOptions, exclusive, interleave, ratio
 from hetcomp.errors import InputError
@@ -35,49 +36,24 @@ QUICK = TimingOptions(rounds=5, reps=2, cap_seconds=5.0)
 
 
 @dataclass(frozen=True)
-class BenchOptions:
+class BenchOptions(NetworkOptions):
     """What to run.
 
     Attributes
     ----------
-    models
-        Names of zoo networks.
     plans
         Plans of ours: `auto`, `cpu`, `gpu`, `split`, or plan files.
     threads
         CPU threads for ONNX Runtime and for our plans without the OpenCL device.
-    against
-        Peers.
-    size, qdq
-        Of `hetcomp.bench.zoo.build`: None is the published size; `qdq` quantises to int8.
-    exact
-        See `CompileOptions`.
-    timing
-        How long.
-    lock
-        See `hetcomp.bench.timing.exclusive`.
     """
 
-    models: tuple[str, ...]
     plans: tuple[str, ...] = ("cpu", "auto")
     threads: int = 1
-    against: tuple[str, ...] = PEERS
-    size: int | None = None
-    qdq: bool = False
-    exact: bool = False
-    timing: TimingOptions = field(default_factory=TimingOptions)
-    lock: Path | None = None
 
     def __post_init__(self) -> None:
-        for what, names, known in (
-            ("model", self.models, zoo.names()),
-            ("peer", self.against, PEERS),
-        ):
-            for name in names:
-                if name not in known:
-                    raise InputError(f"no {what} '{name}' in this version; {', '.join(known)}")
-        if not self.models or not self.plans:
-            raise InputError("name at least one model and one plan")
+        super().__post_init__()
+        if not self.plans:
+            raise InputError("name at least one plan")
         for plan in self.plans:
             if CompileOptions(plan=plan).plan_is_file:
                 read_plan(plan)  # a bad file is refused before any network

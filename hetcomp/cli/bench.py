@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hetcomp.cli.bench_layers import layers
-from hetcomp.cli.common import FAILED, command_options
+from hetcomp.cli.bench_options import Asked, network_options
+from hetcomp.cli.common import FAILED
 from hetcomp.cli.output import number, print_json, print_table, progress_bar, split_names
 
 if TYPE_CHECKING:
@@ -37,39 +37,11 @@ bench.add_command(layers)
 
 
 @bench.command()
-@click.option(
-    "--models", default=_MODELS, show_default=True, help="Zoo networks, by comma, or all."
-)
 @click.option("--plan", "plans", default="cpu,gpu,auto", show_default=True, help="Plans, by comma.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--against", default="onnxruntime", show_default=True, help="Peers, by comma.")
-@click.option("--size", type=click.IntRange(min=1), help="Pixels, or tokens; else as published.")
-@click.option("--qdq", is_flag=True, help="Networks quantised to int8 (QDQ form).")
-@click.option("--exact", is_flag=True, help="Without Winograd's method.")
-@click.option(
-    "--plot", type=click.Path(path_type=Path), help="Bars of ratios: F.png, F.svg, F.pdf."
-)
-@click.option("--quick", is_flag=True, help="Fewer samples, at most 5 s a network.")
-@click.option(
-    "--lock", type=click.Path(path_type=Path),
-    help="Hold this file, and real-time priority if allowed, while timing.",
-)  # fmt: skip
-@command_options
-def models(
-    models: str,
-    plans: str,
-    threads: int,
-    against: str,
-    size: int | None,
-    qdq: bool,
-    exact: bool,
-    plot: Path | None,
-    quick: bool,
-    lock: Path | None,
-    as_json: bool,
-) -> None:
+@network_options(models=_MODELS, plot="Bars of ratios", quick="5 s")
+def models(asked: Asked, plans: str, threads: int) -> None:
     """Time whole networks against ONNX Runtime, in turns; ratios below 1 are faster."""
-    from hetcomp.bench import zoo
     from hetcomp.bench.bars import plot_ratios
     from hetcomp.bench.environment import environment
     from hetcomp.bench.models import QUICK, BenchOptions, bench_models
@@ -77,24 +49,16 @@ def models(
     from hetcomp.bench.timing import TimingOptions
 
     options = BenchOptions(
-        models=zoo.names() if models == "all" else split_names(models),
-        plans=split_names(plans),
-        threads=threads,
-        against=split_names(against),
-        size=size,
-        qdq=qdq,
-        exact=exact,
-        timing=QUICK if quick else TimingOptions(),
-        lock=lock,
+        plans=split_names(plans), threads=threads, **asked.fields(TimingOptions(), QUICK)
     )
-    if plot:
-        check_plot(plot)
+    if asked.plot:
+        check_plot(asked.plot)
     where = environment()
     with progress_bar() as progress:
         results = bench_models(options, progress)
-    if plot:
-        plot_ratios(plot, results.rows)
-    if as_json:
+    if asked.plot:
+        plot_ratios(asked.plot, results.rows)
+    if asked.as_json:
         print_json({"environment": where.to_json(), **_data(options, results)})
     else:
         _print(results)
@@ -108,7 +72,7 @@ def _data(options: BenchOptions, results: Results[Row]) -> dict[str, Any]:
     from hetcomp.bench.summary import summarize_models
 
     return {
-        "options": {**asdict(options), "lock": str(options.lock) if options.lock else None},
+        "options": options.to_json(),
         "summary": [summary.to_json() for summary in summarize_models(results.rows)],
         "failed": [asdict(failure) for failure in results.failed],
         "rows": [row.to_json() for row in results.rows],

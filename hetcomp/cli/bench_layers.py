@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hetcomp.cli.common import FAILED, command_options
+from hetcomp.cli.bench_options import Asked, network_options
+from hetcomp.cli.common import FAILED
 from hetcomp.cli.output import number, print_json, print_table, progress_bar, split_names
 
 if TYPE_CHECKING:
@@ -27,66 +27,35 @@ _COLUMNS = (
 
 
 @click.command()
-@click.option("--models", default="all", show_default=True, help="Zoo networks, by comma, or all.")
 @click.option("--processor", "processors", default="cpu,gpu", show_default=True, help="By comma.")
 @click.option("--min-mflop", type=click.FloatRange(min=0.0), default=0.0, show_default=True)
 @click.option("--all", "memory_bound", is_flag=True, help="Also layers without multiply-adds.")
-@click.option("--against", default="onnxruntime", show_default=True, help="onnxruntime or nothing.")
-@click.option("--size", type=click.IntRange(min=1), help="Pixels, or tokens; else as published.")
-@click.option("--qdq", is_flag=True, help="Networks quantised to int8 (QDQ form).")
-@click.option("--exact", is_flag=True, help="Without Winograd's method.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Roofline plot: F.png, F.svg, F.pdf.")
-@click.option("--quick", is_flag=True, help="Fewer samples, at most 3 s a network.")
-@click.option(
-    "--lock", type=click.Path(path_type=Path),
-    help="Hold this file, and real-time priority if allowed, while timing.",
-)  # fmt: skip
-@command_options
-def layers(
-    models: str,
-    processors: str,
-    min_mflop: float,
-    memory_bound: bool,
-    against: str,
-    size: int | None,
-    qdq: bool,
-    exact: bool,
-    plot: Path | None,
-    quick: bool,
-    lock: Path | None,
-    as_json: bool,
-) -> None:
+@network_options(models="all", plot="Roofline plot", quick="3 s")
+def layers(asked: Asked, processors: str, min_mflop: float, memory_bound: bool) -> None:
     """GFLOP/s and share of the measured peak of every distinct layer, beside ONNX Runtime's time.
 
     Layers are timed in place, inside whole networks, on one CPU thread or on the OpenCL device.
     Ratios below 1 are faster than ONNX Runtime on one CPU thread.
     """
-    from hetcomp.bench import zoo
     from hetcomp.bench.environment import environment
     from hetcomp.bench.layer_rows import QUICK, TIMING, LayersOptions
     from hetcomp.bench.layers import bench_layers
     from hetcomp.bench.roofline import check_plot, plot_roofline
 
     options = LayersOptions(
-        models=zoo.names() if models == "all" else split_names(models),
         processors=split_names(processors),
         min_mflop=min_mflop,
         memory_bound=memory_bound,
-        against=split_names(against),
-        size=size,
-        qdq=qdq,
-        exact=exact,
-        timing=QUICK if quick else TIMING,
-        lock=lock,
+        **asked.fields(TIMING, QUICK),
     )
-    if plot:
-        check_plot(plot)
+    if asked.plot:
+        check_plot(asked.plot)
     where = environment()
     with progress_bar() as progress:
         report = bench_layers(options, progress)
-    if plot:
-        plot_roofline(plot, report.results.rows, report.ceilings)
-    if as_json:
+    if asked.plot:
+        plot_roofline(asked.plot, report.results.rows, report.ceilings)
+    if asked.as_json:
         print_json({"environment": where.to_json(), **_data(options, report)})
     else:
         _print(report)
@@ -101,7 +70,7 @@ def _data(options: LayersOptions, report: LayersReport) -> dict[str, Any]:
 
     rows = report.results.rows
     return {
-        "options": {**asdict(options), "lock": str(options.lock) if options.lock else None},
+        "options": options.to_json(),
         "ceilings": [asdict(roof) for roof in report.ceilings],
         "summary": [summary.to_json() for summary in summarize_layers(rows)],
         "failed": [asdict(failure) for failure in report.results.failed],
