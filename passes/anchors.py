@@ -16,6 +16,7 @@ import tvm
 from tvm import relax, te, tirx
 
 from .sort_scan import SORT_SCAN_RULES
+from .te_blocks import batch_indices, te_conv2d
 
 __all__ = ["CONCAT", "LegalizeAnchors", "conv2d_call"]
 
@@ -67,67 +68,22 @@ def conv2d_call(builder: Any, call: Any, nchw: Any = None) -> Any:
     """
     attrs = call.attrs
     data, weight = call.args
+    groups, (_, _, group_in, channels) = int(attrs.groups), _dims(weight)
+    depthwise = groups > 1 and group_in == 1 and groups == channels and nchw is None
     return builder.call_te(
-        _te_conv2d,
+        te_conv2d,
         data if nchw is None else nchw,
         weight,
         strides=[int(v) for v in attrs.strides],
         padding=[int(v) for v in attrs.padding],
         dilation=[int(v) for v in attrs.dilation],
-        groups=int(attrs.groups),
+        groups=groups,
         out_shape=_dims(call),
+        anchor="depthwise" if depthwise else "conv2d",
+        accumulator=_dtype(data),
         nchw=nchw is not None,
         primfunc_name_hint="conv2d",
         primfunc_attrs={"op_pattern": _OUT_ELEMENTWISE_FUSABLE},
-    )
-
-
-def _te_conv2d(
-    data: Any,
-    weight: Any,
-    strides: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    groups: int,
-    out_shape: Sequence[int],
-    nchw: bool,
-) -> Any:
-    shape = [int(dim) for dim in data.shape]
-    batch, height, width = (shape[0], *shape[2:]) if nchw else shape[:3]
-    kernel_h, kernel_w, group_in, channels = (int(dim) for dim in weight.shape)
-    stride_h, stride_w = strides
-    dilation_h, dilation_w = dilation
-    top, left = padding[:2]
-    group_out = channels // groups
-    kh = te.reduce_axis((0, kernel_h), name="kh")
-    kw = te.reduce_axis((0, kernel_w), name="kw")
-    ci = te.reduce_axis((0, group_in), name="ci")
-
-    def element(n: Any, h: Any, w: Any, co: Any) -> Any:
-        row = h * stride_h + kh * dilation_h - top
-        column = w * stride_w + kw * dilation_w - left
-        channel = ci if groups == 1 else tirx.floordiv(co, group_out) * group_in + ci
-        value = data[n, channel, row, column] if nchw else data[n, row, column, channel]
-        inside = tirx.all(row >= 0, row < height, column >= 0, column < width)
-        zero = tirx.const(0, str(data.dtype))
-        return te.sum(
-            tirx.if_then_else(inside, value, zero) * weight[kh, kw, ci, co], axis=[kh, kw, ci]
-        )
-
-    depthwise = groups > 1 and group_in == 1 and groups == channels and not nchw
-    window = [
-        *(batch, height, width, out_shape[1], out_shape[2], kernel_h, kernel_w),
-        *(stride_h, stride_w, dilation_h, dilation_w, top, left, groups),
-    ]
-    return te.compute(
-        tuple(out_shape),
-        element,
-        name="conv2d",
-        attrs={
-            "hetcomp.anchor": "depthwise" if depthwise else "conv2d",
-            "hetcomp.window": window,
-            "hetcomp.nchw_input": int(nchw),
-        },
     )
 
 
@@ -148,8 +104,8 @@ def _te_matmul(left: Any, right: Any, out_shape: Sequence[int]) -> Any:
     k = te.reduce_axis((0, int(left.shape[-1])), name="k")
 
     def element(*at: Any) -> Any:
-        row = (*_broadcast(left, at[:-2]), at[-2], k)
-        column = (*_broadcast(right, at[:-2]), k, at[-1])
+        row = (*batch_indices(left, at[:-2]), at[-2], k)
+        column = (*batch_indices(right, at[:-2]), k, at[-1])
         return te.sum(left[row] * right[column], axis=[k])
 
     return te.compute(tuple(out_shape), element, name="matmul", attrs={"hetcomp.anchor": "matmul"})
@@ -181,13 +137,6 @@ def _te_concat(parts: Sequence[Any]) -> Any:
 
     shape = (*parts[0].shape[:-1], starts[-1])
     return te.compute(shape, element, name="concat", attrs={CONCAT: 1})
-
-
-def _broadcast(tensor: Any, batch: Sequence[Any]) -> list[Any]:
-    """Batch indices into `tensor`, whose leading axes may be missing or 1."""
-    leading = [int(dim) for dim in tensor.shape[:-2]]
-    used = batch[len(batch) - len(leading) :]
-    return [0 if dim == 1 else index for dim, index in zip(leading, used, strict=True)]
 
 
 def _default(name: str) -> Any:

@@ -14,6 +14,7 @@ import tvm
 from tvm import relax, te, tirx
 
 from .relax_values import dims_of_expr, dtype_of
+from .rewrite import rewrite_functions
 
 __all__ = ["ATTENTION", "FuseAttention"]
 
@@ -61,11 +62,7 @@ class FuseAttention:
     def transform_module(self, mod: Any, _context: Any) -> Any:
         """The pass."""
         for root in ("relax.permute_dims", "relax.matmul"):
-            mutator = _Fuser(mod, root)
-            for name, function in mod.functions.items():
-                if isinstance(function, relax.Function):
-                    mutator.builder_.update_func(name, mutator.visit_expr(function))
-            mod = relax.transform.DeadCodeElimination()(mutator.builder_.get())
+            mod = relax.transform.DeadCodeElimination()(rewrite_functions(mod, _Fuser(mod, root)))
         return mod
 
 

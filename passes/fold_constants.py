@@ -15,6 +15,7 @@ import tvm
 from tvm import relax
 
 from .relax_values import constant, constant_value, dims_of_expr, dtype_of
+from .rewrite import rewrite_functions
 
 __all__ = ["FoldConstants", "fold_constants"]
 
@@ -34,11 +35,7 @@ _UNARY: dict[str, Callable[..., Any]] = {
 
 def fold_constants(mod: Any) -> Any:
     """Return `mod` with views, casts and sums of constants evaluated, and dead bindings gone."""
-    folder = _Folder(mod)
-    for name, function in mod.functions.items():
-        if isinstance(function, relax.Function):
-            folder.builder_.update_func(name, folder.visit_expr(function))
-    return relax.transform.DeadCodeElimination()(folder.builder_.get())
+    return relax.transform.DeadCodeElimination()(rewrite_functions(mod, _Folder(mod)))
 
 
 @tvm.transform.module_pass(opt_level=0, name="FoldConstants")

@@ -18,6 +18,8 @@ from tvm import relax, te, tirx
 
 from .quantized_values import call_name
 from .relax_values import constant_value, dims_of_expr, dtype_of
+from .rewrite import rewrite_functions
+from .te_blocks import batch_indices, te_conv2d
 
 __all__ = ["IntegerAnchors"]
 
@@ -34,11 +36,7 @@ class IntegerAnchors:
 
     def transform_module(self, mod: Any, _context: Any) -> Any:
         """The pass; runs on NHWC convolutions with constants folded."""
-        rewriter = _Rewriter(mod)
-        for name, function in mod.functions.items():
-            if isinstance(function, relax.Function):
-                rewriter.builder_.update_func(name, rewriter.visit_expr(function))
-        return relax.transform.DeadCodeElimination()(rewriter.builder_.get())
+        return relax.transform.DeadCodeElimination()(rewrite_functions(mod, _Rewriter(mod)))
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
             values = self._filled(values)
             weight = np.pad(weight, ((0, 0), (0, 0), (0, -weight.shape[2] % _WORD), (0, 0)))
         product = self.builder_.call_te(
-            _te_conv2d,
+            te_conv2d,
             values,
             relax.const(weight),
             strides=[int(v) for v in attrs.strides],
@@ -105,8 +103,9 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
             dilation=[int(v) for v in attrs.dilation],
             groups=groups,
             out_shape=[int(dim) for dim in dims_of_expr(call) or ()],
-            pad_value=data.zero_point,
             anchor="int8_depthwise" if depthwise else "int8_conv2d",
+            accumulator="int32",
+            pad_value=data.zero_point,
             primfunc_name_hint="int8_conv2d",
             primfunc_attrs={"op_pattern": _OUT_ELEMENTWISE_FUSABLE},
         )
@@ -193,53 +192,6 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
         return relax.op.add(inner.args[0], relax.const(constant + other.reshape(-1)))
 
 
-def _te_conv2d(
-    data: Any,
-    weight: Any,
-    strides: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    groups: int,
-    out_shape: Sequence[int],
-    pad_value: int,
-    anchor: str,
-) -> Any:
-    batch, height, width, _ = (int(dim) for dim in data.shape)
-    kernel_h, kernel_w, group_in, channels = (int(dim) for dim in weight.shape)
-    top, left = padding[:2]
-    kh = te.reduce_axis((0, kernel_h), name="kh")
-    kw = te.reduce_axis((0, kernel_w), name="kw")
-    ci = te.reduce_axis((0, group_in), name="ci")
-
-    def element(n: Any, h: Any, w: Any, co: Any) -> Any:
-        row = h * strides[0] + kh * dilation[0] - top
-        column = w * strides[1] + kw * dilation[1] - left
-        channel = ci
-        if groups > 1:
-            channel = tirx.floordiv(co, channels // groups) * group_in + ci
-        inside = tirx.all(row >= 0, row < height, column >= 0, column < width)
-        value = data[n, row, column, channel].astype("int32")
-        value = tirx.if_then_else(inside, value, tirx.const(pad_value, "int32"))
-        return te.sum(value * weight[kh, kw, ci, co].astype("int32"), axis=[kh, kw, ci])
-
-    window = [
-        *(batch, height, width, out_shape[1], out_shape[2], kernel_h, kernel_w),
-        *strides,
-        *dilation,
-        *(top, left, groups),
-    ]
-    return te.compute(
-        tuple(out_shape),
-        element,
-        name="conv2d",
-        attrs={
-            "hetcomp.anchor": anchor,
-            "hetcomp.window": window,
-            "hetcomp.pad_value": pad_value,
-        },
-    )
-
-
 def _te_linear(data: Any, weight: Any) -> Any:
     k = te.reduce_axis((0, int(weight.shape[0])), name="k")
 
@@ -286,10 +238,10 @@ def _te_product(left: Any, words: Any, out_shape: Sequence[int]) -> Any:
     k = te.reduce_axis((0, int(left.shape[-1]) // _WORD), name="k")
 
     def element(*at: Any) -> Any:
-        column = (*_broadcast(words, at[:-2]), k, at[-1])
+        column = (*batch_indices(words, at[:-2]), k, at[-1])
         total: Any = tirx.const(0, "int32")
         for byte in range(_WORD):
-            row = (*_broadcast(left, at[:-2]), at[-2], k * _WORD + byte)
+            row = (*batch_indices(left, at[:-2]), at[-2], k * _WORD + byte)
             shifted = words[column] << tirx.const(24 - 8 * byte, "int32")
             signed = shifted >> tirx.const(24, "int32")
             total = total + left[row].astype("int32") * signed
@@ -297,10 +249,3 @@ def _te_product(left: Any, words: Any, out_shape: Sequence[int]) -> Any:
 
     attrs = {"hetcomp.anchor": "int8_matmul"}
     return te.compute(tuple(out_shape), element, name="matmul", attrs=attrs)
-
-
-def _broadcast(operand: Any, lead: Sequence[Any]) -> list[Any]:
-    """Coordinates of `operand`'s leading axes for the output's."""
-    axes = [int(dim) for dim in operand.shape[:-2]]
-    own = lead[len(lead) - len(axes) :]
-    return [0 if extent == 1 else at for extent, at in zip(axes, own, strict=True)]

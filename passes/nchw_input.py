@@ -13,6 +13,7 @@ import tvm
 from tvm import relax
 
 from .anchors import conv2d_call
+from .rewrite import rewrite_functions
 
 __all__ = ["AbsorbInputLayout"]
 
@@ -27,11 +28,7 @@ class AbsorbInputLayout:
 
     def transform_module(self, mod: Any, _context: Any) -> Any:
         """The pass."""
-        mutator = _Absorber(mod)
-        for name, function in mod.functions.items():
-            if isinstance(function, relax.Function):
-                mutator.builder_.update_func(name, mutator.visit_expr(function))
-        return relax.transform.DeadCodeElimination()(mutator.builder_.get())
+        return relax.transform.DeadCodeElimination()(rewrite_functions(mod, _Absorber(mod)))
 
 
 @relax.expr_functor.mutator

@@ -12,6 +12,7 @@ from tvm import relax
 from .quantized_grid import quantize_tail
 from .quantized_values import along_axis, call_name, quantized_constant
 from .relax_values import constant_value, dims_of_expr, dtype_of
+from .rewrite import rewrite_functions
 
 __all__ = ["QuantizeArithmetic"]
 
@@ -26,11 +27,7 @@ class QuantizeArithmetic:
 
     def transform_module(self, mod: Any, _context: Any) -> Any:
         """The pass."""
-        rewriter = _Rewriter(mod)
-        for name, function in mod.functions.items():
-            if isinstance(function, relax.Function):
-                rewriter.builder_.update_func(name, rewriter.visit_expr(function))
-        return relax.transform.DeadCodeElimination()(rewriter.builder_.get())
+        return relax.transform.DeadCodeElimination()(rewrite_functions(mod, _Rewriter(mod)))
 
 
 @relax.expr_functor.mutator

@@ -34,6 +34,7 @@ from .quantized_values import (
 )
 from .quantized_weights import align, dequantize, groups_fit, product, weight_of
 from .relax_values import constant_value, dims_of_expr, dtype_of
+from .rewrite import rewrite_functions
 
 __all__ = ["IntegerOperators"]
 
@@ -49,11 +50,7 @@ class IntegerOperators:
 
     def transform_module(self, mod: Any, _context: Any) -> Any:
         """The pass; runs on NCHW operators, before constants are folded."""
-        rewriter = _Rewriter(mod)
-        for name, function in mod.functions.items():
-            if isinstance(function, relax.Function):
-                rewriter.builder_.update_func(name, rewriter.visit_expr(function))
-        return relax.transform.DeadCodeElimination()(rewriter.builder_.get())
+        return relax.transform.DeadCodeElimination()(rewrite_functions(mod, _Rewriter(mod)))
 
 
 @relax.expr_functor.mutator

@@ -16,6 +16,7 @@ from tvm import relax
 
 from .channels_last import before_transpose
 from .relax_values import constant, constant_value, dims_of_expr
+from .rewrite import rewrite_functions
 
 __all__ = ["SinkTransposes"]
 
@@ -41,10 +42,7 @@ class SinkTransposes:
         """The pass."""
         for _ in range(_MAX_ROUNDS):
             mutator = _Sinker(mod)
-            for name, function in mod.functions.items():
-                if isinstance(function, relax.Function):
-                    mutator.builder_.update_func(name, mutator.visit_expr(function))
-            mod = relax.transform.CanonicalizeBindings()(mutator.builder_.get())
+            mod = relax.transform.CanonicalizeBindings()(rewrite_functions(mod, mutator))
             mod = relax.transform.DeadCodeElimination()(mod)
             if not mutator.moved:
                 break

@@ -8,6 +8,8 @@ from typing import Any
 import tvm
 from tvm import relax
 
+from .rewrite import rewrite_functions
+
 __all__ = ["SoftmaxLastAxis"]
 
 
@@ -18,11 +20,7 @@ class SoftmaxLastAxis:
 
     def transform_module(self, mod: Any, _context: Any) -> Any:
         """The pass."""
-        mutator = _Mover(mod)
-        for name, function in mod.functions.items():
-            if isinstance(function, relax.Function):
-                mutator.builder_.update_func(name, mutator.visit_expr(function))
-        return mutator.builder_.get()
+        return rewrite_functions(mod, _Mover(mod))
 
 
 @relax.expr_functor.mutator
