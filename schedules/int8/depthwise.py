@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from tvm import tirx
 from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
 
+from ..blocks.depthwise_row import DepthwiseRow, DepthwiseShape, emit_rows
 from ..blocks.epilogue import Epilogue, anchor_operands
 from ..blocks.frame import Frame, Param, build_kernel, i32
 from ..blocks.register_tile import RegisterTile, row_tile
@@ -33,25 +35,6 @@ _SPARE_ROWS = 4
 """Accumulators given up for weights, the converted value and constants, where registers are few."""
 
 
-@dataclass(frozen=True)
-class _Depthwise:
-    window: Window
-    channels: int
-    width: int
-    pixels: int
-    pad_value: int
-
-    @property
-    def blocks(self) -> int:
-        return -(-self.channels // self.width)
-
-    def begin(self, block: Any) -> Any:
-        """First channel of a block; the last block overlaps within the same tile."""
-        if self.channels % self.width == 0:
-            return block * self.width
-        return tirx.min(block * self.width, i32(self.channels - self.width))
-
-
 def int8_depthwise(
     program: Program, anchor: Stage, constants: frozenset[int], facts: DeviceFacts
 ) -> Scheduled | None:
@@ -64,19 +47,22 @@ def int8_depthwise(
     if window.kernel_h * window.kernel_w * _LARGEST_PRODUCT > _EXACT:
         raise NotStaged("sums of so many taps are not exact in float32")
     epilogue = Epilogue(program, anchor)
-    conv = _Depthwise(
+    shape = DepthwiseShape(
         window,
+        channels,
         channels,
         min(facts.lanes, 1 << (channels.bit_length() - 1)),
         row_tile(window.out_width, min(14, max(2, facts.max_rows * facts.vectors - _SPARE_ROWS))),
-        int(anchor.annotations["hetcomp.pad_value"]),
     )
+    pad_value = int(anchor.annotations["hetcomp.pad_value"])
     params = [Param(math.prod(int(d) for d in b.shape), str(b.dtype)) for b in program.params]
     params[weight] = Param(params[weight].size, "float32")
 
     def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
         def body(frame: Frame) -> None:
-            _emit(frame, conv, epilogue, frame.buffers[data], frame.buffers[weight])
+            operands = (frame.buffers[data], frame.buffers[weight])
+            row = partial(_Row, frame, shape, epilogue, operands, pad_value=pad_value)
+            emit_rows(frame, shape, row)
 
         return build_kernel(symbol, params, device, body)
 
@@ -93,71 +79,55 @@ def int8_depthwise(
             columns=channels,
             depth=1,
             item_bytes=1,
-            tile_height=conv.pixels,
-            tile_width=conv.width,
+            tile_height=shape.pixels,
+            tile_width=shape.width,
         ),
     )
 
 
-def _emit(frame: Frame, conv: _Depthwise, epilogue: Epilogue, x: Any, weights: Any) -> None:
-    w = conv.window
-    with frame.tiles() as (row, _):
-        image = i32(0) if w.batch == 1 else frame.bind("n", tirx.floordiv(row, w.out_height))
-        out_row = row if w.batch == 1 else frame.bind("h", tirx.floormod(row, w.out_height))
-        emitter = _RowEmitter(frame, conv, epilogue, x, weights, image, out_row)
-        for pixels in w.pixel_tiles(conv.pixels):
-            pixels.emit(frame, lambda column, pixels=pixels: emitter.blocks(pixels, column))  # type: ignore[misc]
-
-
-class _RowEmitter:
-    """Emits one output row."""
+class _Row(DepthwiseRow):
+    """Bytes converted once per tile; padding counts as the zero point."""
 
     def __init__(
-        self, frame: Frame, conv: _Depthwise, epilogue: Epilogue, x: Any, weights: Any,
-        image: Any, out_row: Any,
-    ) -> None:  # fmt: skip
-        self._frame, self._conv, self._epilogue = frame, conv, epilogue
-        self._x, self._weights = x, weights
-        self._image, self._out_row = image, out_row
-        begin, self._count = conv.window.row_bounds(out_row)
-        self._begin = frame.bind("kh0", begin)
+        self,
+        frame: Frame,
+        shape: DepthwiseShape,
+        epilogue: Epilogue,
+        operands: tuple[Any, Any],
+        at: tuple[Any, Any],
+        pad_value: int,
+    ) -> None:
+        super().__init__(frame, shape, epilogue, operands, at)
+        self._pad_value = pad_value
 
-    def blocks(self, pixels: PixelTile, column: Any) -> None:
-        """All channels of a tile of pixels, so that output is written in order."""
-        column = self._frame.bind("column", column)
-        with self._frame.loop(self._conv.blocks) as block:
-            self._tile(pixels, column, self._frame.bind("first", self._conv.begin(block)))
-
-    def _tile(self, pixels: PixelTile, column: Any, first: Any) -> None:
-        frame, conv, w = self._frame, self._conv, self._conv.window
-        tile = RegisterTile(frame, pixels.size, conv.width)
-        if conv.pad_value:
+    def _accumulate(self, tile: RegisterTile, pixels: PixelTile, column: Any, first: Any) -> None:
+        frame, w = self._frame, self._shape.window
+        if self._pad_value:
             with frame.loop(w.kernel_h - self._count) as step:
                 kh = tirx.Select(step < self._begin, step, step + self._count)
                 self._padding_row(tile, self._taps(kh, first), range(pixels.size))
         with frame.loop(self._count) as step:
             kh = frame.bind("kh", self._begin + step)
             self._map_row(tile, pixels, column, kh, first)
-        self._store(tile, column, first)
 
     def _taps(self, kh: Any, first: Any) -> list[Any]:
         """The filter's row `kh` in registers."""
-        conv, frame = self._conv, self._frame
+        shape, frame = self._shape, self._frame
         taps = []
-        for kw in range(conv.window.kernel_w):
-            base = frame.bind("tap", (kh * conv.window.kernel_w + kw) * conv.channels + first)
+        for kw in range(shape.window.kernel_w):
+            base = frame.bind("tap", (kh * shape.window.kernel_w + kw) * shape.channels + first)
             taps.append(self._register("w", lambda c, base=base: self._weights[base + c]))  # type: ignore[misc]
         return taps
 
     def _register(self, name: str, value: Callable[[Any], Any]) -> Any:
-        register = self._frame.local(name, self._conv.width)
-        with T.vectorized(0, self._conv.width) as lane:
+        register = self._frame.local(name, self._shape.width)
+        with T.vectorized(0, self._shape.width) as lane:
             self._frame.store(register, lane, value(lane))
         return register
 
     def _converted(self, address: Any) -> Any:
         """A vector of bytes as float32."""
-        frame, width = self._frame, self._conv.width
+        frame, width = self._frame, self._shape.width
         address = frame.bind("at", address)
         if not frame.facts.opencl:
             return self._register("x", lambda c: tirx.Cast("float32", self._x[address + c]))
@@ -169,41 +139,34 @@ class _RowEmitter:
         return register
 
     def _padding_row(self, tile: RegisterTile, taps: Sequence[Any], pixels: Sequence[int]) -> None:
-        value = tirx.FloatImm("float32", float(self._conv.pad_value))
+        value = tirx.FloatImm("float32", float(self._pad_value))
         for tap in taps:
             tile.multiply_add_each(lambda _i, _c: value, lambda c, tap=tap: tap[c], pixels)  # type: ignore[misc]
 
     def _map_row(
         self, tile: RegisterTile, pixels: PixelTile, column: Any, kh: Any, first: Any
     ) -> None:
-        conv, w = self._conv, self._conv.window
-        in_row = self._out_row * w.stride_h - w.pad_top + kh * w.dilation_h
-        base = self._frame.bind("base", (self._image * w.height + in_row) * w.width)
+        shape, w = self._shape, self._shape.window
+        in_row = self._image * w.height + self._in_row(kh)
+        base = self._frame.bind("base", in_row * w.width)
         left = self._frame.bind("left", column * w.stride_w - w.pad_left)
         taps = self._taps(kh, first)
         for offset, uses in sorted(_uses(w, pixels).items()):
-            value = self._converted((base + left + offset) * conv.channels + first)
+            value = self._converted((base + left + offset) * shape.channels + first)
             for pixel, kw in uses:
                 tile.multiply_add_each(
                     lambda _i, c, value=value: value[c],  # type: ignore[misc]
                     lambda c, kw=kw: taps[kw][c],  # type: ignore[misc]
                     (pixel,),
                 )
-        if conv.pad_value and pixels.taps is not None:
+        if self._pad_value and pixels.taps is not None:
             for kw, inside in pixels.taps.items():
                 outside = [i for i in range(pixels.size) if i not in inside]
                 self._padding_row(tile, [taps[kw]], outside)
 
     def _store(self, tile: RegisterTile, column: Any, first: Any) -> None:
-        w, channels = self._conv.window, self._conv.channels
-        row = (self._image * w.out_height + self._out_row) * w.out_width
         tile.finish_rows(
-            lambda i, c, acc: self._epilogue.store(
-                self._frame,
-                [self._image, self._out_row, column + i, first + c],
-                (row + column + i) * channels + first + c,
-                tirx.Cast("int32", acc),
-            )
+            lambda i, c, acc: self._store_element(column + i, first + c, tirx.Cast("int32", acc))
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,12 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import Script
+from fresh_process import Script, build_application, run_application
 from networks import CompiledNetwork, Networks, assert_close
-from tvm_ffi import libinfo
 
 from hetcomp.cli import main
-from hetcomp.codegen.toolchain import runtime_folder
 from hetcomp.plan.io import read_plan, write_plan
 from hetcomp.plan.plan import Decision, Place
 from hetcomp.runtime import read_image
@@ -209,29 +206,18 @@ def test_tvm_door(script: Script, deployed: Deployed) -> None:
 
 @pytest.fixture(scope="module")
 def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    program = tmp_path_factory.mktemp("application") / "application"
-    source = Path(__file__).with_name("application.c")
-    flags = ["-std=c99", "-Wall", "-Werror", f"-I{runtime_folder() / 'include'}"]
-    subprocess.run(["cc", *flags, str(source), "-o", str(program), "-ldl"], check=True)
-    return program
+    return build_application(tmp_path_factory.mktemp("application"))
 
 
 @pytest.mark.parametrize("plan", ["auto", "cpu", "split"])
 def test_c_door(deployed: Deployed, application: Path, plan: str) -> None:
     image = read_image(deployed.so)
     feeds, expected = (deployed.network.feeds(SEEDS[0]), deployed.network.expected(SEEDS[0]))
-    given, answer = deployed.folder / "in", deployed.folder / "out"
-    given.write_bytes(b"".join(feeds[image.graph.tensors[i].name] for i in image.graph.inputs))
-    done = subprocess.run(
-        [str(application), str(deployed.so), json.dumps({"plan": plan}), str(given), str(answer)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "LD_LIBRARY_PATH": str(Path(libinfo.find_libtvm_ffi()).parent)},
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["requested_plan"] == plan
-    data, results = answer.read_bytes(), {}
+    inputs = b"".join(feeds[image.graph.tensors[i].name] for i in image.graph.inputs)
+    options = json.dumps({"plan": plan})
+    lines, data = run_application(application, deployed.so, options, inputs)
+    assert json.loads(lines[-1])["requested_plan"] == plan
+    results = {}
     for index in image.graph.outputs:
         tensor = image.graph.tensors[index]
         part, data = data[: tensor.size_bytes], data[tensor.size_bytes :]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import standin
-from conftest import Script
+from fresh_process import Script
 
 from hetcomp.errors import ArtifactError
 from hetcomp.runtime import load, read_image

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
@@ -11,8 +10,7 @@ import numpy as np
 import pytest
 import standin
 import tvm_ffi
-from conftest import Script
-from tvm_ffi import libinfo
+from fresh_process import Script, build_application, run_application
 
 from hetcomp.codegen.link import EXPORTED_SYMBOLS
 from hetcomp.codegen.toolchain import runtime_folder
@@ -66,27 +64,13 @@ def test_tvm_door(script: Script, model: Path) -> None:
 
 @pytest.mark.parametrize("options", ['{"plan": "cpu"}', '{"plan": "mixed"}'])
 def test_c_door(model: Path, tmp_path: Path, options: str) -> None:
-    program = tmp_path / "door"
-    source = Path(__file__).with_name("door.c")
-    include = runtime_folder() / "include"
-    flags = ["-std=c99", "-Wall", "-Werror", "-Wno-pedantic", f"-I{include}"]
-    subprocess.run(["gcc", *flags, str(source), "-o", str(program), "-ldl"], check=True)
     feeds = standin.feeds(11)
-    (tmp_path / "in").write_bytes(b"".join(array.tobytes() for array in feeds.values()))
-    folder = str(Path(libinfo.find_libtvm_ffi()).parent)
-    done = subprocess.run(
-        [str(program), str(model), options, str(tmp_path / "in"), str(tmp_path / "out")],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "LD_LIBRARY_PATH": folder},
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    inputs = b"".join(array.tobytes() for array in feeds.values())
+    lines, outputs = run_application(build_application(tmp_path), model, options, inputs)
     assert lines[:2] == ["x float32 2 23", "y float32 2 23"]
     assert json.loads(lines[2])["runs"] == 1
     expected = standin.reference(feeds["x"], feeds["y"])
-    got = np.fromfile(tmp_path / "out", np.float32)
+    got = np.frombuffer(outputs, np.float32)
     np.testing.assert_array_equal(got[:1472], expected["out"].reshape(-1))
     np.testing.assert_array_equal(got[1472:], expected["out2"])
 

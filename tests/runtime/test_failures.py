@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import standin
-from conftest import Script
+from fresh_process import Script
 
 from hetcomp.errors import DeviceError, FeedError, InputError, InternalError
 from hetcomp.plan.graph import TaskGraph

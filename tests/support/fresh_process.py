@@ -1,0 +1,79 @@
+"""Python and C in processes of their own, as where a model.so is deployed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tvm_ffi import libinfo
+
+import hetcomp
+from hetcomp.codegen.toolchain import runtime_folder
+from hetcomp.runtime import SessionStatus
+
+__all__ = ["Script", "build_application", "require_opencl", "run_application", "script_runner"]
+
+Script = Callable[..., tuple[Any, str]]
+"""Runs Python text: returns what it stored in `answer`, and its stderr."""
+
+
+def script_runner(*folders: Path, timeout: float = 60.0) -> Script:
+    """A `Script` that finds hetcomp, and modules in `folders`."""
+    path = os.pathsep.join(map(str, (Path(hetcomp.__file__).parent.parent, *folders)))
+
+    def run(text: str, **env: str) -> tuple[Any, str]:
+        body = textwrap.dedent(text) + "\nimport json as _json\nprint(_json.dumps(answer))\n"
+        done = subprocess.run(
+            [sys.executable, "-c", body],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env={**os.environ, "PYTHONPATH": path, **env},
+        )
+        assert done.returncode == 0, f"exit status {done.returncode}\n{done.stderr}"
+        return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+    return run
+
+
+def require_opencl(status: SessionStatus) -> str:
+    """Name of the OpenCL device that a session found; skips where there is none that serves."""
+    if status.tier == "svm-ahead":
+        return status.device
+    reason = f"no OpenCL device with fine-grained SVM: {status.why_no_gpu}"
+    if os.environ.get("HETCOMP_REQUIRE_OPENCL"):  # CI: co-execution must not go untested
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def build_application(folder: Path) -> Path:
+    """The C application beside this file, compiled into `folder`."""
+    program = folder / "application"
+    source = Path(__file__).with_name("application.c")
+    flags = ["-std=c99", "-Wall", "-Werror", f"-I{runtime_folder() / 'include'}"]
+    subprocess.run(["cc", *flags, str(source), "-o", str(program), "-ldl"], check=True)
+    return program
+
+
+def run_application(
+    program: Path, so: Path, options: str, inputs: bytes
+) -> tuple[list[str], bytes]:
+    """What it prints, and its outputs."""
+    given, answer = program.with_name("in"), program.with_name("out")
+    given.write_bytes(inputs)
+    done = subprocess.run(
+        [str(program), str(so), options, str(given), str(answer)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "LD_LIBRARY_PATH": str(Path(libinfo.find_libtvm_ffi()).parent)},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines(), answer.read_bytes()
