@@ -8,6 +8,7 @@
     │   │   └── UnsupportedOperatorError   well-formed, but hetcomp cannot run these operators
     │   ├── ShapeError                a shape is missing, or does not fit the model
     │   ├── PlanError                 a plan does not fit the model or the device
+    │   ├── ProfileError              a device profile is damaged, or of another device or version
     │   ├── ArtifactError             a compiled .so is truncated, or is not one of ours
     │   └── FeedError                 a run-time input has a wrong name, shape or dtype
     ├── ToolchainError                a compiler, linker or LLVM is missing or has failed
@@ -27,6 +28,7 @@ __all__ = [
     "InternalError",
     "ModelError",
     "PlanError",
+    "ProfileError",
     "ShapeError",
     "ToolchainError",
     "UnsupportedOperatorError",
@@ -55,6 +57,10 @@ class ShapeError(InputError):
 
 class PlanError(InputError):
     """A plan is malformed, or does not fit the model or the device."""
+
+
+class ProfileError(InputError):
+    """A device profile is damaged, or was measured on another device or by another version."""
 
 
 class ArtifactError(InputError):

@@ -11,12 +11,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = (
-    ("_version", "errors", "files", "options", "devices"),
+    ("_version", "errors", "files", "exclusive", "options", "devices"),
     ("cost",),
     ("plan", "passes", "schedules", "frontend"),
     ("tune", "codegen", "runtime", "targets"),
     ("pipeline", "placement", "device_class"),
-    ("driver", "tuning"),
+    ("driver", "tuning", "profile"),
     ("bench", "cli", "__main__"),
 )
 RANKS = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

@@ -31,9 +31,10 @@ from hetcomp.bench.layer_text import layer_text
 from hetcomp.bench.layer_work import layer_flops
 from hetcomp.bench.networks import Progress, Results, over_networks, silent
 from hetcomp.bench.node_times import NodeProfiler, NodeTimes
-from hetcomp.bench.timing import Arm, exclusive, interleave
+from hetcomp.bench.timing import Arm, interleave
 from hetcomp.cost.costs import Costs
 from hetcomp.errors import DeviceError
+from hetcomp.exclusive import exclusive
 from hetcomp.options import CompileOptions
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.runtime import Session

@@ -24,8 +24,9 @@ from hetcomp.bench.networks import Progress, Results, over_networks, silent
 from hetcomp.bench.options import NetworkOptions
 from hetcomp.bench.peers import onnxruntime_run
 from hetcomp.bench.reference import Array, relative_error
-from hetcomp.bench.timing import Arm, Samples, TimingOptions, exclusive, interleave, ratio
+from hetcomp.bench.timing import Arm, Samples, TimingOptions, interleave, ratio
 from hetcomp.errors import InputError
+from hetcomp.exclusive import exclusive
 from hetcomp.options import CompileOptions
 from hetcomp.plan.io import read_plan
 from hetcomp.runtime import Session, read_image

@@ -32,7 +32,7 @@ class NetworkOptions:
     timing
         How long.
     lock
-        See `hetcomp.bench.timing.exclusive`.
+        See `hetcomp.exclusive`.
     """
 
     models: tuple[str, ...]

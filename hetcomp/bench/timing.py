@@ -8,22 +8,14 @@ caller's whole call, inputs and outputs included.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-__all__ = ["Arm", "Ratio", "Samples", "TimingOptions", "exclusive", "interleave", "ratio"]
-
-_PRIORITY = 10
-"""Real-time priority: above all ordinary processes, below what the kernel itself needs."""
+__all__ = ["Arm", "Ratio", "Samples", "TimingOptions", "interleave", "ratio"]
 
 
 @dataclass(frozen=True)
@@ -140,29 +132,3 @@ def _timed_ms(run: Callable[[], object]) -> float:
     begin = time.perf_counter_ns()
     run()
     return (time.perf_counter_ns() - begin) / 1e6
-
-
-@contextmanager
-def exclusive(lock: Path | None) -> Iterator[None]:
-    """Hold the file `lock` and run at real-time priority where that is allowed.
-
-    So several benchmarks on one machine wait for each other, and other work waits for them. With
-    None as `lock` nothing happens. Threads that exist get the priority, and those they start.
-    """
-    if lock is None:
-        yield
-        return
-    with lock.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        _schedule_all(os.SCHED_FIFO, _PRIORITY)
-        try:
-            yield
-        finally:
-            _schedule_all(os.SCHED_OTHER, 0)
-
-
-def _schedule_all(policy: int, priority: int) -> None:
-    for thread in os.listdir("/proc/self/task"):
-        # A thread may have ended; and without the right to it, timing is only noisier.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.sched_setscheduler(int(thread), policy, os.sched_param(priority))

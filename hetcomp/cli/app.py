@@ -12,6 +12,7 @@ from hetcomp.cli.common import BAD_INPUT
 from hetcomp.cli.compile import compile_command
 from hetcomp.cli.devices import devices
 from hetcomp.cli.explain import explain
+from hetcomp.cli.profile import profile
 from hetcomp.cli.run import run
 from hetcomp.cli.tune import tune
 
@@ -65,4 +66,5 @@ main.add_command(compile_command)
 main.add_command(run)
 main.add_command(explain)
 main.add_command(tune)
+main.add_command(profile)
 main.add_command(bench)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hetcomp.plan.table import StepTable
 from hetcomp.tune.session import RunTimes
 
-__all__ = ["calm", "cpu_times", "gpu_times"]
+__all__ = ["calm", "cpu_times", "gpu_step_us", "gpu_times"]
 
 NOT_SEEN = -1.0
 """End of a GPU step that was not noticed before a later one's."""
@@ -43,10 +43,18 @@ def gpu_times(table: StepTable, runs: Sequence[RunTimes]) -> dict[int, list[floa
     found: dict[int, list[float]] = defaultdict(list)
     for run in runs:
         for index, step in enumerate(table.gpu[1:], start=1):
-            start = _gpu_start(run, index, step.wait)
-            if start is not None and run.gpu_watched[index]:
-                found[step.task].append(max(0.0, run.gpu_end_us[index] - start))
+            time_us = gpu_step_us(table, run, index)
+            if time_us is not None:
+                found[step.task].append(time_us)
     return dict(found)
+
+
+def gpu_step_us(table: StepTable, run: RunTimes, index: int) -> float | None:
+    """What GPU step `index`, not the first, took in microseconds; None where it was not seen."""
+    start = _gpu_start(run, index, table.gpu[index].wait)
+    if start is None or not run.gpu_watched[index]:
+        return None
+    return max(0.0, run.gpu_end_us[index] - start)
 
 
 def _gpu_start(run: RunTimes, index: int, wait: int) -> float | None:

@@ -12,8 +12,9 @@ import pytest
 
 from hetcomp.bench.models import BenchOptions
 from hetcomp.bench.reference import compare, relative_error
-from hetcomp.bench.timing import Arm, Samples, TimingOptions, exclusive, interleave, ratio
+from hetcomp.bench.timing import Arm, Samples, TimingOptions, interleave, ratio
 from hetcomp.errors import InputError
+from hetcomp.exclusive import exclusive
 
 
 def test_arms_take_turns_and_all_samples_are_kept() -> None:

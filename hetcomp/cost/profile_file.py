@@ -1,0 +1,142 @@
+"""Device profiles as files: JSON, compressed where the name ends in `.gz`."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+import os
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hetcomp.cost.costs import SyncCost
+from hetcomp.cost.profile import PROFILE_VERSION, DeviceProfile, KernelSample
+from hetcomp.cost.work import KernelWork
+from hetcomp.errors import ProfileError
+from hetcomp.files import atomic_path
+
+__all__ = ["check_device", "load_profile", "sample_from_json", "sample_to_json", "save_profile"]
+
+_FORMAT = "hetcomp device profile"
+_DIGITS = 3
+"""Decimals of a time in microseconds: a nanosecond."""
+
+
+def save_profile(profile: DeviceProfile, path: str | os.PathLike[str]) -> None:
+    """Write a profile, whole or not at all; raises OSError."""
+    plain = {
+        field.name: getattr(profile, field.name)
+        for field in dataclasses.fields(profile)
+        if field.name not in ("sync", "samples")
+    }
+    data = {
+        "format": _FORMAT,
+        **plain,
+        "sync": {tier: dataclasses.asdict(cost) for tier, cost in profile.sync.items()},
+        "samples": [sample_to_json(sample) for sample in profile.samples],
+    }
+    text = json.dumps(data).encode()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(gzip.compress(text) if _compressed(path) else text)
+
+
+def load_profile(path: str | os.PathLike[str], *, device: str | None = None) -> DeviceProfile:
+    """Read a profile.
+
+    Parameters
+    ----------
+    path
+        File that `hetcomp profile` made.
+    device
+        Fingerprint that it must have, see `hetcomp.devices.fingerprint`; None takes any device's.
+
+    Raises
+    ------
+    ProfileError
+        The file is missing, damaged, of another version, or of another device.
+
+    Examples
+    --------
+    >>> profile = load_profile("device.json")  # doctest: +SKIP
+    >>> profile.sync["svm-ahead"].line_ns  # doctest: +SKIP
+    7.1
+    """
+    data = _read(path)
+    if data.get("format") != _FORMAT:
+        raise ProfileError(f"{path} is not a device profile; hetcomp profile -o makes one")
+    if data.get("version") != PROFILE_VERSION:
+        raise ProfileError(
+            f"{path} is a device profile of version {data.get('version')}, this hetcomp reads "
+            f"{PROFILE_VERSION}: measure the device again with hetcomp profile"
+        )
+    try:
+        profile = _profile(data)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ProfileError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+    if device is not None:
+        check_device(profile, device, str(path))
+    return profile
+
+
+def check_device(profile: DeviceProfile, device: str, name: str) -> None:
+    """Refuse a profile of another device.
+
+    Raises
+    ------
+    ProfileError
+        It was measured elsewhere.
+    """
+    if profile.device != device:
+        raise ProfileError(
+            f"{name} was measured on another device: it has '{profile.device}', this is "
+            f"'{device}'; measure this one with hetcomp profile"
+        )
+
+
+def sample_to_json(sample: KernelSample) -> dict[str, Any]:
+    """Plain data for `json.dumps`."""
+    times = [round(time_us, _DIGITS) for time_us in sample.times_us]
+    return {"work": dataclasses.asdict(sample.work), "times_us": times, "group": sample.group}
+
+
+def sample_from_json(data: Mapping[str, Any]) -> KernelSample:
+    """Inverse of `sample_to_json`; raises KeyError, TypeError or ValueError."""
+    times = tuple(float(time_us) for time_us in data["times_us"])
+    return KernelSample(KernelWork(**data["work"]), times, str(data["group"]))
+
+
+def _profile(data: Mapping[str, Any]) -> DeviceProfile:
+    return DeviceProfile(
+        device=str(data["device"]),
+        machine=dict(data["machine"]),
+        seed=int(data["seed"]),
+        sync={tier: SyncCost(**fields) for tier, fields in data["sync"].items()},
+        slow_down=_numbers(data["slow_down"].items()),
+        limits=_numbers(data["limits"].items()),
+        samples=tuple(map(sample_from_json, data["samples"])),
+        models=dict(data["models"]),
+        errors=dict(data["errors"]),
+    )
+
+
+def _numbers(items: Iterable[tuple[str, Any]]) -> dict[str, float]:
+    return {key: float(value) for key, value in items}
+
+
+def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    try:
+        raw = Path(path).read_bytes()
+        data = json.loads(gzip.decompress(raw) if _compressed(path) else raw)
+    except OSError as error:
+        raise ProfileError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, EOFError, RecursionError, zlib.error) as error:
+        raise ProfileError(f"{path} is damaged: {error}") from error
+    if not isinstance(data, dict):
+        raise ProfileError(f"{path} is not a device profile: it holds no JSON object")
+    return data
+
+
+def _compressed(path: str | os.PathLike[str]) -> bool:
+    return os.fspath(path).endswith(".gz")

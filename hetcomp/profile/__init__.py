@@ -1,0 +1,1 @@
+"""Measuring a device: kernels over sampled shapes, and what working together costs."""

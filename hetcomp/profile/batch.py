@@ -1,0 +1,58 @@
+"""Measure one compiled batch; runs in a process of its own, which is replaced now and then.
+
+A model.so stays in the memory of a process that has loaded it, and kernels that crash or hang must
+not take the measurements before them along.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hetcomp.cost.profile import KernelSample
+from hetcomp.plan.graph import Task, TaskGraph
+from hetcomp.plan.work import work_of
+from hetcomp.profile.build import Build
+from hetcomp.profile.kernels import KernelOptions, time_kernels
+from hetcomp.profile.layers import Layer, layer_text
+from hetcomp.profile.timing import Bench
+from hetcomp.runtime import load
+
+__all__ = ["measure_batch"]
+
+_TOUCH = 0
+_LAYER_OF_NODE = re.compile(r"L(\d+)\.")
+
+
+def measure_batch(
+    build: Build, lock: Path | None, options: KernelOptions
+) -> tuple[KernelSample, ...]:
+    """Time all kernels of a batch on each processor."""
+    job = build.job
+    rng = np.random.default_rng((job.seed, job.number))
+    with load(build.path, plan="gpu" if job.gpu else "cpu", pin="on", quiet=True) as session:
+        graph = session.graph
+        names = _groups(graph, job.layers)
+        timed = time_kernels(Bench(session, lock), _TOUCH, options, rng, gpu=job.gpu)
+        return tuple(
+            KernelSample(work_of(graph, item.part), item.times_us, names[item.part.task])
+            for item in timed
+        )
+
+
+def _groups(graph: TaskGraph, layers: Sequence[Layer]) -> list[str]:
+    """Names of the tasks' groups: the layer, and which of its tasks."""
+    names: list[str] = []
+    for task in graph.tasks:
+        name = _layer_name(task, layers)
+        names.append(f"{name} {task.kind}{sum(other.startswith(name) for other in names)}")
+    return names
+
+
+def _layer_name(task: Task, layers: Sequence[Layer]) -> str:
+    found = (_LAYER_OF_NODE.match(node) for node in task.source)
+    numbers = [int(match[1]) for match in found if match]
+    return layer_text(layers[numbers[0]]) if numbers else "unknown layer"

@@ -1,0 +1,89 @@
+"""Compile synthetic models in worker processes, some ahead of the one that is being measured.
+
+A worker also opens the model once, because OpenCL drivers compile kernels when they first run, and
+keep them on disk.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hetcomp.profile.families import Point
+from hetcomp.profile.layers import TOUCH, Layer
+
+__all__ = ["Build", "Job", "building"]
+
+_LIMIT_S = 300.0
+"""Time that a model may take to compile."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model to compile: the layers that were drawn, the kind of kernels, and the seed of weights.
+
+    `exact` keeps to direct methods; without `gpu` there are no OpenCL kernels. The first layer of
+    the model, before those drawn, is `TOUCH`.
+    """
+
+    number: int
+    points: tuple[Point, ...]
+    exact: bool
+    gpu: bool
+    seed: int
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers of the model."""
+        return TOUCH, *(point.layer for point in self.points)
+
+
+@dataclass(frozen=True)
+class Build:
+    """A compiled model and the seconds that it took to compile, and to open the first time."""
+
+    job: Job
+    path: Path
+    compile_s: float
+    open_s: float
+
+
+@contextmanager
+def building(workers: int) -> Iterator[Callable[[Job], Any]]:
+    """Yields a function that takes a job and returns the future of its `Build`."""
+    from tvm.support.popen_pool import PopenPoolExecutor
+
+    pool = PopenPoolExecutor(max_workers=workers, timeout=_LIMIT_S)
+    with tempfile.TemporaryDirectory(prefix="hetcomp-profile-") as folder:
+        try:
+            yield lambda job: pool.submit(_build, job, folder)
+        finally:
+            pool.shutdown(wait=False)
+
+
+def _build(job: Job, folder: str) -> Build:
+    """Called in a worker."""
+    from hetcomp.driver import compile as compile_model
+    from hetcomp.options import CompileOptions
+    from hetcomp.profile.layers import model_of
+
+    path = Path(folder) / f"batch{job.number}.so"
+    options = CompileOptions(plan="cpu", gpu=job.gpu, exact=job.exact)
+    begin = time.perf_counter()
+    compile_model(model_of(job.layers, job.seed), output=path, options=options)
+    compiled = time.perf_counter()
+    if job.gpu:
+        _open(path)
+    return Build(job, path, compiled - begin, time.perf_counter() - compiled)
+
+
+def _open(path: Path) -> None:
+    from hetcomp.runtime import load
+
+    with load(path, plan="gpu", quiet=True):
+        pass

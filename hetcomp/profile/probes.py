@@ -1,0 +1,57 @@
+"""The model that the constants of a device are measured with, and step tables over its memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.table import Step
+from hetcomp.profile.layers import TOUCH, Layer, Touch
+from hetcomp.profile.products import Linear
+from hetcomp.profile.tables import Layout, layout_of
+
+__all__ = ["COMPUTE", "FIRST", "PROBES", "SECOND", "SMALL", "THIRD", "Room", "room_of", "whole"]
+
+PROBES: tuple[Layer, ...] = (TOUCH, TOUCH, TOUCH, Touch(1, 16), Linear(128, 512, 512, 0))
+FIRST, SECOND, THIRD, SMALL, COMPUTE = range(len(PROBES))
+"""Three element-wise kernels over blocks, one over a line, and a product that fits the cache."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """Blocks of equal size in the arena, for the tensors of the probes."""
+
+    graph: TaskGraph
+    block_bytes: int
+    tile_bytes: int
+
+    def layout(self, places: Mapping[int, tuple[float, float]]) -> Layout:
+        """Put input and output of some tasks into these blocks; the rest goes anywhere."""
+        base = layout_of(self.graph)
+        offsets = list(base.offsets)
+        for index, (source, target) in places.items():
+            task = self.graph.tasks[index]
+            offsets[task.inputs[0]] = round(source * self.block_bytes)
+            offsets[task.outputs[0]] = round(target * self.block_bytes)
+        blocks = 1 + max(max(pair) for pair in places.values()) if places else 0
+        size = max(base.arena_bytes, round(blocks * self.block_bytes))
+        return Layout(tuple(offsets), size, base.input_bytes)
+
+    def block(self, task: int, size_bytes: int) -> Step:
+        """A step over the first `size_bytes` of a block."""
+        tiles = max(1, min(self.graph.tasks[task].rows.extent, size_bytes // self.tile_bytes))
+        return Step(task, 0, tiles, 0, 1)
+
+
+def room_of(graph: TaskGraph) -> Room:
+    """Blocks as large as the probes over blocks."""
+    task = graph.tasks[FIRST]
+    size = graph.tensors[task.outputs[0]].size_bytes
+    return Room(graph, size, size // task.rows.extent)
+
+
+def whole(graph: TaskGraph, task: int) -> Step:
+    """A step over the whole task."""
+    item = graph.tasks[task]
+    return Step(task, 0, item.rows.extent, 0, item.channels.extent)

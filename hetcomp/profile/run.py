@@ -1,0 +1,266 @@
+"""`hetcomp profile`: constants first, then kernels batch by batch until the time is up.
+
+Compilation is most of the time, so worker processes compile the next batches while this one is
+measured. All that was measured is in a log beside the output, from which a run that was
+interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from hetcomp._version import __version__
+from hetcomp.cost.profile import DeviceProfile
+from hetcomp.cost.profile_file import check_device, load_profile, save_profile
+from hetcomp.devices import DeviceInfo, describe_devices, fingerprint
+from hetcomp.errors import HetcompError, InputError
+from hetcomp.profile.batch import measure_batch
+from hetcomp.profile.build import Build, Job, building
+from hetcomp.profile.constants import limits_of, measure_constants, slow_down_of, sync_of
+from hetcomp.profile.families import Point
+from hetcomp.profile.kernels import KernelOptions
+from hetcomp.profile.log import Batch, Header, MeasureLog
+from hetcomp.profile.probes import PROBES
+from hetcomp.profile.sampler import Sampler
+
+__all__ = ["ProfileOptions", "profile_device"]
+
+Progress = Callable[[str, float], None]
+
+_FULL_S, _QUICK_S = 810.0, 75.0
+"""Time for measuring, so that all is done within 15 minutes, or 90 s."""
+_BATCH, _QUICK_BATCH = 16, 6
+_EXACT_EVERY = 4
+"""Every so many batches keep to direct methods, which compile --exact needs times of."""
+_PROBES_NUMBER = -1
+_MEASURER_USES = 8
+_MEASURE_LIMIT_S = 120.0
+"""Batches that one process measures, and the time that each may take."""
+
+
+@dataclass(frozen=True)
+class ProfileOptions:
+    """How to profile.
+
+    Attributes
+    ----------
+    quick
+        Stop after 75 s rather than 810 s.
+    seed
+        Of all random choices.
+    lock
+        File that is held while something is timed; None takes one in the user's cache folder.
+    workers
+        Processes that compile; 0 takes one for each usable core.
+    budget_s
+        Time to stop after, instead of that of `quick`.
+
+    Raises
+    ------
+    InputError
+        A value is out of range.
+    """
+
+    quick: bool = False
+    seed: int = 0
+    lock: Path | None = None
+    workers: int = 0
+    budget_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise InputError(f"workers must be at least 0, got {self.workers}")
+        if self.seed < 0:
+            raise InputError(f"seed must be at least 0, got {self.seed}")
+        if self.budget_s is not None and not self.budget_s > 0.0:
+            raise InputError(f"budget_s must be above 0, got {self.budget_s}")
+
+    @property
+    def seconds(self) -> float:
+        """Time to stop after."""
+        return self.budget_s or (_QUICK_S if self.quick else _FULL_S)
+
+
+def profile_device(
+    output: str | os.PathLike[str],
+    options: ProfileOptions | None = None,
+    progress: Progress | None = None,
+) -> DeviceProfile:
+    """Measure this device and write its profile.
+
+    Parameters
+    ----------
+    output
+        File to write; compressed where it ends in `.gz`. A profile of this device that is there is
+        replaced, one of another device is refused.
+    options
+        How long, and the seed.
+    progress
+        Called with the stage and the part done, 0 to 1.
+
+    Returns
+    -------
+    DeviceProfile
+        What was written.
+
+    Raises
+    ------
+    ProfileError
+        `output`, or the log of an interrupted run beside it, belongs to another device, version
+        or seed.
+    InputError
+        The folder of `output` does not exist.
+
+    Examples
+    --------
+    >>> profile = profile_device("device.json", ProfileOptions(quick=True))  # doctest: +SKIP
+    >>> len(profile.samples)  # doctest: +SKIP
+    1204
+    """
+    options = options or ProfileOptions()
+    path = Path(output)
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"output '{path}': folder '{path.absolute().parent}' does not exist")
+    devices = describe_devices()
+    device = fingerprint(devices, pinned=True)
+    if path.exists():
+        check_device(load_profile(path), device, str(path))
+    header = Header(device, __version__, options.seed)
+    log = MeasureLog.open(path.with_name(path.name + ".log"), header)
+    gpu = any(item.opencl is not None and item.verdict for item in devices)
+    run = _Run(options, log, gpu, progress or (lambda _text, _part: None))
+    run.measure()
+    profile = run.profile(device, devices)
+    save_profile(profile, path)
+    log.remove()
+    return profile
+
+
+class _Run:
+    """One call of `profile_device`: its log, its clock, its workers."""
+
+    def __init__(
+        self, options: ProfileOptions, log: MeasureLog, gpu: bool, progress: Progress
+    ) -> None:
+        self._options, self._log, self._gpu, self._progress = options, log, gpu, progress
+        self._begin = time.perf_counter()
+        self._lock = options.lock or _default_lock()
+        done = [point for batch in log.batches for point in batch.points]
+        self._sampler = Sampler(options.seed, done)
+        self._number = max((batch.number for batch in log.batches), default=-1)
+
+    def measure(self) -> None:
+        """Constants, then kernels until the time is up."""
+        from tvm.support.popen_pool import PopenPoolExecutor
+
+        workers = self._options.workers or len(os.sched_getaffinity(0))
+        measurer = PopenPoolExecutor(
+            max_workers=1, maximum_process_uses=_MEASURER_USES, timeout=_MEASURE_LIMIT_S
+        )
+        try:
+            with building(workers) as submit:
+                self._report("compiling")
+                probes = None if self._log.constants else submit(self._probes())
+                ahead: set[Future[Build]] = {submit(self._job()) for _ in range(workers)}
+                if probes is not None:
+                    self._constants(probes)
+                while self._left_s() > 0.0:
+                    self._report("kernels")
+                    self._spend()
+                    done, ahead = wait(ahead, self._left_s(), return_when=FIRST_COMPLETED)
+                    for future in done:
+                        ahead.add(submit(self._job()))
+                        self._batch(future, measurer)
+        finally:
+            measurer.shutdown(wait=False)
+
+    def profile(self, device: str, devices: Sequence[DeviceInfo]) -> DeviceProfile:
+        """Everything measured, as a profile."""
+        constants = self._log.constants
+        samples = tuple(sample for batch in self._log.batches for sample in batch.samples)
+        return DeviceProfile(
+            device=device,
+            machine={**_machine(devices), "failures": self._log.failures},
+            seed=self._options.seed,
+            sync={"svm-ahead": sync_of(constants)} if self._gpu else {},
+            slow_down=slow_down_of(constants),
+            limits=limits_of(constants),
+            samples=samples,
+        )
+
+    def _constants(self, future: Future[Build]) -> None:
+        build = future.result()
+        found = measure_constants(build, self._lock, self._report)
+        for stage, values in found.items():
+            self._log.put_constants(stage, values)
+
+    def _batch(self, future: Future[Build], measurer: Any) -> None:
+        """Measure a batch; one that fails is left out, and the profile says so."""
+        number = -1
+        try:
+            build = future.result()
+            number = build.job.number
+            self._kernels(build, measurer)
+        except (HetcompError, ChildProcessError, TimeoutError) as error:
+            self._log.put_failure(number, f"{type(error).__name__}: {error}")
+
+    def _kernels(self, build: Build, measurer: Any) -> None:
+        options = KernelOptions(cuts=2 if self._options.quick else 4)
+        samples = measurer.submit(measure_batch, build, self._lock, options).result()
+        self._log.put_batch(Batch(build.job.number, build.job.points, samples))
+        build.path.unlink(missing_ok=True)
+
+    def _job(self) -> Job:
+        self._number += 1
+        points = self._sampler.next(_QUICK_BATCH if self._options.quick else _BATCH)
+        exact = self._number % _EXACT_EVERY == _EXACT_EVERY - 1
+        return Job(self._number, points, exact, self._gpu, self._options.seed)
+
+    def _probes(self) -> Job:
+        points = tuple(Point("probe", layer, ()) for layer in PROBES[1:])
+        return Job(_PROBES_NUMBER, points, False, self._gpu, self._options.seed)
+
+    def _spend(self) -> None:
+        """Book the time since the last call, for a run that goes on with the log."""
+        now = time.perf_counter()
+        self._log.put_spent(now - self._begin)
+        self._begin = now
+
+    def _elapsed_s(self) -> float:
+        return self._log.spent_s + time.perf_counter() - self._begin
+
+    def _left_s(self) -> float:
+        return self._options.seconds - self._elapsed_s()
+
+    def _report(self, stage: str) -> None:
+        layers = sum(len(batch.points) for batch in self._log.batches)
+        text = f"{stage}, {layers} layers so far" if layers else stage
+        self._progress(text, min(1.0, self._elapsed_s() / self._options.seconds))
+
+
+def _default_lock() -> Path:
+    folder = Path(platformdirs.user_cache_dir("hetcomp"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / "timing.lock"
+
+
+def _machine(devices: Sequence[DeviceInfo]) -> dict[str, Any]:
+    return {
+        "devices": [device.to_json() for device in devices],
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "hetcomp": __version__,
+        "tvm": importlib.metadata.version("apache-tvm"),
+        "load": list(os.getloadavg()),
+        "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }

@@ -1,0 +1,56 @@
+"""Times of steps, taken from whole traced inferences of a step table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hetcomp.exclusive import exclusive
+from hetcomp.plan.table import StepTable
+from hetcomp.runtime import RunProfile, Session
+from hetcomp.tune.observed import gpu_step_us
+
+__all__ = ["Bench", "cpu_us", "gpu_us"]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A session and the rules of measuring on it.
+
+    Attributes
+    ----------
+    session
+        An opened model.
+    lock
+        Held while something is timed, see `hetcomp.exclusive`.
+    burst_seconds
+        Longest time to hold it.
+    """
+
+    session: Session
+    lock: Path | None
+    burst_seconds: float = 0.8
+
+    def runs(self, table: StepTable, reps: int) -> tuple[RunProfile, ...]:
+        """Traces of `reps` inferences, fewer where they would take too long, but two at least.
+
+        One inference before them, which warms the caches, is dropped.
+        """
+        with exclusive(self.lock):
+            self.session.set_table(table)
+            first = self.session.profile(2).runs[-1]
+            fitting = int(self.burst_seconds * 1e6 / max(first.total_us, 1.0))
+            rest = self.session.profile(max(1, min(reps - 1, fitting)))
+        return first, *rest.runs
+
+
+def cpu_us(runs: Sequence[RunProfile], step: int) -> tuple[float, ...]:
+    """Times of a CPU step."""
+    return tuple(run.cpu[step].end_us - run.cpu[step].start_us for run in runs)
+
+
+def gpu_us(table: StepTable, runs: Sequence[RunProfile], step: int) -> tuple[float, ...]:
+    """Times of a GPU step, not the first, where they were seen."""
+    seen = (gpu_step_us(table, run, step) for run in runs)
+    return tuple(time_us for time_us in seen if time_us is not None)

@@ -1,0 +1,64 @@
+"""The log of a profile: resumed after a cut, refused where it belongs elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hetcomp.cost.profile import KernelSample
+from hetcomp.cost.work import KernelWork
+from hetcomp.errors import ProfileError
+from hetcomp.profile.families import Point
+from hetcomp.profile.log import Batch, Header, MeasureLog
+from hetcomp.profile.products import Linear
+
+HEADER = Header("here", "0.1", 0)
+POINT = Point("linear", Linear(4, 32, 64, 1), (0.5, 0.25, 0.5, 0.0))
+WORK = KernelWork("linear", "direct", "cpu", 1, 2, 1, 2, {"flops": 1.0})
+BATCH = Batch(0, (POINT,), (KernelSample(WORK, (1.5,), "linear"),))
+
+
+def written(path: Path) -> MeasureLog:
+    log = MeasureLog.open(path, HEADER)
+    log.put_constants("flags", {"split_us": 1.5})
+    log.put_batch(BATCH)
+    log.put_spent(2.5)
+    return log
+
+
+def test_a_log_is_continued(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    written(path)
+    again = MeasureLog.open(path, HEADER)
+    assert again.constants == {"flags": {"split_us": 1.5}}
+    assert again.batches == [BATCH]
+    assert again.spent_s == 2.5
+
+
+@pytest.mark.parametrize("cut", [1, 3, 12])
+def test_a_line_that_was_cut_off_is_dropped(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "log"
+    written(path)
+    path.write_bytes(path.read_bytes()[:-cut])
+    log = MeasureLog.open(path, HEADER)
+    assert (log.batches, log.spent_s) == ([BATCH], 0.0)
+    log.put_spent(4.0)
+    assert MeasureLog.open(path, HEADER).spent_s == 4.0
+
+
+@pytest.mark.parametrize(
+    "header", [Header("there", "0.1", 0), Header("here", "0.2", 0), Header("here", "0.1", 1)]
+)
+def test_a_log_of_another_run_is_refused(tmp_path: Path, header: Header) -> None:
+    written(tmp_path / "log")
+    with pytest.raises(ProfileError, match="was begun with"):
+        MeasureLog.open(tmp_path / "log", header)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("a shopping list\n")
+    with pytest.raises(ProfileError, match="is no log"):
+        MeasureLog.open(path, HEADER)
+    assert path.read_text() == "a shopping list\n"
