@@ -27,6 +27,7 @@ from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.io import read_plan
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.steps import make_table
+from hetcomp.schedules.half import FORMATS
 from hetcomp.targets import CompileTarget, find_target
 from hetcomp.tune.winners import TunedChoices
 from hetcomp.tuning import tuned_choices
@@ -158,6 +159,7 @@ def _generate(
             groups=groups,
             choose=choose,
             exact=options.exact,
+            half=FORMATS.get(options.precision),
         )
     with stages.stage("CPU kernels", 0.25):
         object_file = cpu_object(lowered.kernels, target.cpu, target.llvm, folder / "kernels.o")
@@ -180,7 +182,7 @@ def _integers(imported: ImportedModel, options: CompileOptions) -> bool:
             f"precision int8 needs a model in QDQ form, but '{imported.name}' has no "
             "DequantizeLinear; quantise it first, or leave precision at auto"
         )
-    return options.precision != "f32"
+    return options.precision in ("auto", "int8")
 
 
 def _place(kernels: _Kernels, options: CompileOptions, folder: Path, stages: _Stages) -> Placement:
