@@ -24,10 +24,10 @@ from hetcomp.bench.networks import Failure, Progress, Results, over_networks, si
 from hetcomp.bench.planner_choice import all_splits, alone, neighbours, predict_us, share_text
 from hetcomp.bench.planner_layers import Layer, build_chain, layers_of, spread
 from hetcomp.bench.planner_rows import GridPoint, PlannerOptions, PlannerRow
-from hetcomp.bench.timing import exclusive
 from hetcomp.cost.costs import Costs, SyncCost, TaskCost
 from hetcomp.devices import describe_devices, fingerprint
 from hetcomp.errors import DeviceError
+from hetcomp.exclusive import exclusive
 from hetcomp.plan.plan import Decision
 from hetcomp.plan.simulate import measured_times
 from hetcomp.runtime import Session
