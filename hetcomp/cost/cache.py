@@ -20,7 +20,7 @@ import platformdirs
 
 __all__ = ["CACHE_VERSION", "TimeKey", "TimesCache"]
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ class TimeKey:
         `Kernel.key`: hash of the generated code.
     rows, channels
         Extents of the task's grids.
+    part_rows, part_channels
+        Tiles in both directions of what was run of it.
     processor
         `cpu` or `gpu`.
     device
@@ -44,6 +46,8 @@ class TimeKey:
     kernel: str
     rows: int
     channels: int
+    part_rows: int
+    part_channels: int
     processor: str
     device: str
 
@@ -111,6 +115,8 @@ def _entry(data: dict[str, Any]) -> tuple[TimeKey, float] | None:
         kernel=str(data["kernel"]),
         rows=int(data["rows"]),
         channels=int(data["channels"]),
+        part_rows=int(data["part_rows"]),
+        part_channels=int(data["part_channels"]),
         processor=str(data["processor"]),
         device=str(data["device"]),
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Costs", "SyncCost", "TaskCost"]
+from hetcomp.cost.work import Part
+
+__all__ = ["Costs", "PartTime", "SyncCost", "TaskCost"]
 
 LINE_BYTES = 64
 """Unit in which caches hand data over."""
@@ -22,11 +24,30 @@ class TaskCost:
 
 
 @dataclass(frozen=True)
+class PartTime:
+    """Time of a part of a task in microseconds, measured as `TaskCost` is."""
+
+    part: Part
+    time_us: float
+
+
+@dataclass(frozen=True)
 class Costs:
-    """One `TaskCost` per task, in the order of the task graph; `device` says where measured."""
+    """Measured times of a graph.
+
+    Attributes
+    ----------
+    tasks
+        One `TaskCost` per task, in the order of the task graph.
+    device
+        Where measured.
+    parts
+        Times of cut tasks, where measured: at most one along each axis for a task and processor.
+    """
 
     tasks: tuple[TaskCost, ...]
     device: str = ""
+    parts: tuple[PartTime, ...] = ()
 
 
 @dataclass(frozen=True)

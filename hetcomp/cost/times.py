@@ -22,32 +22,54 @@ class Times(Protocol):
 
 
 class MeasuredTimes:
-    """A part takes its share of the tiles of the measured time of the whole task.
+    """Times between those that were measured: a line through the whole task and one cut.
+
+    A cut by rows still reads all weights, and what a cut leaves may fit a cache that the whole does
+    not: half the tiles do not take half the time. Where no cut was measured they do.
 
     Parameters
     ----------
     costs
-        Measured times of whole tasks.
-    tiles
-        Number of tiles of every task, rows times channels.
+        Measured times of whole tasks and of parts.
+    grids
+        Row and channel tiles of every task.
     launch_us
         What a launch takes of each measured time of the GPU; it is left out of the answers.
     """
 
-    def __init__(self, costs: Costs, tiles: Sequence[int], launch_us: float = 0.0) -> None:
-        gpu_us = [np.inf if cost.gpu_us is None else cost.gpu_us for cost in costs.tasks]
+    def __init__(
+        self, costs: Costs, grids: Sequence[tuple[int, int]], launch_us: float = 0.0
+    ) -> None:
+        self._launch_us = launch_us
         self._whole_us = {
             "cpu": [cost.cpu_us for cost in costs.tasks],
-            "gpu": [max(0.0, us - launch_us) for us in gpu_us],
+            "gpu": [self._unlaunched(cost.gpu_us) for cost in costs.tasks],
         }
-        self._tiles = tiles
+        self._grids = grids
+        self._cuts = {
+            (time.part.task, time.part.processor, self._is_rows(time.part)): time
+            for time in costs.parts
+        }
 
     def times_us(self, parts: Sequence[Part]) -> NDArray[Any]:
         """Times of `parts` in microseconds."""
         return np.array([self._time_us(part) for part in parts], dtype=np.float64)
 
     def _time_us(self, part: Part) -> float:
-        rows = part.row_end - part.row_begin
-        channels = part.channel_end - part.channel_begin
-        share = rows * channels / self._tiles[part.task]
-        return float(self._whole_us[part.processor][part.task] * share)
+        rows, channels = self._grids[part.task]
+        tiles, all_tiles = part.tiles, rows * channels
+        whole_us = float(self._whole_us[part.processor][part.task])
+        cut = self._cuts.get((part.task, part.processor, self._is_rows(part)))
+        if cut is None or tiles == all_tiles:
+            return whole_us * tiles / all_tiles
+        cut_us = cut.time_us if part.processor == "cpu" else self._unlaunched(cut.time_us)
+        slope = (whole_us - cut_us) / (all_tiles - cut.part.tiles)
+        if slope < 0.0:
+            return cut_us * tiles / cut.part.tiles
+        return max(0.0, cut_us + slope * (tiles - cut.part.tiles))
+
+    def _unlaunched(self, gpu_us: float | None) -> float:
+        return np.inf if gpu_us is None else max(0.0, gpu_us - self._launch_us)
+
+    def _is_rows(self, part: Part) -> bool:
+        return part.row_end - part.row_begin < self._grids[part.task][0]

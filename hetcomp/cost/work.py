@@ -22,6 +22,11 @@ class Part:
     channel_begin: int
     channel_end: int
 
+    @property
+    def tiles(self) -> int:
+        """Tiles of the part."""
+        return (self.row_end - self.row_begin) * (self.channel_end - self.channel_begin)
+
 
 @dataclass(frozen=True)
 class KernelWork:

@@ -168,8 +168,8 @@ def simulate(
 
 def measured_times(graph: TaskGraph, costs: Costs, sync: SyncCost) -> MeasuredTimes:
     """Times of parts from measured times of whole tasks, in which GPU launches are contained."""
-    tiles = [task.rows.extent * task.channels.extent for task in graph.tasks]
-    return MeasuredTimes(costs, tiles, launch_us=sync.gpu_launch_us)
+    grids = [(task.rows.extent, task.channels.extent) for task in graph.tasks]
+    return MeasuredTimes(costs, grids, launch_us=sync.gpu_launch_us)
 
 
 def step_part(processor: str, step: Step) -> Part:

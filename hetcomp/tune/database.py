@@ -40,8 +40,6 @@ class Record:
         For whom it was tuned: `cpu`, `gpu` or `cpu+gpu`.
     device
         Fingerprint of the machine.
-    device_class
-        Of the OpenCL kernels that were measured, `cpu-like` or `gpu`; empty where none were.
     choice
         Parameters by name that differ from the default.
     status
@@ -78,7 +76,6 @@ class Record:
     message: str = ""
     hetcomp: str = ""
     tvm: str = ""
-    device_class: str = ""
     time: float = 0.0
 
 

@@ -1,8 +1,10 @@
-"""Measure every task on either processor, in the place where it runs.
+"""Measure every task and its halves on either processor, in the place where they run.
 
 Tasks are timed inside whole inferences, not alone: so each finds its inputs and weights in the
-caches as it will. The CPU's and the GPU's inferences take turns, so that both see the same load.
-Tasks with the same kernel and grids share one time, the median over the least disturbed inferences.
+caches as it will. Halves are timed in inferences of that half alone, whose results are nobody's:
+what a split adds to them is priced apart. The inferences take turns, so that all see the same load.
+Parts with the same kernel, grids and tiles share one time, the median over the least disturbed
+inferences.
 Not the least: a GPU step is seen from outside, as the difference of two ends that the CPU noticed,
 and a preempted CPU makes one step longer and the next one shorter. And the sum of least times is
 less than any inference takes.
@@ -17,10 +19,12 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from hetcomp.cost.cache import TimeKey, TimesCache
-from hetcomp.cost.costs import Costs, TaskCost
-from hetcomp.plan.graph import Task, TaskGraph
-from hetcomp.plan.plan import Place
-from hetcomp.plan.planners import single
+from hetcomp.cost.costs import Costs, PartTime, TaskCost
+from hetcomp.cost.work import Part
+from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.plan import Axis, Place
+from hetcomp.plan.planners import fixed_split, single
+from hetcomp.plan.simulate import step_part
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.table import StepTable
 from hetcomp.tune.observed import calm, cpu_times, gpu_times
@@ -35,7 +39,7 @@ CPU, GPU = "cpu", "gpu"
 class MeasureOptions:
     """How long to measure.
 
-    `rounds` turns of `reps` inferences a processor, cut short after `cap_seconds`; a task that a
+    `rounds` turns of `reps` inferences a table, cut short after `cap_seconds`; a task that a
     whole inference cannot time is timed alone, `alone_reps` times.
     """
 
@@ -77,43 +81,75 @@ def measure(
         In microseconds; `gpu_us` is None for tasks without an OpenCL kernel.
     """
     graph = session.graph
-    wanted = _keys(graph, device, gpu)
-    known = {key: us for key in wanted if cache and (us := cache.get(key)) is not None}
-    if len(known) < len(wanted):
-        fresh = _measure(session, device, gpu, options or MeasureOptions(), progress)
-        known = {key: fresh[key] for key in wanted}
+    tables = _tables(graph, gpu=gpu)
+    wanted = {part: _key(graph, part, device) for table in tables for part in table.parts}
+    known = {key: us for key in wanted.values() if cache and (us := cache.get(key)) is not None}
+    if any(key not in known for key in wanted.values()):
+        known = _measure(session, tables, wanted, options or MeasureOptions(), progress)
         if cache:
             cache.put(known)
-    return Costs(tuple(_cost(graph, task, known, device) for task in graph.tasks), device)
+    return _costs(graph, {part: known[key] for part, key in wanted.items()}, device)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A step table whose steps on one processor are timed."""
+
+    steps: StepTable
+    processor: str
+
+    @property
+    def parts(self) -> list[Part]:
+        """What they compute."""
+        steps = self.steps.cpu if self.processor == CPU else self.steps.gpu
+        return [step_part(self.processor, step) for step in steps]
+
+    def times(self, runs: Sequence[RunTimes]) -> dict[int, list[float]]:
+        """Samples per task."""
+        observe = cpu_times if self.processor == CPU else gpu_times
+        return observe(self.steps, calm(runs))
+
+
+def _tables(graph: TaskGraph, *, gpu: bool) -> list[_Table]:
+    """Everything on either processor, and either half of everything along both axes."""
+    tables = [_Table(make_table(graph, single(graph, Place.CPU)), CPU)]
+    if not gpu or not any(graph.kernels[task.kernel].opencl for task in graph.tasks):
+        return tables
+    tables.append(_Table(_all_signal(make_table(graph, single(graph, Place.GPU))), GPU))
+    for axis in Axis:
+        both = make_table(graph, fixed_split(graph, axis=axis))
+        cpu = tuple(replace(step, wait=0, signal=False) for step in both.cpu)
+        tables.append(_Table(replace(both, cpu=cpu, gpu=()), CPU))
+        gpu_steps = tuple(replace(step, wait=0) for step in both.gpu)
+        if gpu_steps:
+            tables.append(_Table(_all_signal(replace(both, cpu=(), gpu=gpu_steps)), GPU))
+    return tables
 
 
 def _measure(
     session: ProfilingSession,
-    device: str,
-    gpu: bool,
+    tables: Sequence[_Table],
+    wanted: Mapping[Part, TimeKey],
     options: MeasureOptions,
     progress: Callable[[str, float], None] | None,
 ) -> dict[TimeKey, float]:
-    graph = session.graph
-    cpu_table = make_table(graph, single(graph, Place.CPU))
-    gpu_table = _all_signal(make_table(graph, single(graph, Place.GPU)))
-    both = gpu and bool(gpu_table.gpu)
-    cpu_runs: list[RunTimes] = []
-    gpu_runs: list[RunTimes] = []
+    runs: list[list[RunTimes]] = [[] for _ in tables]
     end = time.perf_counter() + options.cap_seconds
     for number in range(options.rounds):
-        cpu_runs += _runs(session, cpu_table, options.reps)
-        if both:
-            gpu_runs += _runs(session, gpu_table, options.reps)
+        for table, found in zip(tables, runs, strict=True):
+            found += _runs(session, table.steps, options.reps)
         if progress:
             progress("measuring tasks", (number + 1) / options.rounds)
         if time.perf_counter() > end:
             break
-    samples = _by_key(graph, cpu_times(cpu_table, calm(cpu_runs)), CPU, device)
-    samples |= _by_key(graph, gpu_times(gpu_table, calm(gpu_runs)), GPU, device)
-    wanted = _keys(graph, device, both)
-    for key in wanted.keys() - samples.keys():
-        samples[key] = _alone(session, wanted[key], key.processor, options.alone_reps)
+    samples: dict[TimeKey, list[float]] = defaultdict(list)
+    for table, found in zip(tables, runs, strict=True):
+        times = table.times(found)
+        for part in table.parts:
+            samples[wanted[part]] += times.get(part.task, [])
+    for part, key in wanted.items():
+        if not samples[key]:
+            samples[key] = _alone(session, part, options.alone_reps)
     return {key: median(values) for key, values in samples.items()}
 
 
@@ -123,17 +159,12 @@ def _runs(session: ProfilingSession, table: StepTable, reps: int) -> Sequence[Ru
     return session.profile(reps + 1).runs[1:]
 
 
-def _by_key(
-    graph: TaskGraph, times: Mapping[int, list[float]], processor: str, device: str
-) -> dict[TimeKey, list[float]]:
-    samples: dict[TimeKey, list[float]] = defaultdict(list)
-    for index, values in times.items():
-        samples[_key(graph, graph.tasks[index], processor, device)] += values
-    return samples
-
-
-def _alone(session: ProfilingSession, index: int, processor: str, reps: int) -> list[float]:
-    return list(session.time_task(index, processor, warmup=1, reps=reps))
+def _alone(session: ProfilingSession, part: Part, reps: int) -> list[float]:
+    rows, channels = (part.row_begin, part.row_end), (part.channel_begin, part.channel_end)
+    times = session.time_task(
+        part.task, part.processor, rows=rows, channels=channels, warmup=1, reps=reps
+    )
+    return list(times)
 
 
 def _all_signal(table: StepTable) -> StepTable:
@@ -141,23 +172,22 @@ def _all_signal(table: StepTable) -> StepTable:
     return replace(table, gpu=tuple(replace(step, signal=True) for step in table.gpu))
 
 
-def _keys(graph: TaskGraph, device: str, gpu: bool) -> dict[TimeKey, int]:
-    """The times that are wanted, each with a task that has it."""
-    found: dict[TimeKey, int] = {}
-    for index, task in enumerate(graph.tasks):
-        found.setdefault(_key(graph, task, CPU, device), index)
-        if gpu and graph.kernels[task.kernel].opencl:
-            found.setdefault(_key(graph, task, GPU, device), index)
-    return found
+def _key(graph: TaskGraph, part: Part, device: str) -> TimeKey:
+    task = graph.tasks[part.task]
+    tiles = part.row_end - part.row_begin, part.channel_end - part.channel_begin
+    extents = task.rows.extent, task.channels.extent
+    return TimeKey(graph.kernels[task.kernel].key, *extents, *tiles, part.processor, device)
 
 
-def _key(graph: TaskGraph, task: Task, processor: str, device: str) -> TimeKey:
-    kernel = graph.kernels[task.kernel].key
-    return TimeKey(kernel, task.rows.extent, task.channels.extent, processor, device)
-
-
-def _cost(graph: TaskGraph, task: Task, known: Mapping[TimeKey, float], device: str) -> TaskCost:
-    return TaskCost(
-        cpu_us=known[_key(graph, task, CPU, device)],
-        gpu_us=known.get(_key(graph, task, GPU, device)),
-    )
+def _costs(graph: TaskGraph, times: Mapping[Part, float], device: str) -> Costs:
+    """Whole tasks and parts, apart."""
+    whole: dict[tuple[int, str], float] = {}
+    parts = []
+    for part, time_us in times.items():
+        task = graph.tasks[part.task]
+        if part.tiles == task.rows.extent * task.channels.extent:
+            whole[part.task, part.processor] = time_us
+        else:
+            parts.append(PartTime(part, time_us))
+    tasks = (TaskCost(whole[i, CPU], whole.get((i, GPU))) for i in range(len(graph.tasks)))
+    return Costs(tuple(tasks), device, tuple(parts))

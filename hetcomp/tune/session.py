@@ -79,5 +79,14 @@ class ProfilingSession(Protocol):
     def profile(self, reps: int) -> Traced:
         """Run `reps` inferences with time stamps."""
 
-    def time_task(self, task: int, processor: str, *, warmup: int, reps: int) -> Sequence[float]:
-        """Time one whole task alone, in microseconds per execution."""
+    def time_task(
+        self,
+        task: int,
+        processor: str,
+        *,
+        rows: Sequence[int],
+        channels: Sequence[int],
+        warmup: int,
+        reps: int,
+    ) -> Sequence[float]:
+        """Time tiles of one task alone, in microseconds per execution."""

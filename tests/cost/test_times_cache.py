@@ -8,16 +8,16 @@ import pytest
 
 from hetcomp.cost.cache import TimeKey, TimesCache
 
-KEY = TimeKey("abc", 8, 4, "cpu", "some device")
+KEY = TimeKey("abc", 8, 4, 4, 4, "cpu", "some device")
 
 
 def test_times_survive_and_the_last_counts(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "times.jsonl"
     TimesCache(path).put({KEY: 1.5})
-    TimesCache(path).put({KEY: 2.5, TimeKey("abc", 8, 4, "gpu", "some device"): 3.0})
+    TimesCache(path).put({KEY: 2.5, TimeKey("abc", 8, 4, 4, 4, "gpu", "some device"): 3.0})
     again = TimesCache(path)
     assert again.get(KEY) == 2.5
-    assert again.get(TimeKey("abc", 8, 4, "cpu", "other device")) is None
+    assert again.get(TimeKey("abc", 8, 4, 4, 4, "cpu", "other device")) is None
 
 
 @pytest.mark.parametrize(
@@ -27,13 +27,13 @@ def test_times_survive_and_the_last_counts(tmp_path: Path) -> None:
         "{",
         "[]",
         "null",
-        '{"version": 2}',
+        '{"version": 3}',
         '{"version": 99, "kernel": "abc", "rows": 8, "channels": 4, "processor": "cpu", '
-        '"device": "some device", "us": 7}',
-        '{"version": 2, "kernel": "abc", "rows": 8, "channels": 4, "processor": "cpu", '
-        '"device": "some device", "us": NaN}',
-        '{"version": 2, "kernel": "abc", "rows": 8, "channels": 4, "processor": "cpu", '
-        '"device": "some device", "us": 0}',
+        '"part_rows": 4, "part_channels": 4, "device": "some device", "us": 7}',
+        '{"version": 3, "kernel": "abc", "rows": 8, "channels": 4, "processor": "cpu", '
+        '"part_rows": 4, "part_channels": 4, "device": "some device", "us": NaN}',
+        '{"version": 3, "kernel": "abc", "rows": 8, "channels": 4, "processor": "cpu", '
+        '"part_rows": 4, "part_channels": 4, "device": "some device", "us": 0}',
         "\udcff\x00".encode("utf-8", "surrogateescape").decode("latin-1"),
     ],
 )

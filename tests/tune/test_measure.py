@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from hetcomp.cost.cache import TimesCache
-from hetcomp.cost.costs import Costs, TaskCost
+from hetcomp.cost.costs import SyncCost, TaskCost
+from hetcomp.cost.work import Part
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
 from hetcomp.plan.plan import Place
 from hetcomp.plan.planners import fixed_split, single
+from hetcomp.plan.simulate import measured_times
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.table import StepTable
 from hetcomp.runtime.records import Profile, RunProfile, StepTimes
@@ -23,6 +25,7 @@ from hetcomp.tune.select import TableTimes, fastest, pick_fastest
 
 SHORT = MeasureOptions(rounds=2, reps=1)
 WAKE_US = 40.0
+ROWS = 8
 
 
 def graph_of(opencl: Sequence[bool]) -> TaskGraph:
@@ -34,16 +37,21 @@ def graph_of(opencl: Sequence[bool]) -> TaskGraph:
         Kernel(f"k{i}", 2, has, "" if has else "no", f"key{i}") for i, has in enumerate(opencl)
     )
     tasks = tuple(
-        Task(f"task{i}", "conv2d", i, (i,), (i + 1,), Grid(8), Grid(1), "rows", "")
+        Task(f"task{i}", "conv2d", i, (i,), (i + 1,), Grid(ROWS), Grid(1), "rows", "")
         for i in range(len(opencl))
     )
     return TaskGraph("g", tensors, kernels, tasks, (0,), (len(opencl),), 0)
 
 
+def took_us(task: int, processor: str, rows: int) -> float:
+    """Task i takes 10 + i µs on the CPU and 20 + i µs on the GPU; of a part, 3 µs do not shrink."""
+    whole_us = (10.0 if processor == "cpu" else 20.0) + task
+    return 3.0 + (whole_us - 3.0) * rows / ROWS
+
+
 @dataclass
 class FakeSession:
-    """Plays chains: one thing happens after the other. Task i takes 10 + i µs on the CPU and
-    20 + i µs on the GPU; the device needs 40 µs to wake up."""
+    """Plays chains: one thing happens after the other; the device needs 40 µs to wake up."""
 
     graph: TaskGraph
     blind: bool = False
@@ -64,9 +72,18 @@ class FakeSession:
             self.runs_made += reps
         return Profile(self.table.name, tuple(runs))
 
-    def time_task(self, task: int, processor: str, *, warmup: int, reps: int) -> tuple[float, ...]:
-        self.calls.append(f"alone {task} {processor}")
-        return ((10.0 if processor == "cpu" else 20.0) + task,) * reps
+    def time_task(
+        self,
+        task: int,
+        processor: str,
+        *,
+        rows: Sequence[int],
+        channels: Sequence[int],
+        warmup: int,
+        reps: int,
+    ) -> tuple[float, ...]:
+        self.calls.append(f"alone {task} {processor} {rows[1] - rows[0]}")
+        return (took_us(task, processor, rows[1] - rows[0]),) * reps
 
     def run(self, feeds: Any) -> None:
         assert self.table is not None
@@ -77,14 +94,15 @@ class FakeSession:
         now = 0.0
         cpu: list[StepTimes] = []
         ends: list[float] = []
-        steps = [(step.task, "cpu") for step in self.table.cpu]
-        steps += [(step.task, "gpu") for step in self.table.gpu]
-        for task, processor in sorted(steps):
+        steps = [(step.task, "cpu", step.row_end - step.row_begin) for step in self.table.cpu]
+        steps += [(step.task, "gpu", step.row_end - step.row_begin) for step in self.table.gpu]
+        for task, processor, rows in sorted(steps):
+            time_us = took_us(task, processor, rows)
             if processor == "cpu":
-                cpu.append(StepTimes(now, now + 10.0 + task, 0.0))
+                cpu.append(StepTimes(now, now + time_us, 0.0))
                 now = cpu[-1].end_us
             else:
-                now += 20.0 + task + (0.0 if ends else WAKE_US)
+                now += time_us + (0.0 if ends else WAKE_US)
                 ends.append(now)
         return RunProfile(now, tuple(cpu), tuple(ends), (not self.blind,) * len(ends))
 
@@ -100,9 +118,21 @@ def _noticed_late(run: RunProfile, number: int) -> RunProfile:
 def test_times_are_recovered() -> None:
     session = FakeSession(graph_of([True] * 4))
     costs = measure(session, "dev", options=SHORT)
-    assert costs == Costs(tuple(TaskCost(10.0 + i, 20.0 + i) for i in range(4)), "dev")
-    assert session.calls[:4] == ["profile cpu", "profile gpu"] * 2
-    assert session.calls[4:] == ["alone 0 gpu"]
+    assert costs.tasks == tuple(TaskCost(10.0 + i, 20.0 + i) for i in range(4))
+    assert session.calls[:6] == ["profile cpu", "profile gpu"] + ["profile split"] * 4
+    assert session.calls[12:] == ["alone 0 gpu 8", "alone 0 gpu 4"]
+
+
+def test_halves_are_measured_and_lie_on_a_line() -> None:
+    graph = graph_of([True, True, False])
+    costs = measure(FakeSession(graph), "dev", options=SHORT)
+    assert {(time.part.task, time.part.processor): time.time_us for time in costs.parts} == {
+        (task, side): took_us(task, side, 4) for task in (0, 1) for side in ("cpu", "gpu")
+    }
+    times = measured_times(graph, costs, SyncCost(gpu_launch_us=1.0))
+    cpu, gpu = Part(1, "cpu", 0, 6, 0, 1), Part(1, "gpu", 6, 8, 0, 1)
+    expected = [took_us(1, "cpu", 6), took_us(1, "gpu", 2) - 1.0]
+    assert times.times_us([cpu, gpu]).tolist() == pytest.approx(expected)
 
 
 def test_gpu_step_after_a_cpu_step_starts_when_released() -> None:
@@ -116,7 +146,7 @@ def test_ends_that_nobody_watched_are_measured_alone() -> None:
     costs = measure(session, "dev", options=SHORT)
     assert [task.gpu_us for task in costs.tasks] == [20.0, 21.0, 22.0]
     assert {call for call in session.calls if "alone" in call} == {
-        f"alone {i} gpu" for i in range(3)
+        f"alone {i} gpu {rows}" for i in range(3) for rows in (4, 8)
     }
 
 
