@@ -167,7 +167,8 @@ def _compare(
     report: Progress,
     device: str,
 ) -> Placement:
-    candidates = [by_times(graph, costs, SyncCost(), "by times"), *plans]
+    shared = _shared_plans(graph, costs)
+    candidates = [*shared, *plans]
     tables = [make_table(graph, plan) for plan in candidates]
     times = pick_fastest(
         session,
@@ -192,18 +193,36 @@ def _compare(
         for plan in timed
     )
     notes = {"auto": f"fastest of the measured plans: {text}", "device": device}
-    winner = _with_reasons(graph, costs, timed, fastest(times))
-    return Placement((winner, *timed[1:]), notes)
+    winner = _with_reasons(graph, costs, timed, fastest(times), len(shared))
+    return Placement((winner, *timed[len(shared) :]), notes)
 
 
-def _with_reasons(graph: TaskGraph, costs: Costs, timed: Sequence[Plan], best: int) -> Plan:
-    """The fastest plan as `auto`; one for the whole network says in every decision what it beat."""
+def _shared_plans(graph: TaskGraph, costs: Costs) -> list[Plan]:
+    """Plans by what halves took and by what whole tasks took: what halves of both processors take
+    from a shared cache at once lies between what was measured of each alone."""
+    plan = by_times(graph, costs, SyncCost(), "by times")
+    other = by_times(graph, Costs(costs.tasks, costs.device), SyncCost(), "by whole tasks")
+    return [plan] if _same(plan, other) else [plan, other]
+
+
+def _same(one: Plan, other: Plan) -> bool:
+    pairs = zip(one.decisions, other.decisions, strict=True)
+    return all((a.place, a.axis, a.cut) == (b.place, b.axis, b.cut) for a, b in pairs)
+
+
+def _with_reasons(
+    graph: TaskGraph, costs: Costs, timed: Sequence[Plan], best: int, shared: int
+) -> Plan:
+    """The fastest plan as `auto`; one for the whole network says in every decision what it beat.
+
+    The first `shared` of `timed` are by times, the others for the whole network.
+    """
     winner = timed[best]
-    if best > 0:
+    if best >= shared:
         figures = [f"{(plan.measured_us or 0) / 1e3:.2f} ms" for plan in timed]
         others = (f"{timed[i].name} {figures[i]}" for i in range(len(timed)) if i != best)
         why = f"whole-network plan {winner.name} {figures[best]}, fastest of {', '.join(others)}"
-        decisions = base_plans(graph, costs, why)[best - 1].decisions
+        decisions = base_plans(graph, costs, why)[best - shared].decisions
         winner = dataclasses.replace(winner, decisions=decisions)
     return dataclasses.replace(winner, name="auto")
 

@@ -19,10 +19,9 @@ from hetcomp.device_class import find_groups
 from hetcomp.devices import describe_devices, fingerprint
 from hetcomp.errors import DeviceError, InputError
 from hetcomp.frontend import import_onnx
-from hetcomp.options import DEVICE_CLASSES, CompileOptions
+from hetcomp.options import DEVICE_CLASSES
 from hetcomp.passes.static_shapes import require_static_shapes
 from hetcomp.pipeline import fusion_pipeline
-from hetcomp.precision import computes_integers
 from hetcomp.schedules.facts import GroupFacts
 from hetcomp.targets import CompileTarget, find_target
 from hetcomp.tune.database import Database
@@ -35,8 +34,6 @@ from hetcomp.tune.winners import TunedChoices
 __all__ = ["TuneOptions", "TuneReport", "tasks_of", "tune", "tune_tasks", "tuned_choices"]
 
 DEVICES = ("auto", "cpu", "gpu", "both")
-PRECISIONS = ("auto", "f32", "int8")
-"""Arithmetics whose kernels can be tuned; those in 16 bits take the winners of `f32`."""
 _PROCESSORS = {"cpu": ("cpu",), "gpu": ("gpu",), "both": ("cpu", "gpu")}
 
 
@@ -58,9 +55,6 @@ class TuneOptions:
         `HOST:PORT` of a TVM RPC server, or `HOST:PORT,KEY` of a tracker; empty: this machine.
     device_class
         As in `CompileOptions`; `auto` does not go for an OpenCL device of a remote.
-    exact, precision
-        As in `CompileOptions`: what is compiled otherwise has other kernels. Those of f16 and bf16
-        take the winners of `f32`.
 
     Raises
     ------
@@ -74,8 +68,6 @@ class TuneOptions:
     seed: int = 0
     remote: str = ""
     device_class: str = "auto"
-    exact: bool = False
-    precision: str = "auto"
 
     def __post_init__(self) -> None:
         if self.trials < 1:
@@ -87,10 +79,6 @@ class TuneOptions:
         if self.device_class not in DEVICE_CLASSES:
             classes = ", ".join(DEVICE_CLASSES)
             raise InputError(f"device_class must be one of {classes}, got '{self.device_class}'")
-        if self.precision not in PRECISIONS:
-            raise InputError(
-                f"precision must be one of {', '.join(PRECISIONS)}, got '{self.precision}'"
-            )
         if self.remote:
             Remote.parse(self.remote)
             if self.device in ("gpu", "both") and self.device_class == "auto":
@@ -163,7 +151,7 @@ def tune(
     """
     Database(Path(database))  # a bad file is refused before the work
     options = options or TuneOptions()
-    tasks = tasks_of(model, shapes=shapes, options=options)
+    tasks = tasks_of(model, shapes=shapes, device_class=options.device_class)
     return tune_tasks(tasks, database=database, options=options, progress=progress)
 
 
@@ -191,49 +179,36 @@ def tasks_of(
     model: str | os.PathLike[str] | bytes | onnx.ModelProto,
     *,
     shapes: Mapping[str, Sequence[int]] | None = None,
-    options: TuneOptions | None = None,
+    device_class: str = "auto",
 ) -> tuple[TuneTask, ...]:
     """The distinct tasks of a model that have something to tune, heaviest first.
 
-    They are those that `compile` makes with the same options.
+    They are those that `compile` makes for the same `device_class`.
     """
-    options = options or TuneOptions()
     target = find_target("host")
     imported = import_onnx(model, shapes=shapes)
     require_static_shapes(imported.mod)
-    groups = find_groups(options.device_class)
-    integers = computes_integers(imported, options.precision)
-    module = fusion_pipeline(integers=integers, fuse_attention=groups is None)(imported.mod)
+    groups = find_groups(device_class)
+    module = fusion_pipeline(fuse_attention=groups is None)(imported.mod)
     collector = TaskCollector(target.cpu)
-    lowered = lower_tasks(
-        imported,
-        module,
-        target.cpu,
-        gpu=True,
-        groups=groups,
-        choose=collector,
-        exact=options.exact,
-    )
+    lowered = lower_tasks(imported, module, target.cpu, gpu=True, groups=groups, choose=collector)
     return collector.tasks(lowered)
 
 
-def tuned_choices(
-    options: CompileOptions, target: CompileTarget, groups: GroupFacts | None
-) -> TunedChoices:
-    """What `compile` asks for parameters; `groups` if OpenCL kernels are of class `gpu`.
+def tuned_choices(database: str, target: CompileTarget, plan: str, *, gpu: bool) -> TunedChoices:
+    """What `compile` asks for parameters.
 
     Raises
     ------
     InputError
         The data base is missing or is none.
     """
-    path, plan = Path(options.tuned), options.plan
+    path = Path(database)
     if not path.is_file():
-        raise InputError(f"data base '{path}' does not exist; hetcomp tune makes one")
-    processors = plan if plan in ("cpu", "gpu") else "cpu+gpu" if options.gpu else "cpu"
+        raise InputError(f"data base '{database}' does not exist; hetcomp tune makes one")
+    processors = plan if plan in ("cpu", "gpu") else "cpu+gpu" if gpu else "cpu"
     device = fingerprint(describe_devices(), pinned=True)
-    wanted = "cpu-like" if groups is None else "gpu"
-    return TunedChoices(Database(path).records, target.cpu, device, processors, wanted)
+    return TunedChoices(Database(path).records, target.cpu, device, processors)
 
 
 def _stamp(options: TuneOptions, remote: Remote | None) -> Stamp:

@@ -11,10 +11,7 @@ from .expression import dtype_of
 from .facts import DeviceFacts
 from .scheduled import Scheduled, TileGrid
 
-__all__ = ["OPAQUE", "opaque"]
-
-OPAQUE = "opaque"
-"""The kind of such tasks."""
+__all__ = ["opaque"]
 
 _CPU = 1
 """DLPack's device type; TVM wants one named where a kernel has local buffers."""
@@ -28,7 +25,7 @@ def opaque(func: tirx.PrimFunc, reason: str) -> Scheduled:
         return _with_range(func, symbol)
 
     return Scheduled(
-        kind=OPAQUE,
+        kind="opaque",
         emit=emit,
         rows=TileGrid(1),
         axis_reason="one tile",

@@ -15,7 +15,7 @@ LAYERS = (
     ("cost",),
     ("plan", "passes", "schedules", "frontend"),
     ("tune", "codegen", "runtime", "targets"),
-    ("pipeline", "placement", "device_class", "precision"),
+    ("pipeline", "placement", "device_class"),
     ("driver", "tuning", "profile"),
     ("bench", "cli", "__main__"),
 )

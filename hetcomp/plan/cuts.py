@@ -8,7 +8,7 @@ from hetcomp.plan.plan import Axis
 
 __all__ = ["cut_at", "last_cut", "near_cuts", "other_axis", "split_axis"]
 
-_NEIGHBOURS = (-0.125, -0.0625, 0.0, 0.0625, 0.125)
+_NEIGHBOURS = (-0.125, -0.0625, -0.03125, 0.0, 0.03125, 0.0625, 0.125)
 """Shares tried on either side of the balanced one: a neighbour's cut may save a transfer."""
 
 

@@ -1,19 +1,13 @@
-"""The price of one task under a placement, given where its inputs were made.
-
-A half's time is its share of the measured whole, plus the lines it must take over from the other
-processor's cache. Halos of convolutions and contention for memory are not in the model.
-"""
+"""The price of one task under a placement, given where its inputs were made."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hetcomp.cost.costs import Costs, SyncCost
-from hetcomp.plan.graph import TaskGraph
-from hetcomp.plan.transfer import Crossing, Share, Transfers
+from hetcomp.plan.problem import Options, Problem
 
-__all__ = ["Price", "Pricer"]
+__all__ = ["Price", "alone", "price"]
 
 
 @dataclass(frozen=True)
@@ -22,9 +16,9 @@ class Price:
 
     cpu_us: float
     gpu_us: float
-    cpu_transfer_us: float
-    gpu_transfer_us: float
-    sync_us: float
+    cpu_transfer_us: float = 0.0
+    gpu_transfer_us: float = 0.0
+    sync_us: float = 0.0
 
     @property
     def work_us(self) -> float:
@@ -42,35 +36,25 @@ class Price:
         return self.work_us + self.sync_us
 
 
-class Pricer:
-    """Prices tasks of one graph with one set of costs."""
+def alone(options: Options, pick: int) -> Price:
+    """Price of a task under its placement `pick`, as if its inputs were where they are needed."""
+    split = options.on_cpu[pick] and options.on_gpu[pick]
+    sync_us = float(options.sync_us[pick]) if split else 0.0
+    return Price(float(options.cpu_us[pick]), float(options.gpu_us[pick]), sync_us=sync_us)
 
-    def __init__(self, graph: TaskGraph, costs: Costs, sync: SyncCost) -> None:
-        self.costs = costs
-        self.sync = sync
-        self._transfers = Transfers(graph)
 
-    def alone(self, index: int, share: Share) -> Price:
-        """Price of task `index` as if its inputs were where they are needed."""
-        cost = self.costs.tasks[index]
-        gpu_us = 0.0
-        if share.cpu < 1.0 and cost.gpu_us is not None:
-            fixed = min(self.sync.gpu_launch_us, cost.gpu_us)
-            gpu_us = fixed + (cost.gpu_us - fixed) * (1.0 - share.cpu)
-        sync_us = self.sync.split_us if share.split else 0.0
-        return Price(cost.cpu_us * share.cpu, gpu_us, 0.0, 0.0, sync_us)
-
-    def price(self, index: int, share: Share, made_by: Callable[[int], Share]) -> Price:
-        """Price of task `index` where earlier task i was placed as `made_by(i)`."""
-        alone = self.alone(index, share)
-        crossing = self._transfers.crossing(index, share, made_by)
-        sync_us = alone.sync_us
-        if crossing != Crossing(0.0, 0.0) and not share.split:
-            sync_us += self.sync.handover_us
-        return Price(
-            alone.cpu_us,
-            alone.gpu_us,
-            self.sync.transfer_us(crossing.to_cpu_bytes),
-            self.sync.transfer_us(crossing.to_gpu_bytes),
-            sync_us,
-        )
+def price(problem: Problem, index: int, picks: Sequence[int]) -> Price:
+    """Price of task `index` where all tasks up to it are placed as `picks` says."""
+    options, pick = problem.tasks[index], picks[index]
+    cpu_us = gpu_us = 0.0
+    waits = False
+    for edge in options.edges:
+        at = picks[edge.maker], pick
+        cpu_us += float(edge.cpu_us[at])
+        gpu_us += float(edge.gpu_us[at])
+        waits = waits or bool(edge.cpu_waits[at] or edge.gpu_waits[at])
+    own = alone(options, pick)
+    sync_us = float(options.sync_us[pick]) if waits else own.sync_us
+    to_cpu_us = cpu_us if options.on_cpu[pick] else 0.0
+    to_gpu_us = gpu_us if options.on_gpu[pick] else 0.0
+    return Price(own.cpu_us, own.gpu_us, to_cpu_us, to_gpu_us, sync_us)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hetcomp.plan.graph import TaskGraph
-from hetcomp.plan.pricing import Price, Pricer
-from hetcomp.plan.transfer import Share
+from hetcomp.plan.candidates import Choice
+from hetcomp.plan.graph import Task, TaskGraph
+from hetcomp.plan.pricing import Price, alone
+from hetcomp.plan.problem import Options
 
 __all__ = ["reason_for"]
 
@@ -15,58 +16,61 @@ _WORTH_SAYING_US = 0.5
 
 def reason_for(
     graph: TaskGraph,
-    pricer: Pricer,
     index: int,
-    share: Share,
+    choices: Sequence[Choice],
+    options: Options,
+    pick: int,
     price: Price,
-    splits: Sequence[Share],
 ) -> str:
-    """Say why task `index` got `share`.
+    """Say why task `index` was placed as `choices[pick]`.
 
     Parameters
     ----------
-    graph, pricer, index
-        The task and what it costs.
-    share, price
-        What was chosen.
-    splits
-        The splits that were considered.
+    graph, index
+        The task.
+    choices, options
+        Its placements and what they cost.
+    pick, price
+        What was chosen, and its price among its neighbours.
     """
-    if share.split:
-        return _split_reason(graph, pricer, index, share, price)
-    task, cost = graph.tasks[index], pricer.costs.tasks[index]
-    kernel = graph.kernels[task.kernel]
-    place = "cpu" if share.cpu == 1.0 else "gpu"
+    task, chosen = graph.tasks[index], choices[pick]
+    if chosen.share.split:
+        return _split_reason(task, chosen, price)
+    kernel, decision = graph.kernels[task.kernel], chosen.decision
+    place = decision.place.value
+    cpu_us, gpu_us = decision.cpu_us or 0.0, decision.gpu_us
     if not kernel.opencl:
         return f"cpu: no OpenCL kernel: {kernel.why_no_opencl}"
-    if cost.gpu_us is None:
-        return f"cpu: {_us(cost.cpu_us)}, no time on the gpu"
-    times = f"cpu {_us(cost.cpu_us)}, gpu {_us(cost.gpu_us)}"
+    if gpu_us is None:
+        return f"cpu: {_us(cpu_us)}, no time on the gpu"
+    times = f"cpu {_us(cpu_us)}, gpu {_us(gpu_us)}"
+    splits = [alone(options, i) for i, choice in enumerate(choices) if choice.share.split]
     if not splits:
         tiles = f"rows {task.rows.extent}, channels {task.channels.extent}"
         return f"{place}: {times}, nothing to cut ({tiles} tiles)"
-    own_us = cost.cpu_us if share.cpu == 1.0 else cost.gpu_us
-    best = min((pricer.alone(index, option) for option in splits), key=lambda p: p.total_us)
-    if own_us <= 2.0 * best.sync_us + pricer.sync.gpu_launch_us:
+    own_us = cpu_us if chosen.share.cpu == 1.0 else gpu_us
+    best = min(splits, key=lambda split: split.total_us)
+    if own_us <= 2.0 * best.sync_us:
         return f"{place}: {_us(own_us)}, too small to share (sync {_us(best.sync_us)})"
     split = f"best split {_us(best.work_us)} + {_us(best.sync_us)} sync"
     if best.total_us >= own_us:
         return f"{place}: {times}, {split} is not faster"
-    return f"{place}: {times}, {split} is faster alone but moves data that its neighbours hold"
+    beside = "but not with its neighbours and the wake-up of the gpu"
+    return f"{place}: {times}, {split} is faster alone, {beside}"
 
 
-def _split_reason(graph: TaskGraph, pricer: Pricer, index: int, share: Share, price: Price) -> str:
-    cost = pricer.costs.tasks[index]
-    axis = share.axis.value if share.axis else ""
+def _split_reason(task: Task, chosen: Choice, price: Price) -> str:
+    decision, axis = chosen.decision, chosen.decision.axis.value
     text = (
-        f"split {round(100 * share.cpu)}% {axis}: cpu {_us(cost.cpu_us)}, "
-        f"gpu {_us(cost.gpu_us or 0.0)}, predicted {_us(price.work_us)} + "
+        f"split {round(100 * chosen.share.cpu)}% {axis}: cpu {_us(decision.cpu_us or 0.0)}, "
+        f"gpu {_us(decision.gpu_us or 0.0)}, predicted {_us(price.work_us)} + "
         f"{_us(price.sync_us)} sync"
     )
     if price.transfer_us > _WORTH_SAYING_US:
         text += f", {_us(price.transfer_us)} of it transfer"
-    why = graph.tasks[index].axis_reason
-    return f"{text}; {why}" if why and axis == graph.tasks[index].preferred_axis else text
+    if axis == task.preferred_axis and task.axis_reason:
+        return f"{text}; {task.axis_reason}"
+    return text
 
 
 def _us(time_us: float) -> str:

@@ -1,21 +1,29 @@
 """What a processor must take over of a task's inputs from the cache of the other one.
 
-Halos of convolutions are not counted.
+Cut by rows, a half reads the rows of its own part and the halo of its window; what crosses is what
+the other side made of these. The formulas work on arrays, so that a planner asks at once for all
+placements of a maker against all of a user.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hetcomp.plan.check import grid_of
 from hetcomp.plan.graph import Space, Task, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Place
 
-__all__ = ["Crossing", "Share", "Transfers", "share_of"]
+__all__ = ["Crossing", "Input", "Share", "Shares", "Transfers", "share_of"]
 
 _CHANNEL_LOCAL = frozenset({"depthwise", "elementwise"})
 """Kinds whose output channel needs only the same channel of the input."""
+
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,23 @@ def share_of(task: Task, decision: Decision) -> Share:
     return Share(cpu, decision.axis if 0.0 < cpu < 1.0 else None)
 
 
+class Shares:
+    """Several placements of one task, as arrays of shape (n,).
+
+    Attributes
+    ----------
+    cpu
+        The CPU's part.
+    rows, channels
+        Whether it is a split along that axis.
+    """
+
+    def __init__(self, shares: Sequence[Share]) -> None:
+        self.cpu = np.array([share.cpu for share in shares])
+        self.rows = np.array([share.axis is Axis.ROWS for share in shares])
+        self.channels = np.array([share.axis is Axis.CHANNELS for share in shares])
+
+
 @dataclass(frozen=True)
 class Crossing:
     """Bytes that either processor reads and the other one wrote."""
@@ -48,49 +73,115 @@ class Crossing:
 
 
 @dataclass(frozen=True)
-class _Input:
-    """An input of a task.
+class Input:
+    """What a task reads of one other task's output.
 
-    `task` made it (None: the host); along `local_axes` a half of the task reads only its own
-    part of it.
+    Attributes
+    ----------
+    maker
+        Task that wrote it; None: the host, on the CPU.
+    size_bytes
+        All of it.
+    local_axes
+        Axes along which a half of the task reads only its own part of it.
     """
 
-    task: int | None
+    maker: int | None
     size_bytes: int
     local_axes: frozenset[Axis]
 
+    def crossing(self, made: Shares, used: Shares) -> tuple[Array, Array]:
+        """Bytes that cross to the CPU and to the GPU, each of shape (made, used)."""
+        cpu = made.cpu[:, None]
+        upto, since = self._reach(used)
+        # Made whole or in rows: the CPU wrote the bytes before the border, the GPU the others.
+        to_cpu = np.maximum(upto - cpu, 0.0)
+        to_gpu = np.maximum(cpu - since, 0.0)
+        by_channels = made.channels[:, None]
+        if by_channels.any():
+            to_cpu = np.where(by_channels, upto * (1.0 - cpu), to_cpu)
+            to_gpu = np.where(by_channels, (1.0 - since) * cpu, to_gpu)
+        if Axis.CHANNELS in self.local_axes and used.channels.any():
+            own = used.channels[None, :]
+            to_cpu = np.where(own, _own_channels(cpu, used.cpu, by_channels), to_cpu)
+            to_gpu = np.where(own, _own_channels(1 - cpu, 1 - used.cpu, by_channels), to_gpu)
+        return to_cpu * self.size_bytes, to_gpu * self.size_bytes
+
+    def _reach(self, used: Shares) -> tuple[Array, Array]:
+        """The CPU reads up to the first part of the whole, the GPU from the second on."""
+        upto = np.where(used.cpu > 0.0, 1.0, 0.0)
+        since = np.where(used.cpu < 1.0, 0.0, 1.0)
+        if Axis.ROWS in self.local_axes:
+            upto = np.where(used.rows, used.cpu, upto)
+            since = np.where(used.rows, used.cpu, since)
+        return upto, since
+
+
+def _own_channels(made: Array, used: Array, by_channels: Array) -> Array:
+    """Part that a side reads of its `used` channels and did not make itself."""
+    return np.where(by_channels, np.maximum(used - made, 0.0), used * (1.0 - made))
+
 
 class Transfers:
-    """Who made the inputs of every task of one graph."""
+    """Who made the inputs of every task of one graph.
+
+    Attributes
+    ----------
+    inputs
+        By task; a tensor that several tasks wrote in parts counts once for each.
+    """
 
     def __init__(self, graph: TaskGraph) -> None:
-        self._inputs = _producers(graph)
+        self.inputs = _inputs(graph)
 
     def crossing(self, index: int, share: Share, made_by: Callable[[int], Share]) -> Crossing:
         """What crosses for task `index` where earlier task i was placed as `made_by(i)`."""
+        used = Shares([share])
         to_cpu = to_gpu = 0.0
-        for item in self._inputs[index]:
-            source = Share(1.0) if item.task is None else made_by(item.task)
-            cpu, gpu = _parts(source, share, item)
-            to_cpu += cpu * item.size_bytes
-            to_gpu += gpu * item.size_bytes
+        for item in self.inputs[index]:
+            made = Share(1.0) if item.maker is None else made_by(item.maker)
+            cpu, gpu = item.crossing(Shares([made]), used)
+            to_cpu += float(cpu[0, 0])
+            to_gpu += float(gpu[0, 0])
         return Crossing(to_cpu, to_gpu)
 
 
-def _producers(graph: TaskGraph) -> tuple[tuple[_Input, ...], ...]:
-    maker: dict[int, int] = {}
-    found = []
+def _inputs(graph: TaskGraph) -> tuple[tuple[Input, ...], ...]:
+    makers: dict[int, dict[int, int]] = {}
+    found: list[tuple[Input, ...]] = []
     for index, task in enumerate(graph.tasks):
         inputs = []
         for position, tensor in enumerate(task.inputs):
             root = graph.root(tensor)
-            if graph.tensors[root].space is Space.ARENA:
-                axes = _local_axes(graph, task, position)
-                inputs.append(_Input(maker.get(root), graph.tensors[root].size_bytes, axes))
+            if graph.tensors[root].space is not Space.ARENA:
+                continue
+            axes = _local_axes(graph, task, position)
+            parts = _parts(graph, makers.get(root, {}), tensor)
+            inputs += [Input(maker, size, axes) for maker, size in parts.items()]
         found.append(tuple(inputs))
         for tensor in task.outputs:
-            maker[graph.root(tensor)] = index
+            _note_maker(graph, makers, index, tensor)
     return tuple(found)
+
+
+def _parts(graph: TaskGraph, written: Mapping[int, int], tensor: int) -> dict[int | None, int]:
+    """Makers of what `tensor` holds, with the bytes of each; `written` has tasks by tensor."""
+    if tensor in written or not written:
+        return {written.get(tensor): graph.tensors[tensor].size_bytes}
+    parts: dict[int | None, int] = {}
+    for slice_, maker in written.items():
+        parts[maker] = parts.get(maker, 0) + graph.tensors[slice_].size_bytes
+    return parts
+
+
+def _note_maker(
+    graph: TaskGraph, makers: dict[int, dict[int, int]], index: int, tensor: int
+) -> None:
+    """`index` writes `tensor`: a slice beside other tasks' slices, or the whole of its memory."""
+    root = graph.root(tensor)
+    if not graph.tensors[tensor].pitch_bytes:
+        makers[root] = {}
+    makers.setdefault(root, {})[tensor] = index
 
 
 def _local_axes(graph: TaskGraph, task: Task, position: int) -> frozenset[Axis]:
@@ -102,14 +193,3 @@ def _local_axes(graph: TaskGraph, task: Task, position: int) -> frozenset[Axis]:
     if task.kind in _CHANNEL_LOCAL or (same_shape and position > 0 and task.kind != "matmul"):
         axes.add(Axis.CHANNELS)
     return frozenset(axes)
-
-
-def _parts(source: Share, use: Share, item: _Input) -> tuple[float, float]:
-    """Parts of an input that the CPU's half reads from the GPU's cache, and the reverse."""
-    gpu_made, cpu_made = 1.0 - source.cpu, source.cpu
-    reads_cpu, reads_gpu = use.cpu > 0.0, use.cpu < 1.0
-    if use.axis is None or use.axis not in item.local_axes:
-        return (gpu_made if reads_cpu else 0.0), (cpu_made if reads_gpu else 0.0)
-    if source.axis in (None, use.axis):
-        return max(0.0, use.cpu - source.cpu), max(0.0, source.cpu - use.cpu)
-    return use.cpu * gpu_made, (1.0 - use.cpu) * cpu_made

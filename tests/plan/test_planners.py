@@ -14,10 +14,9 @@ from hetcomp.plan.cuts import cut_at, near_cuts
 from hetcomp.plan.graph import Grid, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Place, Plan
 from hetcomp.plan.planners import by_times, fixed_split, single
-from hetcomp.plan.pricing import Pricer
 from hetcomp.plan.simulate import measured_times, simulate
 from hetcomp.plan.steps import make_table
-from hetcomp.plan.transfer import Share
+from hetcomp.plan.transfer import Share, Shares, Transfers
 
 FREE = SyncCost(0, 0, 0, 0, 0, 0, 0)
 
@@ -84,7 +83,7 @@ def test_by_times_balances_a_split_and_says_so() -> None:
     plan = by_times(graph, same(graph, 350.0, 410.0), SyncCost())
     for decision in plan.decisions:
         assert decision.place is Place.SPLIT
-        assert decision.cut == pytest.approx(54, abs=2)
+        assert decision.cut == pytest.approx(54, abs=3)  # the first while the device wakes up
     assert "split 54% rows: cpu 350 µs, gpu 410 µs, predicted 189 µs + 1.5 µs sync" in (
         plan.decisions[1].reason
     )
@@ -104,7 +103,7 @@ def test_by_times_does_not_wake_the_gpu_for_little() -> None:
     graph = chain(1)
     plan = by_times(graph, same(graph, 40.0, 40.0), SyncCost())
     assert plan.decisions[0].place is Place.CPU
-    assert "with the wake-up of the gpu" in plan.decisions[0].reason
+    assert "the wake-up of the gpu" in plan.decisions[0].reason
 
 
 def test_by_times_says_what_cannot_be_shared() -> None:
@@ -173,10 +172,10 @@ def test_by_times_is_as_good_as_every_plan_of_a_short_chain() -> None:
 def test_transfer_of_what_the_other_side_wrote(
     made: Share, used: Share, lines_cpu: float, lines_gpu: float
 ) -> None:
-    graph = chain(2, size_bytes=64_000)
-    price = Pricer(graph, same(graph, 10, 10), SyncCost(line_ns=1.0)).price(1, used, lambda _: made)
-    assert price.cpu_transfer_us == pytest.approx(lines_cpu)
-    assert price.gpu_transfer_us == pytest.approx(lines_gpu)
+    (item,) = Transfers(chain(2, size_bytes=64_000)).inputs[1]
+    to_cpu, to_gpu = item.crossing(Shares([made]), Shares([used]))
+    assert to_cpu[0, 0] == pytest.approx(64_000 * lines_cpu)
+    assert to_gpu[0, 0] == pytest.approx(64_000 * lines_gpu)
 
 
 def test_costs_of_another_graph_are_refused() -> None:

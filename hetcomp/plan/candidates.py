@@ -1,0 +1,90 @@
+"""The placements of a task that a planner considers: either processor alone, and cuts.
+
+Cuts lie round the share that balances both processors, round the share that would balance the whole
+network (so that neighbours can agree on one), and between heads; along every axis that has tiles to
+cut, finer along the one that the schedule prefers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hetcomp.cost.costs import Costs, TaskCost
+from hetcomp.cost.work import Part
+from hetcomp.plan.check import grid_of
+from hetcomp.plan.cuts import cut_at, last_cut, near_cuts, other_axis
+from hetcomp.plan.graph import Task, TaskGraph
+from hetcomp.plan.plan import Axis, Decision, Place
+from hetcomp.plan.transfer import Share, share_of
+
+__all__ = ["Choice", "candidates", "parts_of"]
+
+_COARSE = (-0.125, 0.0, 0.125)
+"""Shares tried round the balanced one along the axis that is not preferred."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A placement of one task."""
+
+    decision: Decision
+    share: Share
+
+
+def candidates(graph: TaskGraph, costs: Costs) -> tuple[tuple[Choice, ...], ...]:
+    """Placements of every task of `graph`; the CPU alone is always the first."""
+    common = _balanced(
+        sum(cost.cpu_us for cost in costs.tasks),
+        sum(cost.cpu_us if cost.gpu_us is None else cost.gpu_us for cost in costs.tasks),
+    )
+    return tuple(
+        tuple(_of_task(graph, task, cost, common))
+        for task, cost in zip(graph.tasks, costs.tasks, strict=True)
+    )
+
+
+def parts_of(index: int, task: Task, decision: Decision) -> tuple[Part | None, Part | None]:
+    """The parts of task `index` that CPU and GPU run under `decision`."""
+    rows, channels = task.rows.extent, task.channels.extent
+    cpu, gpu = (Part(index, side, 0, rows, 0, channels) for side in ("cpu", "gpu"))
+    if decision.place is Place.CPU:
+        return cpu, None
+    if decision.place is Place.GPU:
+        return None, gpu
+    cut = decision.cut
+    if decision.axis is Axis.ROWS:
+        halves = replace(cpu, row_end=cut), replace(gpu, row_begin=cut)
+    else:
+        halves = replace(cpu, channel_end=cut), replace(gpu, channel_begin=cut)
+    extent = grid_of(task, decision.axis).extent
+    return (halves[0] if cut > 0 else None), (halves[1] if cut < extent else None)
+
+
+def _of_task(graph: TaskGraph, task: Task, cost: TaskCost, common: float) -> Sequence[Choice]:
+    decision = Decision(task.name, Place.CPU, cpu_us=cost.cpu_us, gpu_us=cost.gpu_us)
+    found = [Choice(decision, Share(1.0))]
+    if cost.gpu_us is None or not graph.kernels[task.kernel].opencl:
+        return found
+    found.append(Choice(replace(decision, place=Place.GPU), Share(0.0)))
+    preferred = Axis(task.preferred_axis)
+    balanced = _balanced(cost.cpu_us, cost.gpu_us)
+    for axis in (preferred, other_axis(preferred)):
+        grid = grid_of(task, axis)
+        if last_cut(grid) == 0:
+            continue
+        cuts = {cut_at(grid, common)}
+        if axis is preferred:
+            cuts |= set(near_cuts(task, axis, balanced))
+        else:
+            cuts |= {cut_at(grid, balanced + step) for step in _COARSE}
+        for cut in sorted(cuts):
+            split = replace(decision, place=Place.SPLIT, axis=axis, cut=cut)
+            found.append(Choice(split, share_of(task, split)))
+    return found
+
+
+def _balanced(cpu_us: float, gpu_us: float) -> float:
+    """The CPU's share with which both take equally long."""
+    both = cpu_us + gpu_us
+    return gpu_us / both if both > 0.0 else 0.5

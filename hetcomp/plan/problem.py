@@ -1,0 +1,163 @@
+"""A planning problem as numbers: what every placement of every task costs, alone and by its maker.
+
+This is the model that all planners share, the exact one included. Each processor runs its parts in
+the order of the tasks. A part starts when its processor is free and, where it reads what the other
+one made, when that is done; it takes its own time, that of the lines it takes over, and a
+synchronisation where it waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetcomp.cost.costs import SyncCost
+from hetcomp.cost.times import Times
+from hetcomp.cost.work import Part
+from hetcomp.plan.candidates import Choice, parts_of
+from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.transfer import Input, Share, Shares, Transfers
+
+__all__ = ["Edge", "Options", "Problem", "make_problem"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What a task pays for an input, by the maker's placement and its own.
+
+    Attributes
+    ----------
+    maker
+        The task that wrote it.
+    cpu_us, gpu_us
+        Time to take over what the other processor wrote, shape (maker's, own).
+    cpu_waits, gpu_waits
+        Whether a part reads what the other processor wrote, same shape.
+    """
+
+    maker: int
+    cpu_us: Array
+    gpu_us: Array
+    cpu_waits: Array
+    gpu_waits: Array
+
+
+@dataclass(frozen=True)
+class Options:
+    """The placements of one task; arrays of shape (placements,).
+
+    Attributes
+    ----------
+    cpu_us, gpu_us
+        Time of either part with its inputs at hand; 0 where there is none.
+    on_cpu, on_gpu
+        Whether there is one.
+    sync_us
+        Added to a part that waits.
+    edges
+        One an input that another task made.
+    """
+
+    cpu_us: Array
+    gpu_us: Array
+    on_cpu: Array
+    on_gpu: Array
+    sync_us: Array
+    edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A task graph for planners.
+
+    Attributes
+    ----------
+    tasks
+        In the order in which both processors run them.
+    lag_us
+        By how much the GPU starts later than the CPU.
+    enqueue_us
+        By how much each part of the GPU delays the start of both.
+    """
+
+    tasks: tuple[Options, ...]
+    lag_us: float
+    enqueue_us: float
+
+
+def make_problem(
+    graph: TaskGraph,
+    choices: Sequence[Sequence[Choice]],
+    times: Times,
+    sync: SyncCost,
+    gpu_steps: int | None = None,
+) -> Problem:
+    """Price all `choices`, asking `times` once.
+
+    Parameters
+    ----------
+    graph
+        The tasks.
+    choices
+        Placements of each.
+    times
+        Times of parts.
+    sync
+        What working together costs.
+    gpu_steps
+        How many steps the GPU will have, as far as known: enqueueing many hides its waking up.
+    """
+    own_us = _own_times(graph, choices, times)
+    shares = [Shares([choice.share for choice in options]) for options in choices]
+    transfers = Transfers(graph)
+    tasks = []
+    for index, (cpu_us, gpu_us) in enumerate(own_us):
+        used = shares[index]
+        gpu_us = gpu_us + np.where(used.cpu < 1.0, sync.gpu_launch_us, 0.0)
+        edges = []
+        for item in transfers.inputs[index]:
+            if item.maker is None:
+                to_gpu = item.crossing(_HOST, used)[1]
+                gpu_us = gpu_us + sync.transfer_us(1.0) * to_gpu[0]
+            else:
+                edges.append(_edge(item, item.maker, shares[item.maker], used, sync))
+        split = used.rows | used.channels
+        sync_us = np.where(split, sync.split_us, sync.handover_us)
+        tasks.append(Options(cpu_us, gpu_us, used.cpu > 0.0, used.cpu < 1.0, sync_us, tuple(edges)))
+    steps = len(graph.tasks) if gpu_steps is None else gpu_steps
+    lag_us = max(0.0, sync.wake_us - sync.enqueue_us * max(0, steps - 1))
+    return Problem(tuple(tasks), lag_us, sync.enqueue_us)
+
+
+_HOST = Shares([Share(1.0)])
+
+
+def _own_times(
+    graph: TaskGraph, choices: Sequence[Sequence[Choice]], times: Times
+) -> list[tuple[Array, Array]]:
+    parts = [
+        parts_of(index, graph.tasks[index], choice.decision)
+        for index, options in enumerate(choices)
+        for choice in options
+    ]
+    wanted = list(dict.fromkeys(part for pair in parts for part in pair if part is not None))
+    known: dict[Part | None, float] = {None: 0.0}
+    known.update(zip(wanted, times.times_us(wanted).tolist(), strict=True))
+    cpu, gpu = (np.array([known[pair[side]] for pair in parts]) for side in (0, 1))
+    ends = np.cumsum([len(options) for options in choices])[:-1]
+    return list(zip(np.split(cpu, ends), np.split(gpu, ends), strict=True))
+
+
+def _edge(item: Input, maker: int, made: Shares, used: Shares, sync: SyncCost) -> Edge:
+    to_cpu, to_gpu = item.crossing(made, used)
+    line_us = sync.transfer_us(1.0)
+    # Until a wait is for rows, a part waits for all that the other processor makes of its input.
+    cpu_waits = (made.cpu < 1.0)[:, None] & (used.cpu > 0.0)[None, :]
+    gpu_waits = (made.cpu > 0.0)[:, None] & (used.cpu < 1.0)[None, :]
+    return Edge(maker, line_us * to_cpu, line_us * to_gpu, cpu_waits, gpu_waits)
