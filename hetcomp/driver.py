@@ -27,6 +27,9 @@ from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.io import read_plan
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.steps import make_table
+from hetcomp.precision import computes_integers
+from hetcomp.schedules.facts import GroupFacts
+from hetcomp.schedules.half import FORMATS
 from hetcomp.targets import CompileTarget, find_target
 from hetcomp.tune.winners import TunedChoices
 from hetcomp.tuning import tuned_choices
@@ -144,12 +147,10 @@ def _generate(
     with stages.stage("fuse", 0.1):
         require_static_shapes(imported.mod)
         groups = find_groups(options.device_class) if options.gpu else None
-        passes = fusion_pipeline(
-            integers=_integers(imported, options), fuse_attention=groups is None
-        )
-        module = passes(imported.mod)
+        integers = computes_integers(imported, options.precision)
+        module = fusion_pipeline(integers=integers, fuse_attention=groups is None)(imported.mod)
     with stages.stage("schedule and pack", 0.15):
-        choose = _choices(options, target)
+        choose = _choices(options, target, groups)
         lowered = lower_tasks(
             imported,
             module,
@@ -158,6 +159,7 @@ def _generate(
             groups=groups,
             choose=choose,
             exact=options.exact,
+            half=FORMATS.get(options.precision),
         )
     with stages.stage("CPU kernels", 0.25):
         object_file = cpu_object(lowered.kernels, target.cpu, target.llvm, folder / "kernels.o")
@@ -166,21 +168,12 @@ def _generate(
     return _Kernels(lowered, object_file, opencl, target, folder, imported.name)
 
 
-def _choices(options: CompileOptions, target: CompileTarget) -> TunedChoices | None:
+def _choices(
+    options: CompileOptions, target: CompileTarget, groups: GroupFacts | None
+) -> TunedChoices | None:
     if not options.tuned:
         return None
-    return tuned_choices(options.tuned, target, options.plan, gpu=options.gpu)
-
-
-def _integers(imported: ImportedModel, options: CompileOptions) -> bool:
-    """Whether to compute a quantised model on its integers."""
-    quantized = any(node.op_type == "DequantizeLinear" for node in imported.model.graph.node)
-    if options.precision == "int8" and not quantized:
-        raise InputError(
-            f"precision int8 needs a model in QDQ form, but '{imported.name}' has no "
-            "DequantizeLinear; quantise it first, or leave precision at auto"
-        )
-    return options.precision != "f32"
+    return tuned_choices(options, target, groups)
 
 
 def _place(kernels: _Kernels, options: CompileOptions, folder: Path, stages: _Stages) -> Placement:

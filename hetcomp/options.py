@@ -14,7 +14,7 @@ PLAN_NAMES = ("auto", "cpu", "gpu", "split")
 DEVICE_CLASSES = ("auto", "cpu-like", "gpu")
 """Kinds of OpenCL kernels."""
 
-PRECISIONS = ("auto", "f32", "int8")
+PRECISIONS = ("auto", "f32", "int8", "f16", "bf16")
 """Arithmetics."""
 
 _PINS = ("auto", "on", "off")
@@ -44,7 +44,8 @@ class CompileOptions:
     precision
         `auto` computes models in QDQ form on their integers and all others in float32; `int8`
         does the same, but refuses a model that is not in QDQ form; `f32` computes in float32
-        between `QuantizeLinear` and `DequantizeLinear`.
+        between `QuantizeLinear` and `DequantizeLinear`. `f16` and `bf16` do as `f32`, but keep
+        weights and what lies between tasks in 16 bits (policy: `hetcomp.schedules.half`).
     pin
         Pinning while measuring: `on`, `off`, or `auto` (on where the OpenCL device is a CPU).
     measure_seconds
@@ -87,6 +88,11 @@ class CompileOptions:
         if self.precision not in PRECISIONS:
             raise InputError(
                 f"precision must be one of {', '.join(PRECISIONS)}, got '{self.precision}'"
+            )
+        if self.tuned and self.precision in ("f16", "bf16"):
+            raise InputError(
+                f"--tuned has parameters for float32 kernels; leave it out with --precision "
+                f"{self.precision}"
             )
         if self.pin not in _PINS:
             raise InputError(f"pin must be one of {', '.join(_PINS)}, got '{self.pin}'")

@@ -19,9 +19,10 @@ from hetcomp.device_class import find_groups
 from hetcomp.devices import describe_devices, fingerprint
 from hetcomp.errors import DeviceError, InputError
 from hetcomp.frontend import import_onnx
-from hetcomp.options import DEVICE_CLASSES
+from hetcomp.options import DEVICE_CLASSES, CompileOptions
 from hetcomp.passes.static_shapes import require_static_shapes
 from hetcomp.pipeline import fusion_pipeline
+from hetcomp.precision import computes_integers
 from hetcomp.schedules.facts import GroupFacts
 from hetcomp.targets import CompileTarget, find_target
 from hetcomp.tune.database import Database
@@ -34,6 +35,8 @@ from hetcomp.tune.winners import TunedChoices
 __all__ = ["TuneOptions", "TuneReport", "tasks_of", "tune", "tune_tasks", "tuned_choices"]
 
 DEVICES = ("auto", "cpu", "gpu", "both")
+PRECISIONS = ("auto", "f32", "int8")
+"""Arithmetics whose kernels can be tuned; those in 16 bits take the winners of `f32`."""
 _PROCESSORS = {"cpu": ("cpu",), "gpu": ("gpu",), "both": ("cpu", "gpu")}
 
 
@@ -55,6 +58,9 @@ class TuneOptions:
         `HOST:PORT` of a TVM RPC server, or `HOST:PORT,KEY` of a tracker; empty: this machine.
     device_class
         As in `CompileOptions`; `auto` does not go for an OpenCL device of a remote.
+    exact, precision
+        As in `CompileOptions`: what is compiled otherwise has other kernels. Those of f16 and bf16
+        take the winners of `f32`.
 
     Raises
     ------
@@ -68,6 +74,8 @@ class TuneOptions:
     seed: int = 0
     remote: str = ""
     device_class: str = "auto"
+    exact: bool = False
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         if self.trials < 1:
@@ -79,6 +87,10 @@ class TuneOptions:
         if self.device_class not in DEVICE_CLASSES:
             classes = ", ".join(DEVICE_CLASSES)
             raise InputError(f"device_class must be one of {classes}, got '{self.device_class}'")
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"precision must be one of {', '.join(PRECISIONS)}, got '{self.precision}'"
+            )
         if self.remote:
             Remote.parse(self.remote)
             if self.device in ("gpu", "both") and self.device_class == "auto":
@@ -151,7 +163,7 @@ def tune(
     """
     Database(Path(database))  # a bad file is refused before the work
     options = options or TuneOptions()
-    tasks = tasks_of(model, shapes=shapes, device_class=options.device_class)
+    tasks = tasks_of(model, shapes=shapes, options=options)
     return tune_tasks(tasks, database=database, options=options, progress=progress)
 
 
@@ -179,36 +191,49 @@ def tasks_of(
     model: str | os.PathLike[str] | bytes | onnx.ModelProto,
     *,
     shapes: Mapping[str, Sequence[int]] | None = None,
-    device_class: str = "auto",
+    options: TuneOptions | None = None,
 ) -> tuple[TuneTask, ...]:
     """The distinct tasks of a model that have something to tune, heaviest first.
 
-    They are those that `compile` makes for the same `device_class`.
+    They are those that `compile` makes with the same options.
     """
+    options = options or TuneOptions()
     target = find_target("host")
     imported = import_onnx(model, shapes=shapes)
     require_static_shapes(imported.mod)
-    groups = find_groups(device_class)
-    module = fusion_pipeline(fuse_attention=groups is None)(imported.mod)
+    groups = find_groups(options.device_class)
+    integers = computes_integers(imported, options.precision)
+    module = fusion_pipeline(integers=integers, fuse_attention=groups is None)(imported.mod)
     collector = TaskCollector(target.cpu)
-    lowered = lower_tasks(imported, module, target.cpu, gpu=True, groups=groups, choose=collector)
+    lowered = lower_tasks(
+        imported,
+        module,
+        target.cpu,
+        gpu=True,
+        groups=groups,
+        choose=collector,
+        exact=options.exact,
+    )
     return collector.tasks(lowered)
 
 
-def tuned_choices(database: str, target: CompileTarget, plan: str, *, gpu: bool) -> TunedChoices:
-    """What `compile` asks for parameters.
+def tuned_choices(
+    options: CompileOptions, target: CompileTarget, groups: GroupFacts | None
+) -> TunedChoices:
+    """What `compile` asks for parameters; `groups` if OpenCL kernels are of class `gpu`.
 
     Raises
     ------
     InputError
         The data base is missing or is none.
     """
-    path = Path(database)
+    path, plan = Path(options.tuned), options.plan
     if not path.is_file():
-        raise InputError(f"data base '{database}' does not exist; hetcomp tune makes one")
-    processors = plan if plan in ("cpu", "gpu") else "cpu+gpu" if gpu else "cpu"
+        raise InputError(f"data base '{path}' does not exist; hetcomp tune makes one")
+    processors = plan if plan in ("cpu", "gpu") else "cpu+gpu" if options.gpu else "cpu"
     device = fingerprint(describe_devices(), pinned=True)
-    return TunedChoices(Database(path).records, target.cpu, device, processors)
+    wanted = "cpu-like" if groups is None else "gpu"
+    return TunedChoices(Database(path).records, target.cpu, device, processors, wanted)
 
 
 def _stamp(options: TuneOptions, remote: Remote | None) -> Stamp:

@@ -33,6 +33,8 @@ class DeviceFacts:
     scratch_bytes
         What a kernel may keep between its phases: the second-level cache. PoCL reports the same
         size as a work-group's local memory.
+    f16
+        Whether vectors of float16 convert to float32 and back by instructions (F16C, NEON).
     """
 
     name: str
@@ -42,6 +44,7 @@ class DeviceFacts:
     opencl: bool = False
     dot: str = ""
     scratch_bytes: int = 1 << 19
+    f16: bool = False
 
     @property
     def tile_channels(self) -> int:
@@ -92,18 +95,18 @@ class CpuFacts:
     """Facts by instruction set."""
 
     AVX512 = DeviceFacts(
-        "avx512", lanes=16, vectors=2, max_rows=14, dot="vpmaddwd", scratch_bytes=1 << 20
+        "avx512", lanes=16, vectors=2, max_rows=14, dot="vpmaddwd", scratch_bytes=1 << 20, f16=True
     )
     """32 registers of 512 bits: 14 x 2 accumulators + 2 weights + 1 broadcast = 31."""
     AVX512_VNNI = replace(AVX512, name="avx512-vnni", dot="vpdpbusd")
     """CPU feature `avx512_vnni`."""
-    AVX2 = DeviceFacts("avx2", lanes=8, vectors=2, max_rows=6, dot="vpmaddwd")
+    AVX2 = DeviceFacts("avx2", lanes=8, vectors=2, max_rows=6, dot="vpmaddwd", f16=True)
     """16 registers of 256 bits: 6 x 2 accumulators + 2 weights + 1 broadcast = 15."""
     AVX2_VNNI = replace(AVX2, name="avx2-vnni", dot="vpdpbusd")
     """CPU feature `avx_vnni`."""
     SSE = DeviceFacts("sse", lanes=4, vectors=2, max_rows=6, dot="vpmaddwd")
     """16 registers of 128 bits."""
-    NEON = DeviceFacts("neon", lanes=4, vectors=2, max_rows=12)
+    NEON = DeviceFacts("neon", lanes=4, vectors=2, max_rows=12, f16=True)
     """32 registers of 128 bits: 12 x 2 accumulators + 2 weights + broadcasts = 27."""
     NEON_DOT = replace(NEON, name="neon-dotprod", dot="sdot")
     """CPU feature `asimddp`."""

@@ -11,7 +11,10 @@ from .expression import dtype_of
 from .facts import DeviceFacts
 from .scheduled import Scheduled, TileGrid
 
-__all__ = ["opaque"]
+__all__ = ["OPAQUE", "opaque"]
+
+OPAQUE = "opaque"
+"""The kind of such tasks."""
 
 _CPU = 1
 """DLPack's device type; TVM wants one named where a kernel has local buffers."""
@@ -25,7 +28,7 @@ def opaque(func: tirx.PrimFunc, reason: str) -> Scheduled:
         return _with_range(func, symbol)
 
     return Scheduled(
-        kind="opaque",
+        kind=OPAQUE,
         emit=emit,
         rows=TileGrid(1),
         axis_reason="one tile",

@@ -16,6 +16,7 @@ from tvm import s_tir, tirx
 from tvm.ir.expr import TensorLoad
 
 from .expression import Translator
+from .half import Halves
 
 __all__ = ["ANCHOR", "Axis", "NotStaged", "Pitches", "Program", "Stage", "parse"]
 
@@ -102,13 +103,15 @@ class Stage:
 class Program:
     """Stages in order, over parameter buffers (inputs first, then outputs).
 
-    Offsets into a parameter follow its `memory_shape`, which is its shape but for slices.
+    Offsets into a parameter follow its `memory_shape`, which is its shape but for slices; those
+    of `halves` lie in memory in 16 bits, though the stages know float32 only.
     """
 
     stages: tuple[Stage, ...]
     inputs: tuple[Any, ...]
     outputs: tuple[Any, ...]
     pitches: Pitches = field(default_factory=dict)
+    halves: Halves = field(default_factory=dict)
 
     @property
     def params(self) -> tuple[Any, ...]:
@@ -133,7 +136,9 @@ class Program:
         return any(buffer.same_as(output) for output in self.outputs)
 
 
-def parse(func: tirx.PrimFunc, pitches: Pitches | None = None) -> Program:
+def parse(
+    func: tirx.PrimFunc, pitches: Pitches | None = None, halves: Halves | None = None
+) -> Program:
     """Read `func` as stages.
 
     Raises
@@ -155,7 +160,7 @@ def parse(func: tirx.PrimFunc, pitches: Pitches | None = None) -> Program:
     if [id(b) for b in inputs + outputs] != [id(b) for b in buffers]:
         raise NotStaged("outputs do not follow the inputs")
     _check_order(stages)
-    return Program(stages, tuple(inputs), tuple(outputs), pitches or {})
+    return Program(stages, tuple(inputs), tuple(outputs), pitches or {}, halves or {})
 
 
 def _check_order(stages: tuple[Stage, ...]) -> None:

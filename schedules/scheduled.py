@@ -13,8 +13,18 @@ from hetcomp.cost.kernel_facts import KernelFacts
 
 from .choice import Space
 from .facts import DeviceFacts, GroupFacts
+from .half import HalfFormat
 
-__all__ = ["Emit", "ForGroups", "GroupKernel", "Packing", "Scheduled", "TileGrid", "WorkGroup"]
+__all__ = [
+    "Emit",
+    "ForGroups",
+    "GroupKernel",
+    "Packing",
+    "Scheduled",
+    "TileGrid",
+    "WorkGroup",
+    "as_half",
+]
 
 Emit = Callable[[str, DeviceFacts], tirx.PrimFunc]
 """Emits the kernel under a symbol for a device."""
@@ -70,6 +80,17 @@ class Packing:
 
     key: str
     apply: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
+
+    def in_half(self, form: HalfFormat | None) -> Packing:
+        """The same in 16 bits; itself without a format."""
+        if form is None:
+            return self
+        return Packing(f"{self.key} {form.name}", lambda array: form.rounded(self.apply(array)))
+
+
+def as_half(form: HalfFormat | None) -> Packing | None:
+    """The array as it is, in 16 bits; None without a format."""
+    return None if form is None else Packing("", lambda array: array).in_half(form)
 
 
 @dataclass(frozen=True)

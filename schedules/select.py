@@ -16,6 +16,7 @@ from .blocks.arithmetic import BYTES
 from .choice import Choice, IllegalChoice
 from .facts import DeviceFacts
 from .group.rowwise import group_rowwise
+from .half import Halves
 from .int8.depthwise import int8_depthwise
 from .opaque import opaque
 from .program import NotStaged, Pitches, Program, Stage, parse
@@ -37,6 +38,7 @@ def schedule(
     facts: DeviceFacts,
     choice: Choice | None = None,
     pitches: Pitches | None = None,
+    halves: Halves | None = None,
 ) -> Scheduled:
     """Schedule a fused PrimFunc.
 
@@ -55,6 +57,9 @@ def schedule(
     pitches
         Row pitches of parameters that are slices of wider tensors; only for positions that are
         `pitched` in what this function returns without them.
+    halves
+        Parameters that lie in memory in 16 bits; none where this function returns an `opaque`
+        kernel.
 
     Raises
     ------
@@ -63,7 +68,7 @@ def schedule(
     """
     choice = choice or Choice()
     try:
-        program = parse(func, pitches)
+        program = parse(func, pitches, halves)
     except NotStaged as reason:
         scheduled = opaque(func, str(reason))
     else:

@@ -15,7 +15,7 @@ LAYERS = (
     ("cost",),
     ("plan", "passes", "schedules", "frontend"),
     ("tune", "codegen", "runtime", "targets"),
-    ("pipeline", "placement", "device_class"),
+    ("pipeline", "placement", "device_class", "precision"),
     ("driver", "tuning", "profile"),
     ("bench", "cli", "__main__"),
 )

@@ -43,6 +43,11 @@ _COLUMNS = ("task", "uses", "trials", "failed", "default µs", "ratio", "paramet
     "--device-class", type=click.Choice(DEVICE_CLASSES), default="auto", show_default=True,
     help="OpenCL kernels, as in compile; auto: by this machine's device.",
 )  # fmt: skip
+@click.option(
+    "--precision", type=click.Choice(["auto", "f32", "int8"]), default="auto",
+    show_default=True, help="Arithmetic, as in compile; f16 and bf16 take the winners of f32.",
+)  # fmt: skip
+@click.option("--exact", is_flag=True, help="Without Winograd's method, as in compile.")
 @click.option("--seed", default=0, show_default=True, help="Of the search's random choices.")
 @click.option(
     "--rpc", default="", metavar="HOST:PORT[,KEY]",
@@ -62,6 +67,8 @@ def tune(
     time_limit: float | None,
     device: str,
     device_class: str,
+    precision: str,
+    exact: bool,
     seed: int,
     rpc: str,
     shapes: tuple[str, ...],
@@ -77,7 +84,9 @@ def tune(
     from hetcomp.tuning import TuneOptions
     from hetcomp.tuning import tune as run_tuning
 
-    options = TuneOptions(trials, time_limit, device, seed, rpc, device_class)
+    options = TuneOptions(
+        trials, time_limit, device, seed, rpc, device_class, exact=exact, precision=precision
+    )
     with progress_bar() as progress:
         report = run_tuning(
             paths[0],

@@ -19,11 +19,14 @@ from hetcomp.passes.task_names import value_names
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
 from hetcomp.schedules.choice import DIRECT, Choice
 from hetcomp.schedules.facts import DeviceFacts, GroupFacts
+from hetcomp.schedules.half import HalfFormat, Halves, is_large_weight
+from hetcomp.schedules.opaque import OPAQUE
 from hetcomp.schedules.program import Pitches
-from hetcomp.schedules.scheduled import Packing, Scheduled, TileGrid
+from hetcomp.schedules.scheduled import Packing, Scheduled, TileGrid, as_half
 from hetcomp.schedules.select import schedule
 
 from .constants import ConstantPool, StoredArrays
+from .half_values import half_values
 from .lowered_kernel import LoweredKernel, kernel_record, lowered_kernel
 from .names import NodeNames, unique_names
 from .views import Slice, copy_func, find_slices
@@ -74,6 +77,7 @@ def lower_tasks(
     choose: Choose | None = None,
     groups: GroupFacts | None = None,
     exact: bool = False,
+    half: HalfFormat | None = None,
 ) -> Lowered:
     """Make the task graph of a fused module.
 
@@ -93,9 +97,12 @@ def lower_tasks(
         An OpenCL device of class `gpu`; None for one that is a CPU.
     exact
         Keep to direct methods; so does class `gpu`, which has no kernels for others.
+    half
+        Format of what lies between tasks, see `hetcomp.schedules.half`; None keeps float32.
     """
+    nodes, direct = NodeNames(imported.model), exact or groups is not None
     builder = _Builder(
-        mod, facts, NodeNames(imported.model), gpu=gpu, choose=choose, groups=groups, exact=exact
+        mod, facts, nodes, gpu=gpu, choose=choose, groups=groups, direct=direct, half=half
     )
     return builder.build(imported)
 
@@ -105,11 +112,13 @@ class _Builder:
 
     def __init__(
         self, mod: Any, facts: DeviceFacts, nodes: NodeNames, *, gpu: bool,
-        choose: Choose | None, groups: GroupFacts | None, exact: bool,
+        choose: Choose | None, groups: GroupFacts | None, direct: bool, half: HalfFormat | None,
     ) -> None:  # fmt: skip
         self._mod, self._facts, self._nodes, self._gpu = mod, facts, nodes, gpu
         self._choose, self._groups = choose, groups
-        self._direct = exact or groups is not None
+        self._direct, self._half = direct, half
+        self._half_values: frozenset[Any] = frozenset()
+        self._half_tensors: set[int] = set()
         self._returned: list[tuple[Any, str]] = []
         self._tensors: list[Tensor] = []
         self._inputs: list[int] = []
@@ -118,7 +127,7 @@ class _Builder:
         self._records: list[Kernel] = []
         self._kernel_of: dict[tuple[Any, ...], int] = {}
         self._slices: Mapping[Any, Slice] = {}
-        self._pitched_of: dict[tuple[str, frozenset[int]], frozenset[int]] = {}
+        self._default_of: dict[tuple[str, frozenset[int]], Scheduled] = {}
         self._values: dict[Any, tuple[int, ...]] = {}
         self._constants = ConstantPool()
 
@@ -128,7 +137,9 @@ class _Builder:
         for param, spec in zip(main.params, imported.inputs, strict=True):
             self._inputs.append(self._arena(spec.name, spec.shape, spec.dtype))
             self._values[param] = (self._inputs[-1],)
-        self._slices = find_slices(self._mod, self._pitched)
+        self._slices = find_slices(self._mod, self._pitched, self._item_bytes)
+        if self._half is not None:
+            self._half_values = half_values(main, self._slices, self._is_opaque)
         for block in main.body.blocks:
             for binding in block.bindings:
                 self._values[binding.var] = self._bind(binding.var, binding.value)
@@ -190,10 +201,14 @@ class _Builder:
         constants = frozenset(i for i, array in enumerate(arrays) if array is not None)
         computed = {i: self._expr(arg)[0] for i, arg in enumerate(args) if i not in constants}
         pitches = self._pitches({**computed, **dict(enumerate(outputs, start=len(args)))})
-        index = self._kernel(name, func, constants, pitches)
+        halves = self._halves(arrays, {**computed, **dict(enumerate(outputs, start=len(args)))})
+        index = self._kernel(name, func, constants, pitches, halves)
         scheduled = self._kernels[index].scheduled
+        halves = {} if scheduled.kind == OPAQUE else halves
         inputs = [
-            computed[i] if array is None else self._constant(array, scheduled.packings.get(i))
+            computed[i]
+            if array is None
+            else self._constant(array, scheduled.packings.get(i) or as_half(halves.get(i)))
             for i, array in enumerate(arrays)
         ]
         self._tasks.append(
@@ -214,8 +229,9 @@ class _Builder:
             if place is None or not place.whole.same_as(var):
                 target = self._add_slice(str(var.name), part, whole, first)
                 kind = self._tensors[target]
-                func = copy_func(kind.shape, kind.dtype)
-                self._add_task(var, f"copy {kind.shape} {kind.dtype}", func, [part], [target])
+                dtype = str(part.ty.dtype)
+                func = copy_func(kind.shape, dtype)
+                self._add_task(var, f"copy {kind.shape} {dtype}", func, [part], [target])
             first += int(part.ty.shape.values[-1])
         return (whole,)
 
@@ -228,15 +244,35 @@ class _Builder:
             if kind.pitch_bytes
         }
 
+    def _halves(self, arrays: Sequence[Array | None], tensors: Mapping[int, int]) -> Halves:
+        """Parameters in 16 bits: tensors are given by position, constants are `arrays`."""
+        if self._half is None:
+            return {}
+        large = {i for i, a in enumerate(arrays) if a is not None and is_large_weight(a)}
+        lying = {i for i, tensor in tensors.items() if tensor in self._half_tensors}
+        return dict.fromkeys(sorted(large | lying), self._half)
+
+    def _item_bytes(self, dtype: str) -> int:
+        """Bytes of an element that may lie in 16 bits."""
+        return 2 if self._half is not None and dtype == "float32" else np.dtype(dtype).itemsize
+
     def _pitched(self, call: Any) -> frozenset[int]:
         """Parameters of a `call_tir` that may be slices."""
+        return self._default(call).pitched
+
+    def _is_opaque(self, call: Any) -> bool:
+        """Whether a `call_tir` runs as TVM made it."""
+        return self._default(call).kind == OPAQUE
+
+    def _default(self, call: Any) -> Scheduled:
+        """The schedule of a `call_tir` on whole tensors."""
         function = call.args[0]
         arrays = [constant_value(arg) for arg in call.args[1].fields]
         constants = frozenset(i for i, array in enumerate(arrays) if array is not None)
         key = (function.name_hint, constants)
-        if key not in self._pitched_of:
-            self._pitched_of[key] = self._schedule(self._mod[function], constants)[0].pitched
-        return self._pitched_of[key]
+        if key not in self._default_of:
+            self._default_of[key] = self._schedule(self._mod[function], constants)[0]
+        return self._default_of[key]
 
     def _source(self, var: Any) -> tuple[str, ...]:
         """ONNX nodes of the task bound to `var`; a model output is known by its own name only."""
@@ -251,17 +287,24 @@ class _Builder:
             self._values[place.whole] = whole = self._outputs(place.whole)
             return (self._add_slice(str(var.name), var, whole[0], place.first),)
         kinds = var.ty.fields if isinstance(var.ty, relax.TupleType) else [var.ty]
-        return tuple(
-            self._arena(var.name, [int(dim) for dim in kind.shape.values], str(kind.dtype))
-            for kind in kinds
-        )
+        return tuple(self._result(var, kind) for kind in kinds)
+
+    def _result(self, var: Any, kind: Any) -> int:
+        """A tensor of the arena for `var`, or for a part of it, of the type `kind`."""
+        shape, dtype = [int(dim) for dim in kind.shape.values], str(kind.dtype)
+        if self._half is None or dtype != "float32" or var not in self._half_values:
+            return self._arena(var.name, shape, dtype)
+        tensor = self._arena(var.name, shape, self._half.memory)
+        self._half_tensors.add(tensor)
+        return tensor
 
     def _kernel(
-        self, name: str, func: tirx.PrimFunc, constants: frozenset[int], pitches: Pitches
-    ) -> int:
-        key = (name, constants, *sorted(pitches.items()))
+        self, name: str, func: tirx.PrimFunc, constants: frozenset[int], pitches: Pitches,
+        halves: Halves,
+    ) -> int:  # fmt: skip
+        key = (name, constants, tuple(sorted(pitches.items())), tuple(halves))
         if key not in self._kernel_of:
-            scheduled, tuned = self._schedule(func, constants, pitches)
+            scheduled, tuned = self._schedule(func, constants, pitches, halves)
             symbol = f"k{len(self._kernels)}_{scheduled.kind}"
             self._kernel_of[key] = len(self._kernels)
             kernel = lowered_kernel(symbol, scheduled, self._groups)
@@ -272,14 +315,15 @@ class _Builder:
         return self._kernel_of[key]
 
     def _schedule(
-        self, func: tirx.PrimFunc, constants: frozenset[int], pitches: Pitches | None = None
-    ) -> tuple[Scheduled, str]:
+        self, func: tirx.PrimFunc, constants: frozenset[int], pitches: Pitches | None = None,
+        halves: Halves | None = None,
+    ) -> tuple[Scheduled, str]:  # fmt: skip
         """The schedule, and what `--tuned` did about it; slices take what whole tensors do."""
         base = Choice()
         if self._direct and schedule(func, constants, self._facts).variant != DIRECT:
             base = Choice(algorithm=DIRECT)
         if self._choose is None:
-            return schedule(func, constants, self._facts, base, pitches), ""
+            return schedule(func, constants, self._facts, base, pitches, halves), ""
         chosen = self._choose(func, constants, schedule(func, constants, self._facts, base))
         choice, why = chosen.choice or Choice(), chosen.why
         algorithm = choice.algorithm or base.algorithm
@@ -287,7 +331,7 @@ class _Builder:
             choice, algorithm = base, base.algorithm
             why = "default: another method was tuned, but only direct ones are wanted"
         choice = dataclasses.replace(choice, algorithm=algorithm)
-        return schedule(func, constants, self._facts, choice, pitches), why
+        return schedule(func, constants, self._facts, choice, pitches, halves), why
 
     def _arena(self, name: str, shape: Sequence[int], dtype: str) -> int:
         return self._add(name, shape, dtype, Space.ARENA)
@@ -295,7 +339,8 @@ class _Builder:
     def _alias(self, var: Any, source: int) -> int:
         shape = [int(dim) for dim in var.ty.shape.values]
         kind = self._tensors[source]
-        return self._add(var.name, shape, kind.dtype, kind.space, source, kind.offset_bytes)
+        alias = self._add(var.name, shape, kind.dtype, kind.space, source, kind.offset_bytes)
+        return self._as_in(source, alias)
 
     def _add_slice(self, name: str, part: Any, whole: int, first: int) -> int:
         """The tensor of `part` as the channels from `first` on of the tensor `whole`."""
@@ -304,7 +349,14 @@ class _Builder:
         pitch = outer.pitch_bytes or outer.shape[-1] * item
         offset = outer.offset_bytes + first * item
         root = whole if outer.alias_of is None else outer.alias_of
-        return self._add(name, shape, outer.dtype, Space.ARENA, root, offset, pitch)
+        own = self._add(name, shape, outer.dtype, Space.ARENA, root, offset, pitch)
+        return self._as_in(whole, own)
+
+    def _as_in(self, source: int, tensor: int) -> int:
+        """`tensor`, which has the format of `source`, whose memory it shares."""
+        if source in self._half_tensors:
+            self._half_tensors.add(tensor)
+        return tensor
 
     def _constant(self, array: Array, packing: Packing | None) -> int:
         entry = self._constants.add(array, packing)

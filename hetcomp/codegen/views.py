@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
-import numpy as np
 import tvm
 from tvm import relax, te
 
 from hetcomp.passes.anchors import CONCAT
 from hetcomp.passes.relax_values import static_dims
 
-__all__ = ["VIEW_ALIGNMENT", "Slice", "copy_func", "find_slices"]
+__all__ = ["VIEW_ALIGNMENT", "Slice", "copy_func", "find_slices", "is_call_tir", "variables_of"]
 
 VIEW_ALIGNMENT = 64
 """Bytes; kernels take the start of every parameter for a multiple of this."""
@@ -53,13 +52,18 @@ class _Graph:
     escaping: set[Any] = field(default_factory=set)
 
 
-def find_slices(mod: Any, pitched: Pitched) -> Mapping[Any, Slice]:
-    """The variables of `main` to place into the result of a concatenation that reads them."""
+def find_slices(
+    mod: Any, pitched: Pitched, item_bytes: Callable[[str], int]
+) -> Mapping[Any, Slice]:
+    """The variables of `main` to place into the result of a concatenation that reads them.
+
+    `item_bytes` gives the bytes in memory of an element of a type.
+    """
     graph = _read(mod["main"])
     slices: dict[Any, Slice] = {}
     for whole, call in reversed(graph.calls.items()):
         if _is_concat(mod, call):
-            _place_parts(graph, whole, pitched, slices)
+            _place_parts(graph, whole, pitched, item_bytes, slices)
     return slices
 
 
@@ -77,23 +81,25 @@ def _read(main: Any) -> _Graph:
     for block in main.body.blocks:
         for binding in block.bindings:
             value = binding.value
-            if _is_call_tir(value):
+            if is_call_tir(value):
                 graph.calls[binding.var] = value
                 for position, arg in enumerate(value.args[1].fields):
                     use = _Use(binding.var, value, position)
                     graph.uses.setdefault(arg, []).append(use)
             else:
-                graph.escaping.update(_variables(value))
-    graph.escaping.update(_variables(main.body.body))
+                graph.escaping.update(variables_of(value))
+    graph.escaping.update(variables_of(main.body.body))
     return graph
 
 
-def _is_call_tir(value: Any) -> bool:
+def is_call_tir(value: Any) -> bool:
+    """Whether `value` calls a PrimFunc."""
     is_op = isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op)
     return is_op and value.op.name == "relax.call_tir"
 
 
-def _variables(expr: Any) -> list[Any]:
+def variables_of(expr: Any) -> list[Any]:
+    """The variables in an expression."""
     found: list[Any] = []
     relax.analysis.post_order_visit(
         expr, lambda node: found.append(node) if isinstance(node, relax.Var) else None
@@ -101,7 +107,13 @@ def _variables(expr: Any) -> list[Any]:
     return found
 
 
-def _place_parts(graph: _Graph, whole: Any, pitched: Pitched, slices: dict[Any, Slice]) -> None:
+def _place_parts(
+    graph: _Graph,
+    whole: Any,
+    pitched: Pitched,
+    item_bytes: Callable[[str], int],
+    slices: dict[Any, Slice],
+) -> None:
     """Place what can be; parts are considered once, in the concatenation that comes last.
 
     Nothing is placed where a part would begin off the alignment that kernels rely on.
@@ -109,7 +121,7 @@ def _place_parts(graph: _Graph, whole: Any, pitched: Pitched, slices: dict[Any, 
     parts = list(graph.calls[whole].args[1].fields)
     widths = [(static_dims(part.ty) or (0,))[-1] for part in parts]
     starts = [0, *accumulate(widths)]
-    item = np.dtype(str(parts[0].ty.dtype)).itemsize
+    item = item_bytes(str(parts[0].ty.dtype))
     if any(first * item % VIEW_ALIGNMENT for first in starts[:-1]):
         return
     for position, (part, first) in enumerate(zip(parts, starts, strict=False)):

@@ -4,6 +4,7 @@ Not evaluated: what is random, control flow, ``DequantizeLinear`` (weights stay 
 what would blow a small constant up to a large one.
 """
 
+import logging
 import math
 import warnings
 
@@ -14,6 +15,8 @@ from onnx.reference import ReferenceEvaluator
 from hetcomp.frontend.values import Values, is_onnx_domain
 
 __all__ = ["evaluate"]
+
+_log = logging.getLogger(__name__)
 
 _NEVER = frozenset(
     {
@@ -87,6 +90,7 @@ def _reference(node: onnx.NodeProto, values: Values) -> list[np.ndarray] | None:
             warnings.simplefilter("ignore")
             results = ReferenceEvaluator(model).run(None, {})
     except Exception:  # the evaluator raises anything; nothing is lost, the node stays as it is
+        _log.debug("%s '%s' stays in the graph", node.op_type, node.name, exc_info=True)
         return None
     arrays = [np.asarray(result) for result in results]
     return arrays if _as_inferred(node, arrays, values) else None

@@ -40,6 +40,8 @@ class Record:
         For whom it was tuned: `cpu`, `gpu` or `cpu+gpu`.
     device
         Fingerprint of the machine.
+    device_class
+        Of the OpenCL kernels that were measured, `cpu-like` or `gpu`; empty where none were.
     choice
         Parameters by name that differ from the default.
     status
@@ -76,6 +78,7 @@ class Record:
     message: str = ""
     hetcomp: str = ""
     tvm: str = ""
+    device_class: str = ""
     time: float = 0.0
 
 

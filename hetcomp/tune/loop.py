@@ -51,6 +51,11 @@ class Stamp:
     tvm: str
     groups: GroupFacts | None = None
 
+    @property
+    def device_class(self) -> str:
+        """Of the OpenCL kernels."""
+        return "cpu-like" if self.groups is None else "gpu"
+
 
 @dataclass(frozen=True)
 class LoopOptions:
@@ -192,6 +197,7 @@ class TuneLoop:
             what=task.what,
             processors=_joined(self._processors(task)),
             device=self._stamp.device,
+            device_class=self._device_class(task),
             choice=choice.values(),
             status=status,
             ratio=verdict.ratio if verdict is not None else None,
@@ -210,13 +216,16 @@ class TuneLoop:
         wanted = self._stamp.processors
         return wanted if task.opencl else tuple(p for p in wanted if p != "gpu")
 
+    def _device_class(self, task: TuneTask) -> str:
+        return self._stamp.device_class if "gpu" in self._processors(task) else ""
+
     def _own(self, task: TuneTask) -> list[Record]:
-        processors = _joined(self._processors(task))
+        where = (self._stamp.device, self._device_class(task), _joined(self._processors(task)))
         return [
             record
             for record in self._database.records
             if (record.task, record.baseline) == (task.key, task.baseline)
-            and (record.device, record.processors) == (self._stamp.device, processors)
+            and (record.device, record.device_class, record.processors) == where
         ]
 
     def _trials(self, task: TuneTask) -> list[Record]:

@@ -60,6 +60,11 @@ class Trial:
         Facts of an OpenCL device of class `gpu`.
     small
         Constants that are not drawn, by position.
+    copies
+        Copies of the task under each choice; 0 goes by `copies_for`.
+    own_inputs
+        Whether each copy has inputs of its own, and all copies keep their outputs: so that
+        activations come from far too.
     """
 
     function: str
@@ -68,6 +73,8 @@ class Trial:
     opencl: bool
     groups: GroupFacts | None = None
     small: Mapping[int, np.ndarray[Any, Any]] = field(default_factory=dict)
+    copies: int = 0
+    own_inputs: bool = False
 
 
 def copies_for(weight_bytes: int) -> int:
@@ -106,43 +113,49 @@ class _Graph:
 
     def __init__(self, func: Any, trial: Trial, kernels: Sequence[LoweredKernel]) -> None:
         self._params, self._n_inputs = list(func.params), len(parse(func).inputs)
-        self._constants, self._kernels = trial.constants, kernels
-        self._small = trial.small
+        self._trial, self._kernels = trial, kernels
         self._tensors: list[Tensor] = []
         self._pool = ConstantPool()
 
     def build(self, records: Sequence[Kernel]) -> tuple[TaskGraph, Any]:
-        n_inputs = self._n_inputs
-        inputs = {
-            position: self._arena(f"in{position}", position)
-            for position in range(n_inputs)
-            if position not in self._constants
-        }
-        copies = copies_for(self._weight_bytes())
+        own = self._trial.own_inputs
+        given: list[int] = []
+        shared = {} if own else self._activations("", given)
         tasks: list[Task] = []
         outputs: list[int] = []
+        copies = self._trial.copies or copies_for(self._weight_bytes())
         for copy, (arm, kernel) in itertools.product(range(copies), enumerate(self._kernels)):
             name = f"arm{arm}_{copy}"
+            inputs = self._activations(f"{name}_", given) if own else shared
             operands = [
                 inputs[p] if p in inputs else self._weights(kernel.scheduled, p, copy)
-                for p in range(n_inputs)
+                for p in range(self._n_inputs)
             ]
-            results = [self._arena(f"{name}_out{p}", p) for p in range(n_inputs, len(self._params))]
-            outputs += results if copy == 0 else []
-            tasks.append(_task(name, arm, kernel.scheduled, operands, results))
+            results = [
+                self._arena(f"{name}_out{p}", p) for p in range(self._n_inputs, len(self._params))
+            ]
+            outputs += results if own or copy == 0 else []
+            tasks.append(_task(name, arm, kernel.scheduled, operands, results, self._tensors))
         graph = TaskGraph(
             name="trial",
             tensors=tuple(self._tensors),
             kernels=tuple(records),
             tasks=tuple(tasks),
-            inputs=tuple(inputs.values()),
+            inputs=tuple(given),
             outputs=tuple(outputs),
             constants_bytes=self._pool.size_bytes,
         )
         return graph, self._pool.arrays
 
+    def _activations(self, prefix: str, given: list[int]) -> dict[int, int]:
+        """New inputs of the trial by position; they are added to `given`."""
+        positions = (p for p in range(self._n_inputs) if p not in self._trial.constants)
+        found = {p: self._arena(f"{prefix}in{p}", p) for p in positions}
+        given += found.values()
+        return found
+
     def _weight_bytes(self) -> int:
-        params = [self._params[p] for p in self._constants]
+        params = [self._params[p] for p in self._trial.constants]
         return sum(np.dtype(str(p.dtype)).itemsize * math.prod(_shape(p)) for p in params)
 
     def _arena(self, name: str, position: int) -> int:
@@ -151,7 +164,7 @@ class _Graph:
 
     def _weights(self, scheduled: Scheduled, position: int, copy: int) -> int:
         packing = scheduled.packings.get(position)
-        array = None if packing else self._small.get(position)
+        array = None if packing else self._trial.small.get(position)
         array = self._random(position, copy) if array is None else array
         entry = self._pool.add(array, packing)
         if entry.tensor is None:
@@ -177,8 +190,15 @@ class _Graph:
 
 
 def _task(
-    name: str, kernel: int, scheduled: Scheduled, inputs: Sequence[int], outputs: Sequence[int]
+    name: str,
+    kernel: int,
+    scheduled: Scheduled,
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+    tensors: Sequence[Tensor],
 ) -> Task:
+    weights = [t for t in inputs if tensors[t].space is Space.CONSTANT]
+    moved = [t for t in (*inputs, *outputs) if tensors[t].space is Space.ARENA]
     return Task(
         name=name,
         kind=scheduled.kind,
@@ -190,6 +210,8 @@ def _task(
         preferred_axis=scheduled.preferred_axis,
         axis_reason=scheduled.axis_reason,
         flops=scheduled.flops,
+        weight_bytes=sum(tensors[t].size_bytes for t in weights),
+        activation_bytes=sum(tensors[t].size_bytes for t in moved),
         heads=scheduled.heads,
     )
 

@@ -36,12 +36,19 @@ class TunedChoices:
         Fingerprint of this machine; winners of another are taken where it has none.
     processors
         `cpu`, `gpu` or `cpu+gpu`: what will run the model.
+    device_class
+        Of the OpenCL kernels: what was measured with others says nothing of them.
     """
 
     def __init__(
-        self, records: Sequence[Record], facts: DeviceFacts, device: str, processors: str
+        self,
+        records: Sequence[Record],
+        facts: DeviceFacts,
+        device: str,
+        processors: str,
+        device_class: str = "cpu-like",
     ) -> None:
-        self._facts, self._device = facts, device
+        self._facts, self._device, self._device_class = facts, device, device_class
         self._preference = _PREFERENCE[processors]
         self._of_task: dict[str, list[Record]] = {}
         for record in records:
@@ -59,6 +66,8 @@ class TunedChoices:
         if not current:
             return Chosen(None, self._why_not_current(func, constants, found, baseline))
         winner = self._winner(current)
+        if winner is None and not any(self._same_class(record) for record in current):
+            return Chosen(None, "default: tuned for another class of OpenCL kernels")
         if winner is None:
             return Chosen(None, "default: tried, but no winner was confirmed; tune again")
         if not winner.choice:
@@ -82,6 +91,7 @@ class TunedChoices:
             for record in records
             if record.role == "winner" and record.ratio is not None
             if record.processors in self._preference
+            if self._same_class(record)
         ]
 
         def rank(record: Record) -> tuple[bool, int, float]:
@@ -89,6 +99,10 @@ class TunedChoices:
             return (other, self._preference.index(record.processors), -record.time)
 
         return min(winners, key=rank, default=None)
+
+    def _same_class(self, record: Record) -> bool:
+        """Whether its OpenCL kernels, if any, were of the class that is wanted."""
+        return record.device_class in ("", self._device_class)
 
     def _legal(self, func: Any, constants: frozenset[int], winner: Record) -> Chosen:
         try:

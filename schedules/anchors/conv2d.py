@@ -23,6 +23,7 @@ from ..choice import Choice, DeviceChoice, Space
 from ..facts import DeviceFacts, GroupFacts
 from ..group.product import GroupProduct, group_product
 from ..group.window import window_left
+from ..half import HalfFormat
 from ..program import Program, Stage
 from ..scheduled import GroupKernel, Packing, Scheduled, TileGrid
 from ..spaces import tile_space
@@ -45,6 +46,7 @@ class _Conv:
     pixels: int
     choice: Choice
     pad_value: int
+    weight_format: HalfFormat | None
 
     @property
     def taps(self) -> int:
@@ -104,7 +106,8 @@ def conv2d(
         return gemm(program, anchor, shape, "conv2d", facts, choice, arithmetic)
     epilogue = Epilogue(program, anchor)
     params = program_params(program)
-    params[weight] = Param(w.groups * conv.columns.count * conv.panel, arithmetic.packed)
+    packed_size = w.groups * conv.columns.count * conv.panel
+    params[weight] = Param(packed_size, arithmetic.packed, conv.weight_format)
 
     def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
         def body(frame: Frame) -> None:
@@ -161,7 +164,7 @@ def _scheduled(conv: _Conv, anchor: Stage, emit: Any, weight: int, space: Space)
         flops=2 * outputs * conv.taps * conv.group_in * conv.arithmetic.group,
         preferred_axis=axis,
         axis_reason=reason,
-        packings={weight: _packing(conv)},
+        packings={weight: _packing(conv).in_half(conv.weight_format)},
         rows_inner=conv.rows_inner(conv.choice.opencl),
         space=space,
         facts=_facts(conv),
@@ -220,6 +223,7 @@ def _conv(
         pixels=choice.height or row_tile(window.out_width, facts.max_rows),
         choice=choice,
         pad_value=int(anchor.annotations.get("hetcomp.pad_value", 0)),
+        weight_format=program.halves.get(weight),
     )
 
 

@@ -90,7 +90,9 @@ def gemm(
     pitch = program.memory_shape(left)[-1] if arithmetic is FLOAT32 else shape.k
     params = program_params(program)
     packed_size = tiling.columns.count * shape.k * tiling.columns.width
-    params[weight] = Param(packed_size, arithmetic.packed)
+    form = program.halves.get(weight)
+    params[weight] = Param(packed_size, arithmetic.packed, form)
+    packing = _packing(shape, tiling.columns, arithmetic)
 
     def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
         def body(frame: Frame) -> None:
@@ -122,7 +124,7 @@ def gemm(
         flops=2 * shape.m * shape.n * shape.k * arithmetic.group,
         preferred_axis=axis,
         axis_reason=reason,
-        packings={weight: _packing(shape, columns, arithmetic)},
+        packings={weight: packing.in_half(form)},
         rows_inner=_rows_inner(shape, choice.opencl),
         space=_space(shape, facts),
         for_groups=for_groups if arithmetic is FLOAT32 else None,

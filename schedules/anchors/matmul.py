@@ -13,7 +13,7 @@ from hetcomp.cost.kernel_facts import KernelFacts
 
 from ..blocks.arithmetic import FLOAT32, Arithmetic
 from ..blocks.epilogue import Epilogue, anchor_operands, load_operand
-from ..blocks.frame import Frame, Param, build_kernel, i32
+from ..blocks.frame import Frame, build_kernel, i32, program_params
 from ..blocks.register_tile import row_tile, tiles_per_unit
 from ..choice import Choice, Space
 from ..facts import DeviceFacts, GroupFacts
@@ -76,7 +76,7 @@ def matmul(
     operands = anchor_operands(program, anchor, (arithmetic.operands[0], arithmetic.packed))
     epilogue = Epilogue(program, anchor)
     product = _product(anchor, facts, choice, arithmetic)
-    params = [Param(math.prod(int(d) for d in b.shape), str(b.dtype)) for b in program.params]
+    params = program_params(program)
 
     def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
         return build_kernel(

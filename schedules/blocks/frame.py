@@ -20,6 +20,7 @@ from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
 
 from ..expression import as_dtype, dtype_of
 from ..facts import DeviceFacts
+from ..half import HalfBuffer, HalfFormat
 from ..program import Program
 
 __all__ = ["FIRST_OF_ROW", "LINE", "Frame", "Param", "build_kernel", "i32", "program_params"]
@@ -36,10 +37,15 @@ _CPU = 1
 
 @dataclass(frozen=True)
 class Param:
-    """A pointer argument: number of elements and element type."""
+    """A pointer argument: number of elements, element type, and its format if it has 16 bits."""
 
     size: int
     dtype: str
+    half: HalfFormat | None = None
+
+    def pointer(self, facts: DeviceFacts) -> str:
+        """Element type in memory."""
+        return self.dtype if self.half is None else self.half.pointer(facts)
 
 
 class Frame:
@@ -154,6 +160,8 @@ class Frame:
 
     def store(self, buffer: Any, index: Any, value: Any) -> None:
         """Store `value` (scalar or vector) at the flat `index`."""
+        if isinstance(buffer, HalfBuffer):
+            buffer, value = buffer.memory, buffer.stored(value)
         T.buffer_store(buffer, value, [index])
 
     def prefetch(self, buffer: Any, index: Any) -> None:
@@ -162,7 +170,8 @@ class Frame:
         OpenCL C's own `prefetch` does nothing on PoCL; the runtime's prologue defines a macro
         that reaches the compiler's builtin where the device is a CPU, and nothing elsewhere.
         """
-        address = tirx.address_of(buffer[index])
+        memory = buffer.memory if isinstance(buffer, HalfBuffer) else buffer
+        address = tirx.address_of(memory[index])
         if self.facts.opencl:
             T.evaluate(tirx.call_extern("int32", "HETCOMP_PREFETCH", address))
             return
@@ -254,7 +263,7 @@ class Frame:
 def program_params(program: Program) -> list[Param]:
     """The pointer arguments of a kernel that takes the parameters of `program` as they are."""
     return [
-        Param(program.memory_size(position), str(buffer.dtype))
+        Param(program.memory_size(position), str(buffer.dtype), program.halves.get(position))
         for position, buffer in enumerate(program.params)
     ]
 
@@ -278,10 +287,11 @@ def build_kernel(
             T.func_attr(
                 {"global_symbol": symbol, "tirx.noalias": no_alias, "tirx.is_scheduled": True}
             )
-            pointers = [_pointer(index, param) for index, param in enumerate(params)]
+            kinds = [param.pointer(facts) for param in params]
+            pointers = [_pointer(index, kind) for index, kind in enumerate(kinds)]
             ranges = [T.arg(name, tirx.Var(name, "int32")) for name in ("r0", "r1", "c0", "c1")]
             buffers = [
-                _buffer(index, param, pointer)
+                _buffer(index, param, facts, pointer)
                 for index, (param, pointer) in enumerate(zip(params, pointers, strict=True))
             ]
             with T.attr(0, "device_id", 0), T.attr(0, "device_type", _CPU):
@@ -289,15 +299,15 @@ def build_kernel(
     return builder.get()
 
 
-def _pointer(index: int, param: Param) -> Any:
+def _pointer(index: int, kind: str) -> Any:
     name = f"b{index}"
-    return T.arg(name, tirx.Var(name, PointerType(PrimType(param.dtype), "global")))
+    return T.arg(name, tirx.Var(name, PointerType(PrimType(kind), "global")))
 
 
-def _buffer(index: int, param: Param, pointer: Any) -> Any:
-    buffer = T.decl_buffer((max(1, param.size),), param.dtype, data=pointer)
+def _buffer(index: int, param: Param, facts: DeviceFacts, pointer: Any) -> Any:
+    buffer = T.decl_buffer((max(1, param.size),), param.pointer(facts), data=pointer)
     IRBuilder.name(f"b{index}", buffer)
-    return buffer
+    return buffer if param.half is None else HalfBuffer(buffer, param.half)
 
 
 def i32(value: int) -> Any:

@@ -19,7 +19,7 @@ from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
 
 from ..blocks.depthwise_row import DepthwiseRow, DepthwiseShape, emit_rows
 from ..blocks.epilogue import Epilogue, anchor_operands
-from ..blocks.frame import Frame, Param, build_kernel, i32
+from ..blocks.frame import Frame, Param, build_kernel, i32, program_params
 from ..blocks.register_tile import RegisterTile, row_tile
 from ..blocks.window import PixelTile, Window, window_of
 from ..facts import DeviceFacts
@@ -55,7 +55,7 @@ def int8_depthwise(
         row_tile(window.out_width, min(14, max(2, facts.max_rows * facts.vectors - _SPARE_ROWS))),
     )
     pad_value = int(anchor.annotations["hetcomp.pad_value"])
-    params = [Param(math.prod(int(d) for d in b.shape), str(b.dtype)) for b in program.params]
+    params = program_params(program)
     params[weight] = Param(params[weight].size, "float32")
 
     def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:

@@ -245,4 +245,5 @@ def in_place_inputs(program: Program, layout: RowLayout) -> frozenset[int]:
         if position not in elsewhere
         and tuple(int(dim) for dim in buffer.shape) == final.shape
         and str(buffer.dtype) == str(final.buffer.dtype)
+        and program.halves.get(position) == program.halves.get(len(program.inputs))
     )

@@ -133,7 +133,7 @@ def test_devices_json() -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("--precision", "f16"), "--precision f16 is not in this version"),
+        (("--precision", "f16", "--tuned", "db.jsonl"), "parameters for float32 kernels"),
         (("--plan", "npu"), "plan 'npu' is not in this version"),
         (("--plan", "fast"), "'fast' is neither a plan"),
         (("--shape", "x"), "expected NAME=N,N"),

@@ -27,6 +27,7 @@ from hetcomp.pipeline import fusion_pipeline
 from hetcomp.plan.graph import Space, Task, TaskGraph
 from hetcomp.schedules.choice import Choice
 from hetcomp.schedules.facts import DeviceFacts, GroupFacts
+from hetcomp.schedules.half import HalfFormat
 from hetcomp.schedules.scheduled import Scheduled
 from hetcomp.targets import find_target
 
@@ -94,12 +95,13 @@ def lower(
     facts: DeviceFacts | None = None,
     choose: Choose | None = None,
     groups: GroupFacts | None = None,
+    half: HalfFormat | None = None,
 ) -> Lowered:
     """The task graph of `model`; `groups` makes OpenCL kernels of class `gpu`."""
     imported = import_onnx(model)
     module = fusion_pipeline(fuse_attention=groups is None)(imported.mod)
     cpu = facts or HOST.cpu
-    return lower_tasks(imported, module, cpu, gpu=True, choose=choose, groups=groups)
+    return lower_tasks(imported, module, cpu, gpu=True, choose=choose, groups=groups, half=half)
 
 
 def with_algorithm(name: str) -> Choose:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tuning_tasks import small_model, small_tasks, winograd_model
+from tuning_tasks import integer_model, small_model, small_tasks, winograd_model
 
 import hetcomp
 from hetcomp.cli import main
@@ -19,7 +20,7 @@ from hetcomp.schedules.select import schedule
 from hetcomp.targets import find_target
 from hetcomp.tune.database import Database, Record
 from hetcomp.tune.winners import TunedChoices
-from hetcomp.tuning import tasks_of
+from hetcomp.tuning import TuneOptions, tasks_of
 
 HERE, ELSEWHERE = "here", "elsewhere"
 FACTS = find_target("host").cpu
@@ -32,9 +33,9 @@ def winner(**changes: Any) -> Record:
     return Record(**{**fields, **changes})
 
 
-def answer(*records: Record, processors: str = "cpu") -> str:
+def answer(*records: Record, processors: str = "cpu", device_class: str = "cpu-like") -> str:
     task = small_tasks()[0]
-    chosen = TunedChoices(records, FACTS, HERE, processors)(
+    chosen = TunedChoices(records, FACTS, HERE, processors, device_class)(
         task.func, task.constants, schedule(task.func, task.constants, FACTS)
     )
     assert (chosen.choice is not None) == chosen.why.startswith("yes")
@@ -67,7 +68,7 @@ def test_answer(records: list[Record], expected: str) -> None:
 
 
 def test_answer_where_only_direct_methods_are_wanted() -> None:
-    (task,) = tasks_of(winograd_model(), device_class="cpu-like")
+    (task,) = tasks_of(winograd_model(), options=TuneOptions(device_class="cpu-like"))
     default = schedule(task.func, task.constants, FACTS)
     assert default.variant.startswith("winograd")
     own = winner(task=task.key, baseline=task.baseline)
@@ -77,7 +78,7 @@ def test_answer_where_only_direct_methods_are_wanted() -> None:
 
 
 def test_tasks_of_class_gpu_are_those_that_compile_makes() -> None:
-    (task,) = tasks_of(winograd_model(), device_class="gpu")
+    (task,) = tasks_of(winograd_model(), options=TuneOptions(device_class="gpu"))
     assert set(task.spaces) == {DIRECT}
     assert task.base == Choice(algorithm=DIRECT)
     default = schedule(task.func, task.constants, FACTS, task.base)
@@ -94,6 +95,29 @@ def test_the_last_winner_of_this_machine_and_processors_counts() -> None:
     both = winner(processors="cpu+gpu", **unrolled)
     assert "'cpu.unroll': 2" in answer(winner(), both, processors="cpu+gpu")
     assert "'cpu.unroll': 4" in answer(winner(), both, processors="cpu")
+
+
+def test_winners_hold_for_their_class_of_opencl_kernels() -> None:
+    plain = winner(processors="cpu+gpu", device_class="cpu-like")
+    groups = winner(processors="cpu+gpu", device_class="gpu", choice={"cpu.unroll": 2})
+    other = "default: tuned for another class of OpenCL kernels"
+    assert answer(plain, processors="cpu+gpu", device_class="gpu") == other
+    assert "'cpu.unroll': 4" in answer(plain, groups, processors="cpu+gpu")
+    assert "'cpu.unroll': 2" in answer(plain, groups, processors="cpu+gpu", device_class="gpu")
+    assert "'cpu.unroll': 4" in answer(winner(), processors="cpu+gpu", device_class="gpu")
+
+
+@pytest.mark.parametrize(("exact", "algorithms"), [(True, {DIRECT}), (False, None)])
+def test_exact_tunes_what_exact_compiles(exact: bool, algorithms: set[str] | None) -> None:
+    (task,) = tasks_of(winograd_model(), options=TuneOptions(exact=exact, device_class="cpu-like"))
+    assert (set(task.spaces) == algorithms) if algorithms else len(task.spaces) > 1
+
+
+@pytest.mark.parametrize(("precision", "weights"), [("auto", "int8"), ("f32", "float32")])
+def test_precision_tunes_what_it_compiles(precision: str, weights: str) -> None:
+    (task,) = tasks_of(integer_model(), options=TuneOptions(precision=precision))
+    largest = max(task.constants, key=lambda i: math.prod(map(int, task.func.params[i].shape)))
+    assert str(task.func.params[largest].dtype) == weights
 
 
 def test_compile_uses_the_data_base_and_says_so(tmp_path: Path) -> None:

@@ -54,8 +54,8 @@ def winograd_model() -> onnx.ModelProto:
 
 
 @cache
-def integer_task() -> TuneTask:
-    """A convolution on integers."""
+def integer_model() -> onnx.ModelProto:
+    """A convolution in QDQ form."""
     text = (
         '<ir_version: 8, opset_import: ["" : 17]> g (uint8[1,32,9,9] x) => (uint8[1,48,7,7] y) '
         "<float s = {0.02}, float t = {0.9}, uint8 z = {120}, int8 zero = {0}> "
@@ -65,7 +65,13 @@ def integer_task() -> TuneTask:
     model = onnx.parser.parse_model(text)
     array = np.random.default_rng(0).integers(-128, 128, (48, 32, 3, 3), np.int8)
     model.graph.initializer.append(numpy_helper.from_array(array, "w"))
-    (task,) = tasks_of(model)
+    return model
+
+
+@cache
+def integer_task() -> TuneTask:
+    """The convolution of `integer_model`, on integers."""
+    (task,) = tasks_of(integer_model())
     return task
 
 

@@ -1,0 +1,226 @@
+"""What `bench planner` is asked, and what it answers: frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from hetcomp.bench import zoo
+from hetcomp.bench.options import check_known
+from hetcomp.errors import InputError
+
+__all__ = ["TIERS", "GridPoint", "PlannerOptions", "PlannerRow", "PlannerSummary", "summarize"]
+
+TIERS = ("svm-ahead",)
+"""Ways of synchronisation that the runtime has."""
+KINDS = ("linear", "conv2d", "depthwise")
+SLOWER = 1.02
+"""From here on a layer counts as slower than its better single processor."""
+
+
+@dataclass(frozen=True)
+class PlannerOptions:
+    """What to measure.
+
+    Attributes
+    ----------
+    models
+        Zoo networks whose layers are candidates.
+    layers
+        How many distinct layers, spread evenly over the logarithm of their work; 0 takes all.
+    kinds
+        Families of kernels.
+    min_mflop
+        Layers with less work are left out.
+    tiers
+        Ways of synchronisation.
+    quick
+        Fewer samples.
+    lock
+        See `hetcomp.bench.timing.exclusive`.
+    records
+        File that keeps rows; those that it has for this device are not measured again.
+    """
+
+    models: tuple[str, ...]
+    layers: int = 64
+    kinds: tuple[str, ...] = KINDS[:2]
+    min_mflop: float = 2.0
+    tiers: tuple[str, ...] = TIERS
+    quick: bool = False
+    lock: Path | None = None
+    records: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_known("model", self.models, zoo.names())
+        check_known("kind of layer", self.kinds, KINDS)
+        check_known("tier", self.tiers, TIERS)
+        for what in ("models", "kinds", "tiers"):
+            if not getattr(self, what):
+                raise InputError(f"name at least one of the {what}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`."""
+        files = {name: str(path) for name in ("lock", "records") if (path := getattr(self, name))}
+        return {**asdict(self), "lock": None, "records": None, **files}
+
+
+@dataclass(frozen=True)
+class GridPoint:
+    """A share of the grid: what it took when it was searched, and what was predicted."""
+
+    share: str
+    searched_us: float
+    predicted_us: float
+
+
+@dataclass(frozen=True)
+class PlannerRow:
+    """One layer under one tier; times in microseconds a layer, see `hetcomp.bench.layer_chain`.
+
+    Attributes
+    ----------
+    model, layer, kind, variant, text
+        First network that has it, its task there, kernel family, its variant and what it computes.
+    key, tier
+        Hash of the kernel's code with its grids, and the synchronisation that really ran.
+    mflop, weight_bytes, layer_bytes, chain_bytes
+        Work, and bytes of weights, of all that a layer touches, and of all copies.
+    cpu_us, gpu_us
+        Either processor alone.
+    plan, plan_predicted_us, plan_us, plan_p10_us, plan_p90_us
+        The placement that the planner chose, what it promised and what it took.
+    oracle, oracle_us
+        The best of the exhaustive search, both processors alone and the plan included.
+    speedup_plan, speedup_oracle
+        Over the better single processor, medians of ratios within rounds.
+    share_of_oracle
+        Their ratio.
+    error_percent
+        Of the predicted time of the plan.
+    single_error_percent
+        Of the predicted times of either processor alone, mean; None where they are not predicted
+        but measured.
+    cache_effect
+        Whether caches may have part in the gain: above 2, or half of the weights fit the
+        second-level cache and the whole does not, or the copies do not exceed both such caches.
+    rounds, grid
+        Number of samples, and the whole search.
+    """
+
+    model: str
+    layer: str
+    kind: str
+    variant: str
+    text: str
+    key: str
+    tier: str
+    mflop: float
+    weight_bytes: int
+    layer_bytes: int
+    chain_bytes: int
+    cpu_us: float
+    gpu_us: float
+    plan: str
+    plan_predicted_us: float
+    plan_us: float
+    plan_p10_us: float
+    plan_p90_us: float
+    oracle: str
+    oracle_us: float
+    speedup_plan: float
+    speedup_oracle: float
+    share_of_oracle: float
+    error_percent: float
+    single_error_percent: float | None
+    cache_effect: bool
+    rounds: int
+    grid: tuple[GridPoint, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> PlannerRow:
+        """Inverse of `to_json`."""
+        return PlannerRow(**{**data, "grid": tuple(GridPoint(**item) for item in data["grid"])})
+
+
+@dataclass(frozen=True)
+class PlannerSummary:
+    """All layers of one tier.
+
+    Attributes
+    ----------
+    tier, layers
+        Of what, and how many.
+    share_of_oracle_mean, share_of_oracle_min
+        Of the exhaustive search's speed-up.
+    speedup_plan_mean, speedup_oracle_mean
+        Over the better single processor, of all layers.
+    speedup_max_linear, speedup_max_conv
+        The plan's largest, layers with a cache effect left out; None where there are none.
+    cache_effects
+        Number of layers left out there.
+    slower
+        Number of layers more than 2% slower than their better single processor.
+    worst_speedup
+        The least.
+    plan_mape_percent
+        Mean absolute error of the plans' predicted times.
+    kernel_mape_percent
+        The same of either processor alone; None where these were measured.
+    """
+
+    tier: str
+    layers: int
+    share_of_oracle_mean: float
+    share_of_oracle_min: float
+    speedup_plan_mean: float
+    speedup_oracle_mean: float
+    speedup_max_linear: float | None
+    speedup_max_conv: float | None
+    cache_effects: int
+    slower: int
+    worst_speedup: float
+    plan_mape_percent: float
+    kernel_mape_percent: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`."""
+        return asdict(self)
+
+
+def summarize(rows: Sequence[PlannerRow]) -> tuple[PlannerSummary, ...]:
+    """One summary for each tier of `rows`."""
+    tiers = dict.fromkeys(row.tier for row in rows)
+    return tuple(_summary(tier, [row for row in rows if row.tier == tier]) for tier in tiers)
+
+
+def _summary(tier: str, rows: Sequence[PlannerRow]) -> PlannerSummary:
+    shares = [row.share_of_oracle for row in rows]
+    singles = [e for row in rows if (e := row.single_error_percent) is not None]
+    return PlannerSummary(
+        tier=tier,
+        layers=len(rows),
+        share_of_oracle_mean=mean(shares),
+        share_of_oracle_min=min(shares),
+        speedup_plan_mean=mean(row.speedup_plan for row in rows),
+        speedup_oracle_mean=mean(row.speedup_oracle for row in rows),
+        speedup_max_linear=_largest(rows, ("linear",)),
+        speedup_max_conv=_largest(rows, ("conv2d", "depthwise")),
+        cache_effects=sum(row.cache_effect for row in rows),
+        slower=sum(row.speedup_plan * SLOWER < 1.0 for row in rows),
+        worst_speedup=min(row.speedup_plan for row in rows),
+        plan_mape_percent=mean(row.error_percent for row in rows),
+        kernel_mape_percent=mean(singles) if singles else None,
+    )
+
+
+def _largest(rows: Sequence[PlannerRow], kinds: tuple[str, ...]) -> float | None:
+    found = [row.speedup_plan for row in rows if row.kind in kinds and not row.cache_effect]
+    return max(found, default=None)

@@ -1,0 +1,185 @@
+"""`bench planner`: the search's grid, the chain's arithmetic, the summary; one layer for real."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hetcomp.bench.layer_chain import LayerChain, chain_copies
+from hetcomp.bench.planner import bench_planner
+from hetcomp.bench.planner_choice import all_splits, alone, neighbours, predict_us, share_text
+from hetcomp.bench.planner_layers import spread
+from hetcomp.bench.planner_plot import plot_planner
+from hetcomp.bench.planner_rows import PlannerOptions, PlannerRow, summarize
+from hetcomp.cost.costs import SyncCost
+from hetcomp.devices import describe_devices
+from hetcomp.errors import DeviceError, InputError
+from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
+from hetcomp.plan.plan import Axis, Decision, Place
+from hetcomp.plan.table import StepTable
+from hetcomp.runtime.records import RunProfile, StepTimes
+
+
+def _task(rows: Grid, channels: Grid) -> Task:
+    return Task("layer", "conv2d", 0, (0,), (1,), rows, channels, "rows", "")
+
+
+def test_every_legal_cut_is_searched() -> None:
+    found = all_splits(_task(Grid(4), Grid(3, ragged=True)))
+    assert [(d.axis.value, d.cut) for d in found] == [
+        ("rows", 1), ("rows", 2), ("rows", 3), ("channels", 1),
+    ]  # fmt: skip
+    assert all_splits(_task(Grid(1), Grid(1))) == ()
+
+
+def test_long_axes_are_searched_in_strides_and_then_round_the_best() -> None:
+    task = _task(Grid(200), Grid(1))
+    found = all_splits(task)
+    assert [d.cut for d in found[:3]] == [1, 5, 9]
+    near = neighbours(task, Decision("layer", Place.SPLIT, Axis.ROWS, 101))
+    assert [d.cut for d in near] == [98, 99, 100, 102, 103, 104]
+    assert neighbours(task, alone(task)[0]) == ()
+    whole = {d.cut for d in found} | {n.cut for d in found for n in neighbours(task, d)}
+    assert whole == set(range(1, 200))
+
+
+def test_the_slower_part_decides() -> None:
+    task = _task(Grid(10), Grid(1))
+    decisions = (*alone(task), Decision("layer", Place.SPLIT, Axis.ROWS, 4))
+
+    class PerRow:
+        def times_us(self, parts: Any) -> np.ndarray[Any, Any]:
+            speed = {"cpu": 10.0, "gpu": 20.0}
+            return np.array([speed[p.processor] * (p.row_end - p.row_begin) for p in parts])
+
+    sync = SyncCost(split_us=1.5, gpu_launch_us=1.0)
+    assert predict_us(task, decisions, PerRow(), sync).tolist() == [100.0, 201.0, 122.5]
+    assert share_text(task, decisions[2]) == "rows 4/10"
+
+
+def test_layers_are_spread_over_kinds_and_work() -> None:
+    def layer(kind: str, flops: int) -> Any:
+        return SimpleNamespace(kind=kind, key=f"{kind}{flops}", task=SimpleNamespace(flops=flops))
+
+    layers = [layer("linear", n) for n in (1, 5, 9)] + [layer("conv2d", n) for n in range(20)]
+    found = spread(layers, 8)
+    assert [one.key for one in found if one.kind == "linear"] == ["linear1", "linear5", "linear9"]
+    assert [one.task.flops for one in found if one.kind == "conv2d"] == [0, 5, 10, 14, 19]
+    assert len(spread(layers, 0)) == 23
+
+
+def test_a_chain_exceeds_both_caches() -> None:
+    assert chain_copies(1 << 20, 2 << 20) == 8
+    assert chain_copies(64 << 20, 2 << 20) == 4
+    assert chain_copies(1, 2 << 20) == 96
+
+
+class FakeSession:
+    """A session whose steps take 10 us each on the CPU and 12 us on the GPU, in step."""
+
+    def __init__(self, copies: int) -> None:
+        tasks = (_task(Grid(8), Grid(1)),) * copies
+        tensors = (Tensor("t", (4,), "float32", 16, Space.ARENA),) * 2
+        kernel = Kernel("k", 2, True, "", "key")
+        self.graph = TaskGraph("g", tensors, (kernel,), tasks, (0,), (1,), 0)
+        base = StepTable("cpu", (), (), (0, 128), 256)
+        self.image = SimpleNamespace(tables=(base,))
+
+    def set_table(self, table: StepTable) -> None:
+        self.table = table
+
+    def profile(self, reps: int) -> Any:
+        cpu = tuple(StepTimes(12.0 * n, 12.0 * n + 10.0, 2.0) for n, _ in enumerate(self.table.cpu))
+        gpu = tuple(
+            100.0 + 12.0 * (n + 1) if step.signal else -1.0 for n, step in enumerate(self.table.gpu)
+        )
+        return SimpleNamespace(runs=[RunProfile(0.0, cpu, gpu, (True,) * len(gpu))] * reps)
+
+
+def test_a_layer_takes_the_time_between_ends() -> None:
+    chain = LayerChain(FakeSession(4))  # type: ignore[arg-type]
+    split = Decision("layer", Place.SPLIT, Axis.ROWS, 3)
+    for decision in (split, *alone(chain.task)):
+        assert chain.times_us(decision, 300.0, 2) == pytest.approx([12.0, 12.0])
+
+
+def test_runs_whose_ends_nobody_saw_do_not_count() -> None:
+    class Blind(FakeSession):
+        def profile(self, reps: int) -> Any:
+            found = super().profile(reps)
+            gpu = (-1.0,) * len(self.table.gpu)
+            return SimpleNamespace(runs=[replace(run, gpu_end_us=gpu) for run in found.runs])
+
+    chain = LayerChain(Blind(4))  # type: ignore[arg-type]
+    with pytest.raises(DeviceError, match="nobody was there"):
+        chain.times_us(alone(chain.task)[1], 300.0)
+
+
+def test_halves_wait_for_the_copy_before() -> None:
+    session = FakeSession(4)
+    chain = LayerChain(session)  # type: ignore[arg-type]
+    chain.times_us(Decision("layer", Place.SPLIT, Axis.ROWS, 3), 750.0)
+    cpu, gpu = session.table.cpu, session.table.gpu
+    assert len(cpu) == len(gpu) == 12  # a pass that is not timed, two that are
+    assert [step.task for step in cpu[:5]] == [0, 1, 2, 3, 0]
+    assert [step.wait for step in gpu[:3]] == [0, 1, 2]
+    assert (cpu[0].row_end, gpu[0].row_begin, gpu[0].row_end) == (3, 3, 8)
+    chain.times_us(alone(chain.task)[1], 750.0)
+    assert session.table.cpu == ()
+    assert [n for n, step in enumerate(session.table.gpu, 1) if step.signal] == [4, 12]
+
+
+ROW = PlannerRow(
+    model="m", layer="l", kind="linear", variant="direct", text="t", key="k", tier="svm-ahead",
+    mflop=1.0, weight_bytes=1, layer_bytes=1, chain_bytes=1, cpu_us=100.0, gpu_us=110.0,
+    plan="rows 4/8", plan_predicted_us=55.0, plan_us=55.0, plan_p10_us=54.0, plan_p90_us=56.0,
+    oracle="rows 5/8", oracle_us=52.0, speedup_plan=1.8, speedup_oracle=1.9, share_of_oracle=0.95,
+    error_percent=4.0, single_error_percent=None, cache_effect=False, rounds=9, grid=(),
+)  # fmt: skip
+
+
+def test_the_summary_leaves_cache_effects_out_of_the_largest() -> None:
+    rows = (
+        ROW,
+        replace(ROW, speedup_plan=2.4, cache_effect=True, share_of_oracle=1.0),
+        replace(ROW, kind="conv2d", speedup_plan=0.97, error_percent=8.0),
+    )
+    (found,) = summarize(rows)
+    assert (found.layers, found.cache_effects, found.slower) == (3, 1, 1)
+    assert (found.speedup_max_linear, found.speedup_max_conv) == (1.8, 0.97)
+    assert found.share_of_oracle_mean == pytest.approx((0.95 + 1.0 + 0.95) / 3)
+    assert found.plan_mape_percent == pytest.approx(16 / 3)
+    assert found.kernel_mape_percent is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("kinds", ("pool",)), ("tiers", ("magic",)), ("models", ())]
+)
+def test_options_are_checked(field: str, value: tuple[str, ...]) -> None:
+    with pytest.raises(InputError):
+        PlannerOptions(**{"models": ("resnet18",), field: value})
+
+
+def test_one_layer_for_real(tmp_path: Path) -> None:
+    if not any(device.opencl and device.verdict for device in describe_devices()):
+        pytest.skip("no OpenCL device that serves")
+    options = PlannerOptions(
+        ("mobilenetv1",), layers=1, min_mflop=50.0, quick=True, records=tmp_path / "rows.jsonl"
+    )
+    results = bench_planner(options)
+    assert results.failed == ()
+    (row,) = results.rows
+    assert 0.0 < row.share_of_oracle <= 1.0
+    assert row.oracle_us <= min(row.plan_us, row.cpu_us, row.gpu_us)
+    assert {"cpu", "gpu"} < {point.share for point in row.grid}
+    kept = json.loads((tmp_path / "rows.jsonl").read_text())["row"]
+    assert PlannerRow.from_json(kept) == row
+    assert bench_planner(options).rows == results.rows  # from the records
+    plot_planner(tmp_path / "p.png", results.rows)
+    assert (tmp_path / "p.png").stat().st_size > 10_000

@@ -1,0 +1,118 @@
+"""Every kernel family between tensors of 16 bits, by every cut, against ONNX Runtime in float32.
+
+Inputs, weights and what ONNX Runtime gets are rounded to the format first, so that only what the
+kernels round themselves shows: each result once, when it is stored, and what `TOLERANCES` names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from kernel_harness import Array, lower, random_feeds, reference, run_cut
+from onnx import helper, numpy_helper
+from test_opencl_kernels import CASES, model_of
+
+from hetcomp.devices import describe_opencl
+from hetcomp.schedules.facts import CpuFacts, DeviceFacts, GroupFacts
+from hetcomp.schedules.half import BF16, F16, HalfFormat
+
+ROUNDING = {F16: 2.0**-11, BF16: 2.0**-8}
+"""Of one number, relative: twice the largest error, for sums of float32 that fall on the other
+side of a tie."""
+TOLERANCES = {"layer norm": 4.0, "attention": 2.0, "pools and concat": 4.0}
+"""Roundings of the largest result, where a kernel keeps a row of intermediate results in the
+output's memory or there are several kernels; 1 elsewhere."""
+OTHER = ("booleans", "short integers", "logarithm, mean, sum")
+"""Results in bool or integers, or logarithms near zero of what was rounded before."""
+NAMES = [name for name in CASES if name not in OTHER]
+FORMATS = pytest.mark.parametrize("form", [F16, BF16], ids=lambda form: form.name)
+
+
+def float_of(form: HalfFormat, array: Array) -> Array:
+    """`array` rounded to `form`, as float32."""
+    bits = form.rounded(array)
+    if bits.dtype == np.float16:
+        return bits.astype(np.float32)
+    return np.asarray((bits.astype(np.uint32) << 16).view(np.float32))
+
+
+def between(model: onnx.ModelProto, form: HalfFormat) -> onnx.ModelProto:
+    """`model` behind a task that hands its inputs on, before one that hands its outputs on, with
+    weights of `form`."""
+    wrapped = onnx.ModelProto()
+    wrapped.CopyFrom(model)
+    graph = wrapped.graph
+    for weight in graph.initializer:
+        array = numpy_helper.to_array(weight)
+        if array.dtype == np.float32:
+            weight.CopyFrom(numpy_helper.from_array(float_of(form, array), weight.name))
+    nodes = list(graph.node)
+    first, last = [], []
+    for value in graph.input:
+        if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT:
+            _rename(nodes, value.name, f"{value.name}_in")
+            first.append(helper.make_node("Neg", [value.name], [f"{value.name}_in"]))
+    axis = numpy_helper.from_array(np.array([-1], np.int64), "last_axis")
+    for value in graph.output:
+        _rename(nodes, value.name, f"{value.name}_out")
+        wide = f"{value.name}_wide"
+        last.append(helper.make_node("Unsqueeze", [f"{value.name}_out", "last_axis"], [wide]))
+        last.append(helper.make_node("ReduceMax", [wide], [value.name], axes=[-1], keepdims=0))
+    graph.initializer.append(axis)
+    del graph.node[:]
+    graph.node.extend([*first, *nodes, *last])
+    return wrapped
+
+
+def _rename(nodes: list[Any], old: str, new: str) -> None:
+    for node in nodes:
+        for names in (node.input, node.output):
+            renamed = [new if name == old else name for name in names]
+            del names[:]
+            names.extend(renamed)
+
+
+def check_half(name: str, form: HalfFormat, facts: DeviceFacts | None = None, **how: Any) -> None:
+    model = between(model_of(name), form)
+    feeds = {
+        key: float_of(form, value) if value.dtype == np.float32 else value
+        for key, value in random_feeds(model).items()
+    }
+    if "i" in feeds:
+        feeds["i"] = np.random.default_rng(0).integers(-50, 50, feeds["i"].shape)
+    lowered = lower(model, facts, half=form, **how)
+    kept = [t for t in lowered.graph.tensors if t.dtype == form.memory and t.size_bytes]
+    assert kept, "nothing lies in memory in 16 bits"
+    got = run_cut(lowered, feeds, facts, how.get("groups"))
+    roundings = max((v for key, v in TOLERANCES.items() if key in name), default=1.0)
+    for result, expected in zip(got, reference(model, feeds), strict=True):
+        assert (result.dtype, result.shape) == (expected.dtype, expected.shape)
+        largest = float(np.abs(expected).max())
+        own = np.abs(expected) if roundings == 1.0 else largest
+        bound = ROUNDING[form] * (roundings * own + 1e-3 * largest) + 1e-7
+        assert np.all(np.abs(result - expected) <= bound)
+
+
+@FORMATS
+@pytest.mark.parametrize("name", NAMES)
+def test_on_this_machine(name: str, form: HalfFormat) -> None:
+    check_half(name, form)
+
+
+@FORMATS
+@pytest.mark.parametrize("facts", [CpuFacts.AVX2, CpuFacts.SSE], ids=lambda f: f.name)
+@pytest.mark.parametrize("name", ["linear", "convolution", "depthwise convolution", "moves"])
+def test_of_other_register_files(name: str, facts: DeviceFacts, form: HalfFormat) -> None:
+    check_half(name, form, facts)
+
+
+@pytest.mark.skipif(
+    not any(device.verdict for device in describe_opencl()), reason="no OpenCL device that serves"
+)
+@FORMATS
+@pytest.mark.parametrize("name", ["linear", "convolution", "layer norm and gelu"])
+def test_of_opencl_class_gpu(name: str, form: HalfFormat) -> None:
+    check_half(name, form, groups=GroupFacts(compute_units=2, local_bytes=4 << 10))
