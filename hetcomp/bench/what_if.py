@@ -76,6 +76,6 @@ def _speedup(cost: TaskCost, overhead_us: float) -> float:
         for cut in near_cuts(task, Axis.ROWS, balanced)
     )
     sync = SyncCost(split_us=overhead_us, gpu_launch_us=0.0)
-    known = MeasuredTimes(Costs((cost,)), [_TILES])
+    known = MeasuredTimes(Costs((cost,)), [(_TILES, 1)])
     predicted = predict_us(task, (*alone(task), *splits), known, sync)
     return float(predicted[:2].min() / predicted.min())
