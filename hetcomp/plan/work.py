@@ -21,7 +21,8 @@ def work_of(graph: TaskGraph, part: Part) -> KernelWork:
 
     `facts` are those of `hetcomp.cost.kernel_facts.KernelFacts`, and of the whole task `flops`,
     `weight_bytes`, `input_bytes`, `output_bytes`; `items`, `group_rows` and `group_channels` are
-    the work-items and the tiles of a work-group.
+    the work-items and the tiles of a work-group. `model_weight_bytes` are the weights of the whole
+    model: what passes through the caches before a task's own are read again.
     """
     task = graph.tasks[part.task]
     kernel = graph.kernels[task.kernel]
@@ -31,6 +32,7 @@ def work_of(graph: TaskGraph, part: Part) -> KernelWork:
         "weight_bytes": task.weight_bytes,
         "input_bytes": _arena_bytes(graph, task.inputs),
         "output_bytes": _arena_bytes(graph, task.outputs),
+        "model_weight_bytes": graph.constants_bytes,
         "items": kernel.items[0] * kernel.items[1],
         "group_rows": kernel.tiles[0],
         "group_channels": kernel.tiles[1],

@@ -8,23 +8,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from hetcomp.cost.profile import KernelSample
+from hetcomp.cost.work import KernelWork
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.work import work_of
 from hetcomp.profile.build import Build
-from hetcomp.profile.kernels import KernelOptions, time_kernels
-from hetcomp.profile.layers import Layer, layer_text
+from hetcomp.profile.families import Point
+from hetcomp.profile.kernels import KernelOptions, Timed, time_kernels
+from hetcomp.profile.layers import Layer, layer_text, touch_of
 from hetcomp.profile.timing import Bench
 from hetcomp.runtime import load
 
-__all__ = ["measure_batch"]
+__all__ = ["layers_of", "measure_batch"]
 
 _TOUCH = 0
+"""Ordinal of the layer that rewrites the others' inputs."""
 _LAYER_OF_NODE = re.compile(r"L(\d+)\.")
+
+
+def layers_of(points: Sequence[Point]) -> tuple[Layer, ...]:
+    """The layers of a batch: one that rewrites the others' inputs, then those drawn."""
+    layers = [point.layer for point in points]
+    return touch_of(max(layer.activations for layer in layers)), *layers
 
 
 def measure_batch(
@@ -38,9 +48,14 @@ def measure_batch(
         names = _groups(graph, job.layers)
         timed = time_kernels(Bench(session, lock), _TOUCH, options, rng, gpu=job.gpu)
         return tuple(
-            KernelSample(work_of(graph, item.part), item.times_us, names[item.part.task])
-            for item in timed
+            KernelSample(_work(graph, item), item.times_us, names[item.part.task]) for item in timed
         )
+
+
+def _work(graph: TaskGraph, item: Timed) -> KernelWork:
+    """As if the tasks that took turns were the whole model."""
+    work = work_of(graph, item.part)
+    return replace(work, facts={**work.facts, "model_weight_bytes": item.weight_bytes})
 
 
 def _groups(graph: TaskGraph, layers: Sequence[Layer]) -> list[str]:

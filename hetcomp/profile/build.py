@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hetcomp.profile.families import Point
-from hetcomp.profile.layers import TOUCH, Layer
+from hetcomp.profile.layers import Layer
 
 __all__ = ["Build", "Job", "building"]
 
@@ -25,22 +24,27 @@ _LIMIT_S = 300.0
 
 @dataclass(frozen=True)
 class Job:
-    """A model to compile: the layers that were drawn, the kind of kernels, and the seed of weights.
+    """A model to compile.
 
-    `exact` keeps to direct methods; without `gpu` there are no OpenCL kernels. The first layer of
-    the model, before those drawn, is `TOUCH`.
+    Attributes
+    ----------
+    number
+        Names its files.
+    layers
+        In this order in the model.
+    seed
+        Of the weights.
+    exact
+        Keep to direct methods.
+    gpu
+        Whether to generate OpenCL kernels.
     """
 
     number: int
-    points: tuple[Point, ...]
+    layers: tuple[Layer, ...]
+    seed: int
     exact: bool
     gpu: bool
-    seed: int
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """All layers of the model."""
-        return TOUCH, *(point.layer for point in self.points)
 
 
 @dataclass(frozen=True)

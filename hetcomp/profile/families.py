@@ -70,7 +70,8 @@ def draw(family: Family, n: int, rng: np.random.Generator) -> list[Point]:
 def _in_range(family: Family, points: Any) -> Iterator[Point]:
     for point in points:
         layer = family.make(*sizes_at(family.axes, point))
-        if layer.flops <= _MOST_FLOPS and _LEAST_MOVED <= layer.moved <= _MOST_MOVED:
+        moved = layer.activations + layer.weights
+        if layer.flops <= _MOST_FLOPS and _LEAST_MOVED <= moved <= _MOST_MOVED:
             yield Point(family.name, layer, tuple(map(float, point)))
 
 

@@ -13,9 +13,18 @@ import onnx
 
 from hetcomp.errors import InputError
 from hetcomp.profile import movers, products
+from hetcomp.profile.weightless import Weightless
 from hetcomp.profile.writer import GraphWriter
 
-__all__ = ["TOUCH", "Layer", "Touch", "layer_from_json", "layer_text", "layer_to_json", "model_of"]
+__all__ = [
+    "Layer",
+    "Touch",
+    "layer_from_json",
+    "layer_text",
+    "layer_to_json",
+    "model_of",
+    "touch_of",
+]
 
 
 class Layer(Protocol):
@@ -28,15 +37,19 @@ class Layer(Protocol):
         """Operations, to keep the work of a shape in range."""
 
     @property
-    def moved(self) -> int:
-        """Floats that are read and written."""
+    def activations(self) -> int:
+        """Floats of its inputs and outputs."""
+
+    @property
+    def weights(self) -> int:
+        """Floats of its weights."""
 
     def write(self, g: GraphWriter) -> None:
         """Write its nodes."""
 
 
 @dataclass(frozen=True)
-class Touch:
+class Touch(Weightless):
     """An element-wise kernel over a plain block, to bring memory into a cache or out of it."""
 
     family: ClassVar[str] = "touch"
@@ -49,7 +62,7 @@ class Touch:
         return float(self.rows * self.columns)
 
     @property
-    def moved(self) -> int:
+    def activations(self) -> int:
         """Input and output."""
         return 2 * self.rows * self.columns
 
@@ -58,8 +71,13 @@ class Touch:
         g.output(g.op("Relu", g.input(self.rows, self.columns)))
 
 
-TOUCH = Touch(4096, 1024)
-"""16 MB in 4096 rows."""
+_TOUCH_COLUMNS = 1024
+
+
+def touch_of(floats: int) -> Touch:
+    """One over a block of at least so many floats."""
+    return Touch(-(-floats // _TOUCH_COLUMNS), _TOUCH_COLUMNS)
+
 
 _CLASSES: tuple[Any, ...] = (
     *(products.Conv2d, products.Depthwise, products.Linear, products.MatMul, products.Attention),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hetcomp.profile.activations import activate
+from hetcomp.profile.weightless import Weightless
 from hetcomp.profile.writer import GraphWriter
 
 __all__ = ["Concat", "Elementwise", "LayerNorm", "Pool", "Resize", "Softmax", "Transpose"]
@@ -17,7 +18,7 @@ _MAX, _MEAN = range(2)
 
 
 @dataclass(frozen=True)
-class Pool:
+class Pool(Weightless):
     """Pooling by maximum (0) or mean (1); kernel 0 is the mean of the whole image."""
 
     family: ClassVar[str] = "pool"
@@ -35,7 +36,7 @@ class Pool:
         return float(elements * self.kernel**2) / self.stride**2 if self.kernel else elements
 
     @property
-    def moved(self) -> int:
+    def activations(self) -> int:
         """Input and output."""
         size = self.height * self.width * self.channels
         return size + (size // self.stride**2 if self.kernel else self.channels)
@@ -54,7 +55,7 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Softmax:
+class Softmax(Weightless):
     """Softmax of every row."""
 
     family: ClassVar[str] = "softmax"
@@ -67,7 +68,7 @@ class Softmax:
         return 20.0 * self.rows * self.columns
 
     @property
-    def moved(self) -> int:
+    def activations(self) -> int:
         """Input and output."""
         return 2 * self.rows * self.columns
 
@@ -77,7 +78,7 @@ class Softmax:
 
 
 @dataclass(frozen=True)
-class LayerNorm:
+class LayerNorm(Weightless):
     """Layer normalisation of every row, perhaps of a residual sum."""
 
     family: ClassVar[str] = "layer_norm"
@@ -91,7 +92,7 @@ class LayerNorm:
         return 8.0 * self.rows * self.columns
 
     @property
-    def moved(self) -> int:
+    def activations(self) -> int:
         """Inputs and output."""
         return (2 + self.residual) * self.rows * self.columns
 
@@ -105,7 +106,7 @@ class LayerNorm:
 
 
 @dataclass(frozen=True)
-class Elementwise:
+class Elementwise(Weightless):
     """A function of one image, of the sum of two, or of one scaled channel by channel."""
 
     family: ClassVar[str] = "elementwise"
@@ -122,7 +123,7 @@ class Elementwise:
         return float(self.height * self.width * self.channels * (self.operands + self.activation))
 
     @property
-    def moved(self) -> int:
+    def activations(self) -> int:
         """Inputs and output."""
         return self.height * self.width * self.channels * (1 + self.operands)
 
@@ -137,7 +138,7 @@ class Elementwise:
 
 
 @dataclass(frozen=True)
-class Concat:
+class Concat(Weightless):
     """Two images joined along their channels, then one function, so that they are copied."""
 
     family: ClassVar[str] = "concat"
@@ -152,7 +153,7 @@ class Concat:
         return float(self.height * self.width * (self.first + self.second))
 
     @property
-    def moved(self) -> int:
+    def activations(self) -> int:
         """Inputs and output."""
         return 2 * self.height * self.width * (self.first + self.second)
 
@@ -163,7 +164,7 @@ class Concat:
 
 
 @dataclass(frozen=True)
-class Transpose:
+class Transpose(Weightless):
     """Rows and heads, or channels first: a copy in another order."""
 
     family: ClassVar[str] = "transpose"
@@ -178,7 +179,7 @@ class Transpose:
         return float(self.rows * self.heads * self.columns)
 
     @property
-    def moved(self) -> int:
+    def activations(self) -> int:
         """Input and output."""
         return 2 * self.rows * self.heads * self.columns
 
@@ -190,7 +191,7 @@ class Transpose:
 
 
 @dataclass(frozen=True)
-class Resize:
+class Resize(Weightless):
     """An image enlarged by an integer, by the nearest pixel (0) or bilinearly (1)."""
 
     family: ClassVar[str] = "resize"
@@ -207,7 +208,7 @@ class Resize:
         return elements * (8.0 if self.mode else 1.0)
 
     @property
-    def moved(self) -> int:
+    def activations(self) -> int:
         """Input and output."""
         return self.height * self.width * self.channels * (1 + self.factor**2)
 

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.table import Step
-from hetcomp.profile.layers import TOUCH, Layer, Touch
+from hetcomp.profile.layers import Layer, Touch, touch_of
 from hetcomp.profile.products import Linear
 from hetcomp.profile.tables import Layout, layout_of
 
-__all__ = ["COMPUTE", "FIRST", "PROBES", "SECOND", "SMALL", "THIRD", "Room", "room_of", "whole"]
+__all__ = ["COMPUTE", "FIRST", "PROBES", "SECOND", "SMALL", "Room", "room_of", "whole"]
 
-PROBES: tuple[Layer, ...] = (TOUCH, TOUCH, TOUCH, Touch(1, 16), Linear(128, 512, 512, 0))
-FIRST, SECOND, THIRD, SMALL, COMPUTE = range(len(PROBES))
-"""Three element-wise kernels over blocks, one over a line, and a product that fits the cache."""
+_BLOCK = touch_of(4 << 20)
+PROBES: tuple[Layer, ...] = (_BLOCK, _BLOCK, Touch(1, 16), Linear(128, 512, 512, 0))
+FIRST, SECOND, SMALL, COMPUTE = range(len(PROBES))
+"""Two element-wise kernels over blocks of 16 MB, one over a line, and a product that fits the
+cache."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hetcomp.profile.activations import activate
+from hetcomp.profile.weightless import Weightless
 from hetcomp.profile.writer import GraphWriter
 
 __all__ = ["Attention", "Conv2d", "Depthwise", "Linear", "MatMul"]
@@ -37,10 +38,15 @@ class Conv2d:
         return 2.0 * self.out_pixels * self.kernel**2 * self.c_in * self.c_out
 
     @property
-    def moved(self) -> int:
-        """Activations and weights."""
-        images = self.height * self.width * self.c_in + self.out_pixels * self.c_out
-        return images + self.kernel**2 * self.c_in * self.c_out
+    def activations(self) -> int:
+        """Input, output, residual input."""
+        outputs = self.out_pixels * self.c_out
+        return self.height * self.width * self.c_in + outputs * (1 + self.residual)
+
+    @property
+    def weights(self) -> int:
+        """The filters."""
+        return self.kernel**2 * self.c_in * self.c_out
 
     def write(self, g: GraphWriter) -> None:
         """Convolution, sum, activation."""
@@ -72,9 +78,14 @@ class Depthwise:
         return 2.0 * pixels * self.kernel**2 * self.channels
 
     @property
-    def moved(self) -> int:
-        """Activations."""
+    def activations(self) -> int:
+        """Input and output."""
         return self.height * self.width * self.channels * (1 + self.stride**2) // self.stride**2
+
+    @property
+    def weights(self) -> int:
+        """The filters."""
+        return self.kernel**2 * self.channels
 
     def write(self, g: GraphWriter) -> None:
         """Convolution and activation."""
@@ -101,9 +112,14 @@ class Linear:
         return 2.0 * self.rows * self.depth * self.columns
 
     @property
-    def moved(self) -> int:
-        """Activations and weights."""
-        return self.rows * (self.depth + self.columns) + self.depth * self.columns
+    def activations(self) -> int:
+        """Input and output."""
+        return self.rows * (self.depth + self.columns)
+
+    @property
+    def weights(self) -> int:
+        """The matrix."""
+        return self.depth * self.columns
 
     def write(self, g: GraphWriter) -> None:
         """Product, bias, activation."""
@@ -113,7 +129,7 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class MatMul:
+class MatMul(Weightless):
     """Independent products of two activations, as in attention that is not fused."""
 
     family: ClassVar[str] = "matmul"
@@ -128,7 +144,7 @@ class MatMul:
         return 2.0 * self.batch * self.rows * self.depth * self.columns
 
     @property
-    def moved(self) -> int:
+    def activations(self) -> int:
         """All three operands."""
         sizes = self.rows * self.depth, self.depth * self.columns, self.rows * self.columns
         return self.batch * sum(sizes)
@@ -141,7 +157,7 @@ class MatMul:
 
 
 @dataclass(frozen=True)
-class Attention:
+class Attention(Weightless):
     """Scaled scores, perhaps masked, softmax, and the mix of values."""
 
     family: ClassVar[str] = "attention"
@@ -156,7 +172,7 @@ class Attention:
         return 4.0 * self.heads * self.tokens**2 * self.features
 
     @property
-    def moved(self) -> int:
+    def activations(self) -> int:
         """Queries, keys, values, result."""
         return 4 * self.heads * self.tokens * self.features
 

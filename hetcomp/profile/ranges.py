@@ -17,7 +17,8 @@ def parts_of(
 ) -> list[Part]:
     """The whole task, `cuts` parts along its preferred axis and half as many along the other one.
 
-    The CPU takes the first tiles and the GPU the last, as in a plan.
+    The CPU takes the first tiles and the GPU the last, as in a plan. In random order, as those that
+    are timed first find the caches as something else has left them.
     """
     found = [_part(index, task, processor, None, 0)]
     for axis, n in _shares(task, cuts):
@@ -25,7 +26,7 @@ def parts_of(
         parts = (rng.permutation(n) + rng.random(n)) / n
         places = {_cut(grid, _LEAST + (_MOST - _LEAST) * float(part)) for part in parts}
         found += [_part(index, task, processor, axis, cut) for cut in sorted(places)]
-    return found
+    return [found[i] for i in rng.permutation(len(found))]
 
 
 def _shares(task: Task, cuts: int) -> list[tuple[str, int]]:

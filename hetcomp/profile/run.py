@@ -24,7 +24,7 @@ from hetcomp.cost.profile import DeviceProfile
 from hetcomp.cost.profile_file import check_device, load_profile, save_profile
 from hetcomp.devices import DeviceInfo, describe_devices, fingerprint
 from hetcomp.errors import HetcompError, InputError
-from hetcomp.profile.batch import measure_batch
+from hetcomp.profile.batch import layers_of, measure_batch
 from hetcomp.profile.build import Build, Job, building
 from hetcomp.profile.constants import limits_of, measure_constants, slow_down_of, sync_of
 from hetcomp.profile.families import Point
@@ -157,6 +157,7 @@ class _Run:
         self._lock = options.lock or _default_lock()
         done = [point for batch in log.batches for point in batch.points]
         self._sampler = Sampler(options.seed, done)
+        self._drawn: dict[int, tuple[Point, ...]] = {}
         self._number = max((batch.number for batch in log.batches), default=-1)
 
     def measure(self) -> None:
@@ -217,18 +218,19 @@ class _Run:
     def _kernels(self, build: Build, measurer: Any) -> None:
         options = KernelOptions(cuts=2 if self._options.quick else 4)
         samples = measurer.submit(measure_batch, build, self._lock, options).result()
-        self._log.put_batch(Batch(build.job.number, build.job.points, samples))
+        number = build.job.number
+        self._log.put_batch(Batch(number, self._drawn[number], samples))
         build.path.unlink(missing_ok=True)
 
     def _job(self) -> Job:
         self._number += 1
         points = self._sampler.next(_QUICK_BATCH if self._options.quick else _BATCH)
+        self._drawn[self._number] = points
         exact = self._number % _EXACT_EVERY == _EXACT_EVERY - 1
-        return Job(self._number, points, exact, self._gpu, self._options.seed)
+        return Job(self._number, layers_of(points), self._options.seed, exact, self._gpu)
 
     def _probes(self) -> Job:
-        points = tuple(Point("probe", layer, ()) for layer in PROBES[1:])
-        return Job(_PROBES_NUMBER, points, False, self._gpu, self._options.seed)
+        return Job(_PROBES_NUMBER, PROBES, self._options.seed, False, self._gpu)
 
     def _spend(self) -> None:
         """Book the time since the last call, for a run that goes on with the log."""

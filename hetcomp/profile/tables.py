@@ -1,9 +1,9 @@
 """Step tables that put chosen parts of tasks into the surroundings of a network.
 
 A network's kernel finds its inputs in the cache, because the task before it has just written them,
-and its weights out of the second-level cache, because all other layers ran since. So every timed
-part comes after a part of an element-wise kernel over the memory of its inputs, all inputs share
-one place and all outputs another, and tasks take turns before the next part of the same one.
+but its weights further away, because all other layers ran since. So every timed part comes after a
+part of an element-wise kernel that rewrites its inputs, all inputs share one place and all outputs
+another, and tasks take turns before the next part of the same one.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Layout:
     input_bytes: tuple[int, ...]
 
 
-def layout_of(graph: TaskGraph) -> Layout:
-    """All inputs from 0 on, all outputs behind the largest of them."""
+def layout_of(graph: TaskGraph, touch: int = 0) -> Layout:
+    """All inputs from 0 on, all outputs behind the largest of them; `touch` works in place."""
     offsets = {i: t.offset_bytes for i, t in enumerate(graph.tensors) if t.space is Space.CONSTANT}
     input_bytes = []
     for task in graph.tasks:
@@ -49,6 +49,7 @@ def layout_of(graph: TaskGraph) -> Layout:
                 offsets[root] = end
                 end += _aligned(graph.tensors[root].size_bytes)
         input_bytes.append(end)
+    offsets[graph.root(graph.tasks[touch].outputs[0])] = 0
     first = end = max(input_bytes)
     for task in graph.tasks:
         place = first
