@@ -10,6 +10,7 @@ import click
 
 from hetcomp.cli.common import FAILED, command_options
 from hetcomp.cli.output import number, print_json, print_table, progress_bar, split_names
+from hetcomp.cli.what_if import parse_overheads, show_what_if
 
 if TYPE_CHECKING:
     from hetcomp.bench.networks import Results
@@ -39,6 +40,14 @@ _PATH = click.Path(path_type=Path)
 @click.option("--quick", is_flag=True, help="Fewer samples.")
 @click.option("--lock", type=_PATH, help="Hold this file, at real-time priority if allowed.")
 @click.option("--records", type=_PATH, help="Keep rows in this file; those in it are not repeated.")
+@click.option(
+    "--profile", type=_PATH,
+    help="Operators' times of another device: what splits would gain there; measures nothing.",
+)  # fmt: skip
+@click.option(
+    "--overheads", default="0,7,50,162,1000", show_default=True,
+    help="Microseconds a split operator, by comma; with --profile.",
+)  # fmt: skip
 @command_options
 def planner(
     models: str,
@@ -50,6 +59,8 @@ def planner(
     quick: bool,
     lock: Path | None,
     records: Path | None,
+    profile: Path | None,
+    overheads: str,
     as_json: bool,
 ) -> None:
     """The planner's share of a layer against an exhaustive search over shares, measured.
@@ -64,7 +75,12 @@ def planner(
     from hetcomp.bench.planner_plot import plot_planner
     from hetcomp.bench.planner_rows import PlannerOptions
     from hetcomp.bench.roofline import check_plot
+    from hetcomp.cost.operator_times import OperatorTimes, load_any_profile
 
+    known = load_any_profile(profile) if profile else None
+    if isinstance(known, OperatorTimes):
+        show_what_if(known, parse_overheads(overheads), as_json=as_json)
+        return
     options = PlannerOptions(
         models=zoo.names() if models == "all" else split_names(models),
         layers=layers,
