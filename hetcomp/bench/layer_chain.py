@@ -14,12 +14,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from hetcomp.bench.planner_choice import halves
 from hetcomp.cost.work import Part
 from hetcomp.devices import describe_cpu
 from hetcomp.errors import DeviceError
 from hetcomp.plan.graph import Task, TaskGraph
-from hetcomp.plan.plan import Decision
 from hetcomp.plan.table import Step, StepTable
 from hetcomp.runtime import Session
 from hetcomp.runtime.records import RunProfile
@@ -28,7 +26,7 @@ __all__ = ["LayerChain", "chain_copies", "l2_bytes"]
 
 _FAR = 2
 """Bytes of a chain in second-level caches of both processors."""
-_MOST_COPIES, _LEAST_COPIES = 96, 4
+_MOST_COPIES, _LEAST_COPIES = 96, 2
 _PASSES_US = 6000.0
 """Time of the passes that are timed."""
 _MOST_STEPS = 384
@@ -71,13 +69,15 @@ class LayerChain:
         """The layer."""
         return self.graph.tasks[0]
 
-    def times_us(self, decision: Decision, about_us: float, reps: int = 3) -> list[float]:
-        """Time per layer under `decision`, one sample a repetition.
+    def times_us(
+        self, cpu: Part | None, gpu: Part | None, about_us: float, reps: int = 3
+    ) -> list[float]:
+        """Time per layer, one sample a repetition.
 
         Parameters
         ----------
-        decision
-            Who computes what.
+        cpu, gpu
+            What either processor computes of every copy; None: nothing.
         about_us
             What a layer takes, roughly: decides how often the copies are run through.
         reps
@@ -91,7 +91,7 @@ class LayerChain:
         copies = len(self.graph.tasks)
         timed = math.ceil(_PASSES_US / (copies * max(1.0, about_us)))
         passes = 1 + max(1, min(timed, _MOST_STEPS // copies - 1))
-        table = self._table(decision, passes)
+        table = self._table(_step(cpu), _step(gpu), passes)
         self._session.set_table(table)
         found: list[float] = []
         for _ in range(_ATTEMPTS):
@@ -101,10 +101,9 @@ class LayerChain:
                 return found
         raise DeviceError(f"{_ATTEMPTS} times nobody was there to see the device's ends: busy?")
 
-    def _table(self, decision: Decision, passes: int) -> StepTable:
+    def _table(self, cpu: Step | None, gpu: Step | None, passes: int) -> StepTable:
         copies = len(self.graph.tasks)
         ordinals = range(1, copies * passes + 1)
-        cpu, gpu = map(_step, halves(self.task, decision))
         both = cpu is not None and gpu is not None
         ends = {copies, copies * passes}
 

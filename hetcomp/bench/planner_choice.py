@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hetcomp.cost.costs import SyncCost
+from hetcomp.cost.costs import Costs, SyncCost
 from hetcomp.cost.times import Times
 from hetcomp.cost.work import Part
+from hetcomp.plan.candidates import candidates, parts_of
 from hetcomp.plan.check import grid_of
-from hetcomp.plan.graph import Task
+from hetcomp.plan.cuts import cut_at, last_cut
+from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Place
 
-__all__ = ["all_splits", "alone", "halves", "neighbours", "predict_us", "share_text"]
+__all__ = [
+    "all_splits",
+    "alone",
+    "halves",
+    "neighbours",
+    "planned",
+    "predict_us",
+    "share_text",
+]
 
 _MOST_CUTS = 64
 """Cuts along one axis; longer axes are searched in equal strides, and then round the best."""
@@ -34,6 +45,13 @@ def all_splits(task: Task) -> tuple[Decision, ...]:
         for cut in range(1, grid_of(task, axis).extent, _stride(task, axis))
         if _legal(task, axis, cut)
     )
+
+
+def planned(graph: TaskGraph, costs: Costs) -> tuple[Decision, ...]:
+    """The placements of the first task of `graph` that the planner considers."""
+    first = replace(graph, tasks=graph.tasks[:1]), replace(costs, tasks=costs.tasks[:1])
+    plain = (choice.decision for choice in candidates(*first)[0])
+    return tuple(replace(decision, cpu_us=None, gpu_us=None) for decision in plain)
 
 
 def neighbours(task: Task, decision: Decision) -> tuple[Decision, ...]:
@@ -56,17 +74,14 @@ def share_text(task: Task, decision: Decision) -> str:
     return f"{decision.axis.value} {decision.cut}/{grid_of(task, decision.axis).extent}"
 
 
-def halves(task: Task, decision: Decision) -> tuple[Part | None, Part | None]:
-    """The parts of the CPU and of the GPU of task number 0."""
-    rows, channels = task.rows.extent, task.channels.extent
-    place, cut = decision.place, decision.cut
-    if place is Place.CPU:
-        return Part(0, "cpu", 0, rows, 0, channels), None
-    if place is Place.GPU:
-        return None, Part(0, "gpu", 0, rows, 0, channels)
-    if decision.axis is Axis.ROWS:
-        return Part(0, "cpu", 0, cut, 0, channels), Part(0, "gpu", cut, rows, 0, channels)
-    return Part(0, "cpu", 0, rows, 0, cut), Part(0, "gpu", 0, rows, cut, channels)
+def halves(task: Task) -> tuple[Part, ...]:
+    """Either half along both axes, the first ones for the CPU: what `compile` measures too."""
+    splits = (
+        _split(task, axis, cut_at(grid_of(task, axis), 0.5))
+        for axis in Axis
+        if last_cut(grid_of(task, axis))
+    )
+    return tuple(part for split in splits for part in parts_of(0, task, split) if part)
 
 
 def predict_us(
@@ -76,7 +91,7 @@ def predict_us(
 
     The slower part decides; the GPU's is launched, and the parts of a split wait for each other.
     """
-    pairs = [halves(task, decision) for decision in decisions]
+    pairs = [parts_of(0, task, decision) for decision in decisions]
     parts = list(dict.fromkeys(part for pair in pairs for part in pair if part is not None))
     known = dict(zip(parts, times.times_us(parts).tolist(), strict=True))
 

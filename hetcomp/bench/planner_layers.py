@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,37 +21,61 @@ __all__ = ["Layer", "build_chain", "layers_of", "spread"]
 
 @dataclass(frozen=True)
 class Layer:
-    """A distinct task of the first network that has it."""
+    """A distinct task of the first network that has it; plain data.
+
+    Attributes
+    ----------
+    model, name
+        The network, and the task there.
+    kind, text
+        Family of its kernel, and its shapes.
+    key
+        The same for layers with the same kernel and grids.
+    flops, layer_bytes
+        Work, and size of weights, inputs and outputs.
+    trial
+        What to build; without copies yet.
+    """
 
     model: str
-    task: TuneTask
-
-    @property
-    def key(self) -> str:
-        """The same for layers with the same kernel and grids."""
-        return f"{self.task.baseline} {self.task.rows}x{self.task.channels}"
-
-    @property
-    def kind(self) -> str:
-        """Family of its kernel."""
-        return self.task.what.split()[0]
-
-    @property
-    def layer_bytes(self) -> int:
-        """Weights, inputs and outputs."""
-        return sum(
-            np.dtype(str(buffer.dtype)).itemsize * math.prod(int(dim) for dim in buffer.shape)
-            for buffer in self.task.func.params
-        )
+    name: str
+    kind: str
+    text: str
+    key: str
+    flops: int
+    layer_bytes: int
+    trial: Trial
 
 
 def layers_of(model: str, kinds: Sequence[str], min_mflop: float) -> tuple[Layer, ...]:
     """Layers of a zoo network that both processors can run."""
-    layers = (Layer(model, task) for task in tasks_of(zoo.build(model)))
+    layers = (_layer(model, task) for task in tasks_of(zoo.build(model)) if task.opencl)
     return tuple(
-        layer
-        for layer in layers
-        if layer.kind in kinds and layer.task.opencl and layer.task.flops >= min_mflop * 1e6
+        layer for layer in layers if layer.kind in kinds and layer.flops >= min_mflop * 1e6
+    )
+
+
+def _layer(model: str, task: TuneTask) -> Layer:
+    trial = Trial(
+        function=function_to_json(task.func),
+        constants=tuple(sorted(task.constants)),
+        choices=(task.base.values(),),
+        opencl=True,
+        small=task.small,
+        own_inputs=True,
+    )
+    return Layer(
+        model=model,
+        name=task.name,
+        kind=task.what.split()[0],
+        text=task.what,
+        key=f"{task.baseline} {task.rows}x{task.channels}",
+        flops=task.flops,
+        layer_bytes=sum(
+            np.dtype(str(buffer.dtype)).itemsize * math.prod(int(dim) for dim in buffer.shape)
+            for buffer in task.func.params
+        ),
+        trial=trial,
     )
 
 
@@ -60,7 +84,7 @@ def spread(layers: Sequence[Layer], count: int) -> tuple[Layer, ...]:
 
     Of each kind as many as of the others, as far as there are.
     """
-    ordered = sorted(layers, key=lambda layer: (layer.task.flops, layer.key))
+    ordered = sorted(layers, key=lambda layer: (layer.flops, layer.key))
     if not count or count >= len(ordered):
         return tuple(ordered)
     kinds = sorted({layer.kind for layer in ordered}, key=lambda k: _count(ordered, k))
@@ -70,7 +94,7 @@ def spread(layers: Sequence[Layer], count: int) -> tuple[Layer, ...]:
         wanted = min(len(alike), (count - len(found)) // left)
         places = np.linspace(0, len(alike) - 1, wanted).round().astype(int)
         found += [alike[place] for place in places]
-    return tuple(sorted(found, key=lambda layer: layer.task.flops))
+    return tuple(sorted(found, key=lambda layer: layer.flops))
 
 
 def _count(layers: Sequence[Layer], kind: str) -> int:
@@ -79,14 +103,5 @@ def _count(layers: Sequence[Layer], kind: str) -> int:
 
 def build_chain(layer: Layer, cache_bytes: int, output: Path) -> None:
     """Build the .so of `hetcomp.bench.layer_chain` for `layer`."""
-    task = layer.task
-    trial = Trial(
-        function=function_to_json(task.func),
-        constants=tuple(sorted(task.constants)),
-        choices=(task.base.values(),),
-        opencl=True,
-        small=task.small,
-        copies=chain_copies(layer.layer_bytes, cache_bytes),
-        own_inputs=True,
-    )
-    build_trial(trial, output)
+    copies = chain_copies(layer.layer_bytes, cache_bytes)
+    build_trial(replace(layer.trial, copies=copies), output)
