@@ -109,7 +109,8 @@ def compile(
     path = Path(output)
     if not path.absolute().parent.is_dir():
         raise InputError(f"output '{path}': folder '{path.absolute().parent}' does not exist")
-    compile_target = find_target(target)
+    chained = options.precision == "f16" and not options.exact
+    compile_target = find_target(target, f16_products=chained)
     if options.plan_is_file:
         read_plan(options.plan)  # a bad file is refused before minutes of work
     stages = _Stages(progress or (lambda _stage, _done: None))

@@ -16,6 +16,8 @@ from hetcomp.schedules.facts import CpuFacts, DeviceFacts, OpenclCpuFacts
 __all__ = ["CompileTarget", "find_target"]
 
 _SECOND_LEVEL = 2
+_F16_PRODUCTS = frozenset({"avx512_fp16", "asimdhp"})
+"""CPU features that multiply vectors of float16."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,10 @@ class CompileTarget:
     opencl: DeviceFacts
 
 
-def find_target(name: str) -> CompileTarget:
+def find_target(name: str, *, f16_products: bool = False) -> CompileTarget:
     """The target called `name`; this version knows `host`.
+
+    `f16_products` allows for instructions that multiply float16, where the CPU has them.
 
     Raises
     ------
@@ -53,10 +57,11 @@ def find_target(name: str) -> CompileTarget:
         )
     cpu = describe_cpu().cpu
     assert cpu is not None
+    features = frozenset(cpu.features) - (frozenset() if f16_products else _F16_PRODUCTS)
     if cpu.machine in ("x86_64", "AMD64"):
-        return _of_this_machine(_x86(frozenset(cpu.features)), cpu.caches)
+        return _of_this_machine(_x86(features), cpu.caches)
     if cpu.machine in ("aarch64", "arm64"):
-        return _of_this_machine(_arm(frozenset(cpu.features)), cpu.caches)
+        return _of_this_machine(_arm(features), cpu.caches)
     raise InputError(f"no kernels for a host of machine '{cpu.machine}'; x86_64 and aarch64 have")
 
 
@@ -79,6 +84,10 @@ def _x86(features: frozenset[str]) -> CompileTarget:
         }
         if "avx512_vnni" in features:
             llvm["mattr"].append("+avx512vnni")
+            if "avx512_fp16" in features:
+                llvm["mattr"].append("+avx512fp16")
+                facts = CpuFacts.AVX512_FP16
+                return _target("x86_64 avx512-fp16", llvm, facts, OpenclCpuFacts.AVX512)
             return _target("x86_64 avx512-vnni", llvm, CpuFacts.AVX512_VNNI, OpenclCpuFacts.AVX512)
         return _target("x86_64 avx512", llvm, CpuFacts.AVX512, OpenclCpuFacts.AVX512)
     if {"avx2", "fma"} <= features:
@@ -93,6 +102,9 @@ def _x86(features: frozenset[str]) -> CompileTarget:
 
 def _arm(features: frozenset[str]) -> CompileTarget:
     llvm: dict[str, Any] = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mattr": ["+neon"]}
+    if "asimdhp" in features:
+        llvm["mattr"].append("+fullfp16")
+        return _target("aarch64 neon-fp16", llvm, CpuFacts.NEON_FP16, OpenclCpuFacts.NEON)
     if "i8mm" in features:
         llvm["mattr"].append("+i8mm")
         return _target("aarch64 neon-i8mm", llvm, CpuFacts.NEON_I8MM, OpenclCpuFacts.NEON)

@@ -35,6 +35,9 @@ class DeviceFacts:
         size as a work-group's local memory.
     f16
         Whether vectors of float16 convert to float32 and back by instructions (F16C, NEON).
+    f16_products
+        Whether it multiplies and adds float16 at twice the rate of float32 (AVX512-FP16, ARM's
+        `asimdhp`).
     """
 
     name: str
@@ -45,6 +48,7 @@ class DeviceFacts:
     dot: str = ""
     scratch_bytes: int = 1 << 19
     f16: bool = False
+    f16_products: bool = False
 
     @property
     def tile_channels(self) -> int:
@@ -100,6 +104,8 @@ class CpuFacts:
     """32 registers of 512 bits: 14 x 2 accumulators + 2 weights + 1 broadcast = 31."""
     AVX512_VNNI = replace(AVX512, name="avx512-vnni", dot="vpdpbusd")
     """CPU feature `avx512_vnni`."""
+    AVX512_FP16 = replace(AVX512_VNNI, name="avx512-fp16", f16_products=True)
+    """CPU feature `avx512_fp16`."""
     AVX2 = DeviceFacts("avx2", lanes=8, vectors=2, max_rows=6, dot="vpmaddwd", f16=True)
     """16 registers of 256 bits: 6 x 2 accumulators + 2 weights + 1 broadcast = 15."""
     AVX2_VNNI = replace(AVX2, name="avx2-vnni", dot="vpdpbusd")
@@ -108,6 +114,8 @@ class CpuFacts:
     """16 registers of 128 bits."""
     NEON = DeviceFacts("neon", lanes=4, vectors=2, max_rows=12, f16=True)
     """32 registers of 128 bits: 12 x 2 accumulators + 2 weights + broadcasts = 27."""
+    NEON_FP16 = replace(NEON, name="neon-fp16", f16_products=True)
+    """CPU feature `asimdhp`."""
     NEON_DOT = replace(NEON, name="neon-dotprod", dot="sdot")
     """CPU feature `asimddp`."""
     NEON_I8MM = replace(NEON, name="neon-i8mm", dot="usdot")

@@ -1,4 +1,4 @@
-"""Half precision: numbers of 16 bits in memory, float32 in registers.
+"""Half precision: numbers of 16 bits in memory, float32 in registers but for products of f16.
 
 Numeric policy of `--precision f16` and `bf16`: a model's inputs and outputs keep their types. What
 lies in memory between tasks, and weights of `LEAST_WEIGHTS` elements or more, have 16 bits,
@@ -6,6 +6,10 @@ rounded to nearest, ties to even; a number beyond the largest is stored as the l
 mask of -3.4e38 stays a number. A task computes in float32: epilogues, softmax, normalisation,
 reductions and attention never round in between, but where a row of intermediate results waits in
 the output's own memory. Weights that Winograd's method has transformed stay in float32.
+
+Where a CPU multiplies float16 at twice float32's rate, convolutions and linear layers add up to
+`hetcomp.schedules.blocks.half_tile.CHAIN` products in float16 before a sum goes to float32; such a
+partial sum must stay below 65504. `--exact` keeps all sums in float32.
 
 f16 has 11 significant bits up to 65504, bf16 has 8 up to 3.4e38: a rounding errs by up to 2^-12 and
 2^-9 of a number. Below 6e-5 f16 loses bits, below 3e-8 all.
@@ -91,9 +95,14 @@ class HalfBuffer:
     def __init__(self, memory: Any, form: HalfFormat) -> None:
         self.memory, self._form = memory, form
 
+    @property
+    def is_f16(self) -> bool:
+        """Whether memory holds float16 that the processor knows."""
+        return str(self.memory.dtype) == "float16"
+
     def __getitem__(self, index: Any) -> Any:
         stored = self.memory[index]
-        if str(self.memory.dtype) == "float16":
+        if self.is_f16:
             return tirx.Cast(_like(stored, "float32"), stored)
         bits = tirx.Cast(_like(stored, "uint32"), stored)
         return _let(bits, _from_f16) if self._form is F16 else _as_float(bits << _u32(16))
@@ -102,7 +111,7 @@ class HalfBuffer:
         """The float32 `value` as an element of memory."""
         limit = tirx.FloatImm("float32", self._form.largest)
         kept = tirx.max(-limit, tirx.min(limit, value))  # in this order NaN stays NaN
-        if str(self.memory.dtype) == "float16":
+        if self.is_f16:
             return tirx.Cast(_like(kept, "float16"), kept)
         half = _let(_as_bits(kept), _to_f16 if self._form is F16 else _to_bf16)
         return tirx.Cast(_like(half, "uint16"), half)

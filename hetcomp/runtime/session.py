@@ -107,10 +107,12 @@ def load(
 
 
 _NEEDED_FEATURES = {
+    "x86_64 avx512-fp16": {"avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_fp16"},
     "x86_64 avx512-vnni": {"avx512f", "avx512bw", "avx512vl", "avx512_vnni"},
     "x86_64 avx512": {"avx512f", "avx512bw", "avx512vl"},
     "x86_64 avx2-vnni": {"avx2", "fma", "avx_vnni"},
     "x86_64 avx2": {"avx2", "fma"},
+    "aarch64 neon-fp16": {"asimdhp"},
     "aarch64 neon-i8mm": {"i8mm"},
     "aarch64 neon-dotprod": {"asimddp"},
 }

@@ -15,7 +15,7 @@ from hetcomp.cost.kernel_facts import KernelFacts
 from ..blocks.arithmetic import FLOAT32, Arithmetic
 from ..blocks.epilogue import Epilogue, anchor_operands
 from ..blocks.frame import LINE, Frame, Param, build_kernel, i32, program_params
-from ..blocks.register_tile import ChannelTiles, RegisterTile, channel_tiles, row_tile
+from ..blocks.register_tile import ChannelTiles, RegisterTile, Steps, channel_tiles, row_tile
 from ..blocks.splitting import rows_inner, split_axis
 from ..blocks.streams import is_streamed, prefetch_share, steps_per_look, tile_line
 from ..blocks.window import PixelTile, Window, window_of
@@ -249,7 +249,8 @@ class _RowEmitter:
         out_row: Any,
     ) -> None:  # fmt: skip
         self._frame, self._conv, self._epilogue = frame, conv, epilogue
-        self._x, self._weights = x, weights
+        self._weights = weights
+        self._used = conv.arithmetic.on(frame, conv.group_in, x, weights)
         self._image, self._out_row = image, out_row
         self._first: Any = None
 
@@ -274,7 +275,7 @@ class _RowEmitter:
     ) -> None:
         conv, frame, w = self._conv, self._frame, self._conv.window
         column = frame.bind("column", column)
-        tile = conv.arithmetic.tile(frame, pixels.size, conv.columns.width)
+        tile = self._used.arithmetic.tile(frame, pixels.size, conv.columns.width)
         if conv.pad_value:
             self._rows_of_padding(tile, panel, rows, pixels.size)
         with frame.loop(rows[1]) as step:
@@ -332,20 +333,18 @@ class _RowEmitter:
         )
         pixel = w.stride_w * conv.column_stride
 
-        def step(ci: Any) -> None:
-            tile.multiply_add(
-                lambda i: conv.arithmetic.left(
-                    frame.facts, self._x, corner + i * pixel + ci * conv.channel_stride
-                ),
-                lambda c: self._weights[base + ci * conv.columns.width + c],
-                inside,
-            )
-
         unroll = conv.choice.on(frame.facts).unroll or 1
         chunk, ask = conv.prefetch_chunk, self._next_panel(panel, tap)
         if ask is None:
             chunk, ask = self._outputs(column, tap)
-        frame.prefetching_loop(conv.group_in, chunk, ask, step, unroll)
+        tile.accumulate(
+            Steps(conv.group_in, unroll, chunk, ask),
+            lambda i, ci: conv.arithmetic.left(
+                frame.facts, self._used.left, corner + i * pixel + ci * conv.channel_stride
+            ),
+            lambda ci: lambda c: self._used.right[base + ci * conv.columns.width + c],
+            inside,
+        )
 
     def _next_panel(self, panel: Any, tap: Any) -> Callable[[Any, int], None] | None:
         """Where weights stream from memory, the rows of a channel tile ask for the next tile's."""

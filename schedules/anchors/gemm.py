@@ -15,7 +15,7 @@ from hetcomp.cost.kernel_facts import KernelFacts
 from ..blocks.arithmetic import FLOAT32, Arithmetic
 from ..blocks.epilogue import Epilogue, anchor_operands
 from ..blocks.frame import LINE, Frame, Param, build_kernel, i32, program_params
-from ..blocks.register_tile import ChannelTiles, channel_tiles, row_tile, tiles_per_unit
+from ..blocks.register_tile import ChannelTiles, Steps, channel_tiles, row_tile, tiles_per_unit
 from ..blocks.splitting import rows_inner, split_axis
 from ..blocks.streams import is_streamed, prefetch_share, steps_per_look, tile_line
 from ..choice import Choice, DeviceChoice, Space
@@ -189,6 +189,7 @@ def _emit(
 ) -> None:
     columns, height = tiling.columns, tiling.height
     choice = tiling.choice.on(frame.facts)
+    used = arithmetic.on(frame, shape.k, x, w)
     with frame.tiles(rows_inner=_rows_inner(shape, choice)) as (unit, block):
         count: Any = tiling.per_unit
         if tiling.tiles % tiling.per_unit:
@@ -199,7 +200,7 @@ def _emit(
             first = frame.bind("first", columns.begin(block))
             rows = frame.offset("rows", base * pitch)
             weights = frame.offset("weights", panel)
-            tile = arithmetic.tile(frame, height, columns.width)
+            tile = used.arithmetic.tile(frame, height, columns.width)
 
             position = unit * tiling.per_unit + inner
             chunk, ask = (
@@ -210,16 +211,11 @@ def _emit(
                 chunk, ask = _streams(
                     frame, shape, tiling, epilogue, (x, pitch, base, block, first)
                 )
-            frame.prefetching_loop(
-                shape.k,
-                chunk,
-                ask,
-                lambda k, tile=tile, rows=rows, weights=weights: tile.multiply_add(  # type: ignore[misc]
-                    lambda i: arithmetic.left(frame.facts, x, rows + i * pitch + k),
-                    lambda c: w[weights + k * columns.width + c],
-                    range(height),
-                ),
-                choice.unroll or 1,
+            tile.accumulate(
+                Steps(shape.k, choice.unroll or 1, chunk, ask),
+                lambda i, k: arithmetic.left(frame.facts, used.left, rows + i * pitch + k),
+                lambda k: lambda c: used.right[weights + k * columns.width + c],
+                range(height),
             )
             tile.finish(
                 lambda i, c, acc: epilogue.store(

@@ -14,7 +14,7 @@ from hetcomp.cost.kernel_facts import KernelFacts
 from ..blocks.arithmetic import FLOAT32, Arithmetic
 from ..blocks.epilogue import Epilogue, anchor_operands, load_operand
 from ..blocks.frame import Frame, build_kernel, i32, program_params
-from ..blocks.register_tile import row_tile, tiles_per_unit
+from ..blocks.register_tile import Steps, row_tile, tiles_per_unit
 from ..choice import Choice, Space
 from ..facts import DeviceFacts, GroupFacts
 from ..group.matmul import GroupMatmul, group_matmul
@@ -191,18 +191,18 @@ class _Emitter:
     def _tile(self, batch: Any, row: Any, column: Any) -> None:
         frame, p = self._frame, self._product
         leads = self._unravel(batch)
-        tile = p.arithmetic.tile(frame, p.height, p.width)
-
-        def step(k: Any) -> None:
-            tile.multiply_add(
-                lambda i: self._left([*leads, row + i, column], k),
+        left, right = (frame.buffers[position] for position in self._operands)
+        tile = p.arithmetic.on(frame, 0, left, right).arithmetic.tile(frame, p.height, p.width)
+        tile.accumulate(
+            Steps(p.k, p.choice.on(frame.facts).unroll or 1),
+            lambda i, k: self._left([*leads, row + i, column], k),
+            lambda k: (
                 self._words([*leads, row, column], k)
                 if p.arithmetic.group > 1
-                else lambda c: self._operand(1, [*leads, row, column + c], k),
-                range(p.height),
-            )
-
-        frame.unrolled_loop(p.k, p.choice.on(frame.facts).unroll or 1, step)
+                else lambda c: self._operand(1, [*leads, row, column + c], k)
+            ),
+            range(p.height),
+        )
         tile.finish(
             lambda i, c, acc: self._epilogue.store(
                 frame,

@@ -7,18 +7,23 @@ bytes is one word of four of them, whose weights lie side by side: `[k / 4][n][4
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from tvm import tirx
 
 from ..facts import DeviceFacts
+from ..half import HalfBuffer
 from ..int8.dot import dot, word_at
 from .frame import Frame
+from .half_tile import ChainTile, StagedTile
 from .register_tile import RegisterTile
 
-__all__ = ["BYTES", "FLOAT32", "Arithmetic", "ByteTile"]
+__all__ = ["BYTES", "FLOAT32", "Arithmetic", "ByteTile", "Operands"]
+
+_LEAST_CHAIN = 16
+"""Steps below which sums in float16 go to float32 too often to pay."""
 
 
 class ByteTile(RegisterTile):
@@ -92,6 +97,27 @@ class Arithmetic:
         words: np.ndarray[Any, Any] = np.ascontiguousarray(bytes_last).view(self.packed)
         return words.reshape(k // self.group, n)
 
+    def on(self, frame: Frame, depth: int, left: Any, right: Any) -> Operands:
+        """The arithmetic that multiplies two buffers on the device of `frame`, `depth` steps at a
+        time, with the buffers as its tile wants them."""
+        if self is not FLOAT32 or not isinstance(left, HalfBuffer):
+            return Operands(self, left, right)
+        chained = frame.facts.f16_products and depth >= _LEAST_CHAIN
+        if chained and left.is_f16 and isinstance(right, HalfBuffer) and right.is_f16:
+            return Operands(CHAINED, left.memory, right.memory)
+        return Operands(STAGED, left, right)
+
+
+@dataclass(frozen=True)
+class Operands:
+    """What a template multiplies: the arithmetic, activations, weights."""
+
+    arithmetic: Arithmetic
+    left: Any
+    right: Any
+
 
 FLOAT32 = Arithmetic(1, ("float32", "float32"), "float32", RegisterTile)
+STAGED = replace(FLOAT32, tile=StagedTile)
+CHAINED = replace(FLOAT32, tile=ChainTile)
 BYTES = Arithmetic(4, ("uint8", "int8"), "int32", ByteTile)

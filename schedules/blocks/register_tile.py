@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,16 @@ from tvm import tirx
 
 from .frame import Frame
 
-__all__ = ["ChannelTiles", "RegisterTile", "channel_tiles", "row_tile", "tiles_per_unit"]
+__all__ = [
+    "ChannelTiles",
+    "Left",
+    "RegisterTile",
+    "Right",
+    "Steps",
+    "channel_tiles",
+    "row_tile",
+    "tiles_per_unit",
+]
 
 _LOAD_COST = 1.0
 """Loads of one weight row, in rows of work: why taller tiles are faster."""
@@ -81,6 +90,35 @@ def tiles_per_unit(tiles: int, tile_flops: int) -> int:
     return max(1, min(by_work, tiles // _MIN_UNITS))
 
 
+Left = Callable[[int, Any], Any]
+"""The left operand at a row and a step."""
+Right = Callable[[Any], Callable[[Any], Any]]
+"""The right operand at a step: a function of the channel offset."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Steps of the multiplied axis, unrolled and with lines asked for ahead as in
+    `Frame.prefetching_loop`."""
+
+    extent: int
+    unroll: int = 1
+    chunk: int = 1
+    ask: Callable[[Any, int], None] | None = None
+
+    def block(self, size: int, index: Any, count: int) -> Steps:
+        """The block of `size` steps number `index`, of `count`."""
+        ask = self.ask
+        if ask is None:
+            return Steps(size, self.unroll)
+        return Steps(
+            size,
+            self.unroll,
+            min(self.chunk, size),
+            lambda piece, pieces: ask(index * pieces + piece, pieces * count),
+        )
+
+
 class RegisterTile:
     """Accumulators of `rows` x `width` numbers, each vector a buffer of its own.
 
@@ -96,20 +134,48 @@ class RegisterTile:
         two.
     dtype
         Type of the accumulators.
+    lanes
+        Elements of a vector of them; None for the device's lanes.
     """
 
-    def __init__(self, frame: Frame, rows: int, width: int, dtype: str = "float32") -> None:
+    def __init__(
+        self,
+        frame: Frame,
+        rows: int,
+        width: int,
+        dtype: str = "float32",
+        lanes: int | None = None,
+    ) -> None:
         self._frame = frame
-        self._lanes = min(frame.facts.lanes, width)
+        self._lanes = lanes or min(frame.facts.lanes, width)
         self._vectors = width // self._lanes
         self._cells = [
             [frame.local("acc", self._lanes, dtype) for _ in range(self._vectors)]
             for _ in range(rows)
         ]
-        for row in self._cells:
-            for cell in row:
+        self._zero = tirx.const(0, dtype)
+        self.clear(range(rows))
+
+    def clear(self, rows: Iterable[int]) -> None:
+        """Set the accumulators of the given rows to zero."""
+        for row in rows:
+            for cell in self._cells[row]:
                 with self._frame.lanes(self._lanes) as lane:
-                    frame.store(cell, lane, tirx.const(0, dtype))
+                    self._frame.store(cell, lane, self._zero)
+
+    def cells(self, row: int) -> Sequence[Any]:
+        """The accumulators of a row, a buffer for each vector."""
+        return self._cells[row]
+
+    def accumulate(self, steps: Steps, left: Left, right: Right, rows: Iterable[int]) -> None:
+        """`acc[i, c] += left(i, k) * right(k)(c)` for all steps `k` and the given rows."""
+        self._frame.prefetching_loop(
+            steps.extent,
+            steps.chunk,
+            steps.ask,
+            lambda k: self.multiply_add(lambda i: left(i, k), right(k), rows),
+            steps.unroll,
+        )
 
     def multiply_add(
         self, left: Callable[[int], Any], right: Callable[[Any], Any], rows: Iterable[int]

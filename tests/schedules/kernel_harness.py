@@ -34,6 +34,8 @@ from hetcomp.targets import find_target
 Array = npt.NDArray[Any]
 
 HOST = find_target("host")
+F16_HOST = find_target("host", f16_products=True)
+"""The same where the CPU does not multiply float16."""
 
 MATRIX = 2e-6
 """Tolerance of sums of products, relative to the largest result: float32 sums in another order."""
@@ -120,7 +122,8 @@ def compile_kernels(
     """CPU kernels by symbol, compiled for this machine."""
     functions = {k.symbol: k.scheduled.emit(k.symbol, facts) for k in kernels}
     with tvm.transform.PassContext(disabled_pass=["tirx.StorageRewrite"]):
-        built = tvm.compile(tvm.IRModule(functions), target=HOST.llvm)
+        llvm = (F16_HOST if facts.f16_products else HOST).llvm
+        built = tvm.compile(tvm.IRModule(functions), target=llvm)
     module = built.mod if hasattr(built, "mod") else built
     return lambda symbol: module[symbol]  # type: ignore[no-any-return]
 

@@ -1,0 +1,40 @@
+"""Half precision as ARM code, by conversion and by products of float16, under an emulator."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from arena import Trial, run_trials
+from arm_harness import NEON, ArmCpu, execute_on_arm, why_not
+from kernel_harness import lower, reference
+from test_half_kernels import CHAINED, NAMES, assert_near, half_case, roundings_of
+
+from hetcomp.codegen.kernels import _compile
+from hetcomp.schedules.facts import CpuFacts
+from hetcomp.schedules.half import BF16, F16, HalfFormat
+
+FP16 = ArmCpu(CpuFacts.NEON_FP16, ("+neon", "+fullfp16"), "cortex-a76")
+CASES = [(NEON, F16), (NEON, BF16), (FP16, F16)]
+
+
+@pytest.mark.skipif(bool(why_not()), reason=why_not())
+@pytest.mark.parametrize(("cpu", "form"), CASES, ids=lambda v: getattr(v, "name", v))
+def test_on_an_emulated_core(cpu: ArmCpu, form: HalfFormat, tmp_path: Path) -> None:
+    """Right values; random cuts that fit; nothing read or written beside a buffer."""
+    cases = [half_case(name, form) for name in NAMES]
+    trials = [Trial(lower(model, cpu.facts, half=form), feeds) for model, feeds in cases]
+    outputs = run_trials(trials, 0, lambda arena: execute_on_arm(arena, cpu, tmp_path))
+    for name, (model, feeds), got in zip(NAMES, cases, outputs, strict=True):
+        roundings = CHAINED if cpu is FP16 else roundings_of(name)
+        assert_near(got, reference(model, feeds), form, roundings)
+
+
+def test_eight_products_an_instruction() -> None:
+    model, _ = half_case("linear", F16)
+    lowered = lower(model, FP16.facts, half=F16)
+    kernel = next(k for k in lowered.kernels if k.scheduled.kind == "linear")
+    functions = {kernel.symbol: kernel.scheduled.emit(kernel.symbol, FP16.facts)}
+    text = str(_compile(functions, FP16.llvm).inspect_source("asm"))
+    assert len(re.findall(r"\bfmla\s+v\d+\.8h", text)) >= FP16.facts.max_rows - 1
