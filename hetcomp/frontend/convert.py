@@ -130,7 +130,9 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
         attributes["tvm_custom"] = {"name": node.name, "num_outputs": len(node.output)}
         method = self._converters[node.op_type].get_converter(self._version)
         result = method(self.bb, onnx_input(inputs), attributes, [self._nodes, self._params])
-        return self.bb.normalize(result) if isinstance(result, relax.Expr) else result
+        if isinstance(result, relax.Tuple) or not isinstance(result, relax.Expr):
+            return result  # to normalise a tuple would name its fields
+        return self.bb.normalize(result)
 
     def _context(
         self, node: onnx.NodeProto, inputs: tuple[Any, ...], attributes: dict[str, Any]

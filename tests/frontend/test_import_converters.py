@@ -185,3 +185,11 @@ def test_bindings_are_named_after_tensors(parse: Any) -> None:
             for index, name in enumerate(names):
                 names[index] = "layer.1/relu:0" if name == "t" else name
     assert "layer_1_relu_0" in import_onnx(model).mod.script()
+
+
+def test_nodes_of_several_outputs_keep_their_names(parse: Any) -> None:
+    body = (
+        "g (float[2,4] x, float[4] s, float[4] b) => (float[2,4] y) "
+        "{ normed = LayerNormalization (x, s, b) y = Neg (normed) }"
+    )
+    assert "normed" in import_onnx(parse(body)).mod.script()
