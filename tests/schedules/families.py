@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from attention_family import attention
 from hypothesis import strategies as st
 from kernel_harness import Array, make_model
 from layer_case import (
@@ -277,6 +278,7 @@ FAMILIES: dict[str, Any] = {
     "convolution": convolution(),
     "convolution for Winograd": convolution(for_winograd=True),
     "softmax": softmax(),
+    "attention": attention(),
     "layer norm": layer_norm(),
     "reduction": reduction(),
     "pool": pool(),
