@@ -35,13 +35,14 @@ _PER_ITEM = 4
 def group_rowwise(program: Program, facts: GroupFacts) -> GroupKernel:
     """The kernel of a program for which `rowwise` found a layout."""
     layout = row_layout(program)
-    length = max(_row_work(stage, layout) for stage in layout.kept)
+    length = max(_row_work(stage, layout) for stage in layout.kept) // layout.blocks
+    whole_rows = layout.blocks == 1
     params = program_params(program)
-    if len(layout.kept) == 1 and _row_size(layout.kept[0], layout) > 1:
+    if whole_rows and len(layout.kept) == 1 and _row_size(layout.kept[0], layout) > 1:
         vectors = layout.group * _row_size(layout.kept[0], layout) // facts.vector
         group = _deal(layout, max(1, vectors), _PER_ITEM, facts, "elements dealt out")
         emitter: type[_Rows] = _Elements
-    elif length < _SHORT_ROW:
+    elif whole_rows and length < _SHORT_ROW:
         group = _deal(layout, layout.group, 1, facts, "a row an item")
         emitter = _RowAnItem
     else:
@@ -84,6 +85,7 @@ class _Rows(RowValues):
     def __init__(self, program: Program, layout: RowLayout, frame: GroupFrame) -> None:
         super().__init__(program, layout, frame)
         self._frame = frame
+        self._first: Any = i32(0)
 
     def span(self, span: TileSpan) -> None:
         """All rows of the group's tiles."""
@@ -113,13 +115,18 @@ class _Rows(RowValues):
     def _elements(self, stage: Stage, lead: Any, leads: Any) -> None:
         """`leads` rows of the last axis from number `lead` on, of a stage with elements."""
         memory, last = self._memory(stage), stage.spatial[-1].extent
+        if self._layout.blocks > 1:
+            rows, last = i32(self._layout.rows), self._layout.width
+            self._first = self._frame.bind("first", tirx.floordiv(lead, rows) * last)
+            lead = self._frame.bind("lead", tirx.floormod(lead, rows))
         if stage.reduce:
             self._pieces(leads, 0, last, lambda at, lanes: self._reduced(stage, lead, at, lanes))
             return
         var = tirx.Var("z", "int32")
         places = [tirx.Var(f"p{d}", "int32") for d in range(len(stage.shape) - 1)]
         value = cast_for(memory, self._value(stage, [*places, var], []))
-        for start, stop in breakpoints(value, var, last):
+        whole = [(0, last)] if self._layout.blocks > 1 else breakpoints(value, var, last)
+        for start, stop in whole:
             piece = fold_conditions(value, var, start, stop)
             self._pieces(
                 leads, start, stop,
@@ -141,7 +148,7 @@ class _Rows(RowValues):
 
             def run(index: Any, begin: int = begin, step: int = step, runs: int = runs) -> None:
                 row = self._frame.bind("lead", index // runs)
-                element = self._frame.bind("e", index % runs * step + begin)
+                element = self._frame.bind("e", self._first + index % runs * step + begin)
                 body((row, element), step)
 
             self._share(leads * runs, run)

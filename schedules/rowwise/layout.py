@@ -11,6 +11,7 @@ from tvm import tirx
 
 from ..expression import Translator
 from ..program import NotStaged, Program, Stage
+from ..segments import breakpoints
 
 __all__ = ["RowLayout", "in_place_inputs", "row_layout"]
 
@@ -20,6 +21,10 @@ _INLINE_LIMIT = 256
 """Loads per element above which a chain is not computed in one piece."""
 _TILE_WORK = 2048
 """Elements of a tile below which rows are grouped: a work-group costs about 0.2 us on PoCL."""
+_LINE = 16
+"""Float32 elements of a cache line: blocks of columns begin at multiples of it."""
+_BLOCK = 64
+"""Columns of a block that keep enough additions in flight; narrower ones only to have two."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +41,26 @@ class RowLayout:
         Rows per tile; divides `rows`.
     kept
         Stages whose values are stored, in order; all others are computed where they are read.
+    blocks
+        Parts of equal size into which the last axis is cut because there are few rows; the tiles
+        of a block follow each other.
     """
 
     prefix: int
     rows: int
     group: int
     kept: tuple[Stage, ...]
+    blocks: int = 1
 
     @property
     def tiles(self) -> int:
         """Number of tiles."""
-        return self.rows // self.group
+        return self.rows // self.group * self.blocks
+
+    @property
+    def width(self) -> int:
+        """Columns of a block; of all stages alike, where there is more than one block."""
+        return self.kept[-1].shape[-1] // self.blocks
 
 
 def row_layout(program: Program) -> RowLayout:
@@ -67,13 +81,38 @@ def row_layout(program: Program) -> RowLayout:
         _check_scratch(program, kept, prefix)
     except NotStaged:
         prefix = limit  # one element a row needs no scratch
+    blocks = _blocks(program, kept, limit)
+    if blocks > 1:
+        prefix = len(shape) - 1
     rows = math.prod(shape[:prefix])
     work = max(1, math.prod(shape) // max(1, rows)) * max(
         math.prod(axis.extent for axis in stage.reduce) for stage in program.stages
     )
     wanted = max(1, min(_TILE_WORK // work, rows // _ENOUGH_ROWS))
     group = max(divisor for divisor in range(1, wanted + 1) if rows % divisor == 0)
-    return RowLayout(prefix, rows, group, kept)
+    return RowLayout(prefix, rows, group, kept, blocks)
+
+
+def _blocks(program: Program, kept: Sequence[Stage], limit: int) -> int:
+    """Blocks of columns that let few long rows be shared, where columns are independent."""
+    *lead, columns = kept[-1].shape or (1,)
+    rows, work = math.prod(lead), sum(_work(stage) for stage in kept)
+    if limit < len(lead) + 1 or rows >= _ENOUGH_ROWS or any(map(_has_pieces, program.stages)):
+        return 1
+    most = min(-(-_ENOUGH_ROWS // rows), work // _TILE_WORK)
+    even = [b for b in range(2, most + 1) if columns % (b * _LINE) == 0]
+    wide = [b for b in even if columns // b >= _BLOCK]
+    return max(wide, default=min(even, default=1))
+
+
+def _work(stage: Stage) -> int:
+    return math.prod(stage.shape) * math.prod(axis.extent for axis in stage.reduce)
+
+
+def _has_pieces(stage: Stage) -> bool:
+    """Whether an element-wise stage is made of different parts along its row."""
+    axis = stage.spatial[-1]
+    return not stage.reduce and len(breakpoints(stage.value, axis.var, axis.extent)) > 1
 
 
 def _keep(program: Program, *, shared: bool) -> tuple[tuple[Stage, ...], int]:

@@ -74,15 +74,25 @@ class _Emitter(RowValues):
         super().__init__(program, layout, frame)
         self._frame = frame
         self._coordinates: list[Any] = []
+        self._first: Any = i32(0)
         self._row_shape = program.stages[-1].shape[: layout.prefix]
 
     def kernel(self) -> None:
         with self._frame.tiles() as (tile, _):
+            if self._layout.blocks > 1:
+                self._block(tile)
+                return
             if self._layout.group == 1:
                 self._row(tile)
                 return
             with self._frame.loop(self._layout.group) as inner:
                 self._row(tile * self._layout.group + inner)
+
+    def _block(self, tile: Any) -> None:
+        """Some columns of a row."""
+        block = self._frame.bind("block", tirx.floordiv(tile, i32(self._layout.rows)))
+        self._first = self._frame.bind("first", block * self._layout.width)
+        self._row(tile - block * self._layout.rows)
 
     def _row(self, row: Any) -> None:
         self._coordinates = self._unravel(row)
@@ -133,14 +143,20 @@ class _Emitter(RowValues):
         memory = self._memory(stage)
         var = tirx.Var("z", "int32")
         value = cast_for(memory, self._value(stage, [*at, var], []))
-        for start, stop in breakpoints(value, var, last.extent):
+        for start, stop in self._segments(value, var, last):
             piece = fold_conditions(value, var, start, stop)
             self._frame.vector_loop(
                 stop - start,
                 lambda index, start=start, piece=piece: self._store_at(  # type: ignore[misc]
-                    stage, memory, [*at, index + start], var, piece
+                    stage, memory, [*at, self._first + index + start], var, piece
                 ),
             )
+
+    def _segments(self, value: Any, var: Any, last: Axis) -> list[tuple[int, int]]:
+        """Parts of the row, or of a block's columns, in which no condition changes."""
+        if self._layout.blocks > 1:
+            return [(0, self._layout.width)]
+        return breakpoints(value, var, last.extent)
 
     def _store_at(self, stage: Stage, memory: Any, at: list[Any], var: Any, value: Any) -> None:
         bound = Translator([(var, at[-1])], None, free=True)(value)
@@ -148,13 +164,13 @@ class _Emitter(RowValues):
 
     def _reduced_row(self, stage: Stage, at: list[Any], last: Axis) -> None:
         memory = self._memory(stage)
-        base = self._place(stage, [*at, i32(0)])
+        base = self._place(stage, [*at, self._first])
         reduce_to_row(
             self._frame,
             stage,
             partial(self._value, stage),
-            [*at, i32(0)],
-            last.extent,
+            [*at, self._first],
+            self._layout.width if self._layout.blocks > 1 else last.extent,
             lambda offset, value: self._frame.store(memory, base + offset, value),
         )
 

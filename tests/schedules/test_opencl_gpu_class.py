@@ -107,6 +107,15 @@ def test_softmax_against_float64(length: int) -> None:
     assert_close(run(make_model(text), {"x": x}), expected, POINTWISE)
 
 
+def test_blocks_of_channels_against_float64() -> None:
+    x = normal(2, 12, 13, 96)
+    text = """g (float[2,12,13,96] x) => (float[2,1,1,96] y) {
+        m = ReduceMean<axes=[1,2], keepdims=1>(x) y = Tanh(m) }"""
+    (x64,) = exact(x)
+    expected = np.tanh(x64.mean(axis=(1, 2), keepdims=True)).astype(np.float32)
+    assert_close(run(make_model(text), {"x": x}), expected, POINTWISE)
+
+
 def run(model: Any, feeds: dict[str, Array]) -> Array:
     """The output on the device, checked by every cut too."""
     facts = DEVICES["phone"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_harness import EXACT, MATRIX, POINTWISE, check, make_model, normal, random_feeds
+from kernel_harness import EXACT, MATRIX, POINTWISE, check, lower, make_model, normal, random_feeds
 
 from hetcomp.schedules.facts import CpuFacts
 
@@ -55,6 +55,14 @@ SUMS = {
     "mean, pixels": (
         *("float[2,17,7,9] x", "float[2,17,1,1] y"),
         "y = ReduceMean<axes=[2,3]>(x)",
+    ),
+    "mean of pixels, blocks of channels": (
+        *("float[1,12,13,96] x", "float[1,96] y"),
+        "y = ReduceMean<axes=[1,2], keepdims=0>(x)",
+    ),
+    "mean of pixels of two images, with a tail": (
+        *("float[2,9,7,256] x", "float[2,1,1,256] y"),
+        "m = ReduceMean<axes=[1,2], keepdims=1>(x) o = Sigmoid(m) y = Mul(m, o)",
     ),
     "global average": ("float[2,17,7,9] x", "float[2,17,1,1] y", "y = GlobalAveragePool(x)"),
     "sum, middle axis": (
@@ -347,3 +355,20 @@ def test_no_input_is_overwritten_by_an_intermediate_row() -> None:
     assert [task.in_place for task in lowered.graph.tasks] == [()]
     plain = check(make_model("g (float[33,64] x) => (float[33,64] y) { y = Erf(x) }"), POINTWISE)
     assert [task.in_place for task in plain.graph.tasks] == [(0,)]
+
+
+@pytest.mark.parametrize(("channels", "tiles"), [(1280, 16), (320, 5), (96, 2), (32, 2), (40, 1)])
+def test_few_rows_are_cut_into_blocks_of_channels(channels: int, tiles: int) -> None:
+    """So that two processors can share what is one row."""
+    text = "y = ReduceMean<axes=[1,2], keepdims=1>(x)"
+    one = model(f"float[1,14,14,{channels}] x", f"float[1,1,1,{channels}] y", text)
+    (task,) = lower(one).graph.tasks
+    assert (task.rows.extent, task.rows.ragged) == (tiles, False)
+
+
+def test_rows_with_pieces_are_whole() -> None:
+    """A block may lie across the border between what is padded and what is not."""
+    pads = np.array([0, 0, 40, 0, 0, 24])
+    one = model("float[1,1,4032] x", "float[1,1,4096] y", "y = Pad(x, p)", p=pads)
+    lowered = check(one, EXACT)
+    assert [task.rows.extent for task in lowered.graph.tasks] == [1]
