@@ -61,12 +61,13 @@ def opencl_source(kernels: Sequence[LoweredKernel], facts: DeviceFacts) -> str:
     target = tvm.target.Target({"kind": "opencl"}, host="llvm")
     with tvm.transform.PassContext(disabled_pass=[*_IDLE_PASSES, _SYNCHRONISED]):
         source = _find_opencl(_compile(functions, target)).inspect_source()
-    return opencl_text.wrap(source, {k.symbol: _launch(k) for k in wanted})
+    launches = {k.symbol: _launch(k, kernels.index(k)) for k in wanted}
+    return opencl_text.wrap(source, launches)
 
 
-def _launch(kernel: LoweredKernel) -> opencl_text.Launch:
+def _launch(kernel: LoweredKernel, index: int) -> opencl_text.Launch:
     group = kernel.for_groups.group if kernel.for_groups is not None else WorkGroup()
-    return opencl_text.Launch(kernel.scheduled.rows_inner, group.items)
+    return opencl_text.Launch(kernel.scheduled.rows_inner, index, group.items)
 
 
 def _compile(functions: dict[str, tirx.PrimFunc], target: Any) -> Any:

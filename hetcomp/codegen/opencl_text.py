@@ -3,8 +3,11 @@
 TVM's kernel becomes a function of its group's index, and the wrapper the kernel: so the order of
 work-groups is ours, and so is what happens before and after. A group of one item runs several
 tiles, as many as the runtime's number of groups leaves it: on a CPU device a group costs more than
-a turn of a loop. Local memory may be declared in a
-kernel only, whence it moves from the function to the wrapper.
+a turn of a loop. Local memory may be declared in a kernel only, whence it moves from the function
+to the wrapper.
+
+Where all groups are of one item there is one kernel more, `hetcomp_chain`, which runs all steps of
+an inference one after the other: for a device of one core, where every launch costs a microsecond.
 """
 
 from __future__ import annotations
@@ -31,6 +34,10 @@ _BYTES = re.compile(r"\bHETCOMP_(WORD|DOT|FLOATS)")
 _FIRST_OF_ROW = re.compile(rf"\b{FIRST_OF_ROW}\(\)")
 _VECTOR_BYTES = 64
 """Alignment of local memory that one work-item reads in vectors; the widest have 16 float32."""
+_ELEMENT_BYTES = {
+    **{"char": 1, "uchar": 1, "short": 2, "ushort": 2, "half": 2},
+    **{"int": 4, "uint": 4, "float": 4, "long": 8, "ulong": 8, "double": 8},
+}
 _LOAD_BYTES = 16
 """Alignment of local memory that a group's items read; each loads 4 float32 at most."""
 _PROLOGUE = """\
@@ -41,9 +48,10 @@ _PROLOGUE = """\
 
 @dataclass(frozen=True)
 class Launch:
-    """How a kernel's work-groups are numbered, and their items."""
+    """How a kernel's work-groups are numbered, their items, and the kernel's index in the graph."""
 
     rows_inner: bool
+    kernel: int = 0
     items: tuple[int, int] = (1, 1)
 
 
@@ -92,6 +100,8 @@ def wrap(source: str, launches: Mapping[str, Launch]) -> str:
 
     functions = _KERNEL.sub(function, source)
     wrappers = [_wrapper(s, kernels[s], launch) for s, launch in launches.items()]
+    if all(launch.items == (1, 1) for launch in launches.values()):
+        wrappers.append(_chain([(kernels[s], s, launch) for s, launch in launches.items()]))
     prologue = [_PROLOGUE, BYTES_PROLOGUE] if _BYTES.search(source) else [_PROLOGUE]
     return "\n".join([*prologue, functions, *wrappers])
 
@@ -110,21 +120,17 @@ def _wrapper(symbol: str, kernel: _Kernel, launch: Launch) -> str:
             *("__global int* sync", "int wait", "int signal"),
         ]
     )
-    call = ", ".join([*(p.split()[-1] for p in kernel.parameters), *kernel.arguments])
     if launch.items == (1, 1):
-        g0, g1 = _order("tile", launch.rows_inner)
-        return f"""__kernel void {symbol}({head}) {{
+        own = ", ".join([*_names(kernel.parameters), *(name for _, name, _ in kernel.local)])
+        return f"""{_tiles(symbol, kernel, launch)}
+__kernel void {symbol}({head}) {{
 {_arrays(kernel.local, _VECTOR_BYTES)}  if (!hetcomp_enter(sync, wait)) return;
-  int rows = r1 - r0, columns = c1 - c0, tiles = rows * columns;
-  int first = hetcomp_share(tiles, 0);
-  for (int tile = first; tile < hetcomp_share(tiles, 1); ++tile) {{
-    int g0 = {g0}, g1 = {g1};
-    int first_of_row = tile == first || g1 == 0;
-    {symbol}_body({call});
-  }}
+  int tiles = (r1 - r0) * (c1 - c0);
+  {symbol}_tiles({own}, hetcomp_share(tiles, 0), hetcomp_share(tiles, 1));
   hetcomp_leave(sync, signal);
 }}
 """
+    call = ", ".join([*_names(kernel.parameters), *kernel.arguments])
     g0, g1 = _order("group", launch.rows_inner)
     return f"""__attribute__((reqd_work_group_size({launch.items[0]}, {launch.items[1]}, 1)))
 __kernel void {symbol}({head}) {{
@@ -143,6 +149,69 @@ __kernel void {symbol}({head}) {{
 """
 
 
+def _tiles(symbol: str, kernel: _Kernel, launch: Launch) -> str:
+    """A function that runs tiles [first, last) of the launch's ranges, in the kernel's order."""
+    g0, g1 = _order("tile", launch.rows_inner)
+    local = [f"__local {kind}* {name}" for kind, name, _ in kernel.local]
+    head = ", ".join([*kernel.parameters, *local, "int first", "int last"])
+    call = ", ".join([*_names(kernel.parameters), *kernel.arguments])
+    return f"""static inline void {symbol}_tiles({head}) {{
+  int rows = r1 - r0, columns = c1 - c0;
+  for (int tile = first; tile < last; ++tile) {{
+    int g0 = {g0}, g1 = {g1};
+    int first_of_row = tile == first || g1 == 0;
+    {symbol}_body({call});
+  }}
+}}"""
+
+
+def _chain(kernels: list[tuple[_Kernel, str, Launch]]) -> str:
+    """The kernel that runs a list of steps; `gpu_program.cc` writes their eight integers."""
+    scratch = max(_offsets(kernel)[-1] for kernel, _, _ in kernels)
+    array = _arrays((("char", "scratch", scratch),), _VECTOR_BYTES) if scratch else ""
+    cases = "".join(_case(kernel, symbol, launch) for kernel, symbol, launch in kernels)
+    return f"""__kernel void hetcomp_chain(
+    __global const int* steps, __global const ulong* pointers, int count, __global int* sync,
+    int wait) {{
+{array}  if (!hetcomp_enter(sync, wait)) return;
+  for (int number = 0; number < count; ++number) {{
+    __global const int* step = steps + 8 * number;
+    __global const ulong* b = pointers + step[1];
+    int r0 = step[2], r1 = step[3], c0 = step[4], c1 = step[5], tiles = (r1 - r0) * (c1 - c0);
+    if (!hetcomp_enter(sync, step[6])) return;
+    switch (step[0]) {{
+{cases}    }}
+    hetcomp_leave(sync, step[7]);
+  }}
+}}
+"""
+
+
+def _case(kernel: _Kernel, symbol: str, launch: Launch) -> str:
+    arguments = [_chain_argument(parameter) for parameter in kernel.parameters]
+    offsets = _offsets(kernel)
+    arguments += [
+        f"(__local {kind}*)(scratch + {offset})"
+        for (kind, _, _), offset in zip(kernel.local, offsets, strict=False)
+    ]
+    call = ", ".join([*arguments, "0", "tiles"])
+    return f"      case {launch.kernel}: {symbol}_tiles({call}); break;\n"
+
+
+def _chain_argument(parameter: str) -> str:
+    kind, name = parameter.replace("restrict ", "").rsplit(maxsplit=1)
+    return name if name in _RANGES else f"({kind})b[{_buffer(name)}]"
+
+
+def _offsets(kernel: _Kernel) -> list[int]:
+    """Where each local array begins in memory that all kernels share, and the end of the last."""
+    offsets = [0]
+    for kind, _, size in kernel.local:
+        size_bytes = _ELEMENT_BYTES[kind] * size
+        offsets.append(offsets[-1] + -(-size_bytes // _VECTOR_BYTES) * _VECTOR_BYTES)
+    return offsets
+
+
 def _arrays(local: tuple[tuple[str, str, int], ...], alignment: int) -> str:
     return "".join(
         f"  __local {kind} {name}[{size}] __attribute__((aligned({alignment})));\n"
@@ -157,12 +226,20 @@ def _order(index: str, rows_inner: bool) -> tuple[str, str]:
     return f"{index} / columns", f"{index} % columns"
 
 
+def _names(parameters: tuple[str, ...]) -> list[str]:
+    return [parameter.split()[-1] for parameter in parameters]
+
+
+def _buffer(name: str) -> int:
+    return int(re.sub(r"\D", "", name))
+
+
 def _pointers(parameters: tuple[str, ...]) -> list[str]:
     """Buffers in the order of their numbers; TVM leaves out what a kernel does not read."""
     buffers = {}
     for parameter in parameters:
         name = parameter.split()[-1]
         if name not in _RANGES:
-            buffers[int(re.sub(r"\D", "", name))] = parameter.replace("restrict ", "")
+            buffers[_buffer(name)] = parameter.replace("restrict ", "")
     count = max(buffers, default=-1) + 1
     return [buffers.get(i, f"__global char* b{i}_ptr") for i in range(count)]

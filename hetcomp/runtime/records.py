@@ -54,10 +54,12 @@ class SessionStatus:
         Whether kernels and the calling thread run on one core each, and on which.
     threads, timeout_ms
         As asked for.
-    cpu_steps, gpu_steps, arena_bytes
-        Size of the table in use.
+    cpu_steps, gpu_steps, gpu_launches, arena_bytes
+        Size of the table in use, and by how many launches the OpenCL device runs its steps.
     runs, fallbacks, timeouts
         Inferences so far; those that the CPU had to repeat; and those because of a time-out.
+    ahead_used, ahead_voided
+        Inferences that were enqueued before they were asked for, and those that came too late.
     open_ms, warmup_ms, build_ms
         Time to open, thereof for warming kernels up, and to build the OpenCL program.
     """
@@ -81,10 +83,13 @@ class SessionStatus:
     timeout_ms: float
     cpu_steps: int
     gpu_steps: int
+    gpu_launches: int
     arena_bytes: int
     runs: int
     fallbacks: int
     timeouts: int
+    ahead_used: int
+    ahead_voided: int
     open_ms: float
     warmup_ms: float
     build_ms: float

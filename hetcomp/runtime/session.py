@@ -32,6 +32,8 @@ def load(
     device: str = "auto",
     pin: str = "auto",
     threads: int = 1,
+    ahead: str = "auto",
+    chain: str = "auto",
     timeout_ms: float = 5000.0,
     quiet: bool = False,
     opencl_library: str | os.PathLike[str] | None = None,
@@ -55,6 +57,13 @@ def load(
         device that is itself a CPU, which is pinned to another core then.
     threads
         CPU threads that share each CPU step.
+    ahead
+        Whether the OpenCL device is given the next inference before it is asked for: `on`, `off`,
+        or `auto`, where inferences have followed each other closely so far. The device polls for up
+        to a millisecond after the last one then.
+    chain
+        `auto` runs all steps of the OpenCL device by one launch where it is a single core and its
+        kernels have one work-item each; `off` launches each step.
     timeout_ms
         How long to wait for the OpenCL device before the CPU takes over.
     quiet
@@ -100,6 +109,8 @@ def load(
     options |= {"quiet": quiet, "fault": fault, "epoch_start": epoch_start}
     chosen = {"plan": plan, "cpu_core": cpu_core, "gpu_core": gpu_core}
     chosen["device"] = None if device == "auto" else device
+    chosen["ahead"] = None if ahead == "auto" else ahead
+    chosen["chain"] = None if chain == "auto" else chain
     chosen["pin"] = None if pin == "auto" else pin
     chosen["opencl_library"] = None if opencl_library is None else os.fspath(opencl_library)
     options |= {key: value for key, value in chosen.items() if value is not None}

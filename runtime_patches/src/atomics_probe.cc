@@ -83,6 +83,7 @@ class Probe {
     Store(&sync_->groups_done.value, 0);
     Store(&sync_->control.abort, kNoAbort);
     Store(&sync_->control.poll_rounds, static_cast<uint32_t>(rounds));
+    Store(&sync_->control.run, 1);
   }
 
   // From the kernel's flag that it runs to its flag that it gives up: without dispatch.

@@ -4,6 +4,8 @@
 #include <mutex>
 #include <set>
 
+#include "error.h"
+
 namespace hetcomp {
 namespace {
 
@@ -11,6 +13,11 @@ namespace {
 // poll is not known well, and a kernel that gives up in vain costs the device for good.
 constexpr double kKernelLimitFactor = 4.0;
 constexpr double kMaxRounds = 1 << 30;
+
+// Poll rounds that take at least so long.
+int Rounds(const OpenClDevice& device, double time_us) {
+  return static_cast<int>(std::min(time_us / device.probe().poll_round_us, kMaxRounds)) + 1;
+}
 
 // All channels, so that no kernel spins on while the process exits.
 struct LiveChannels {
@@ -39,13 +46,17 @@ GpuChannel::GpuChannel(OpenClDevice* device, cl_program program, double timeout_
     : device_(device),
       timeout_us_(timeout_ms * 1e3),
       cpu_base_(epoch_start),
-      gpu_base_(epoch_start) {
+      gpu_base_(epoch_start),
+      gate_(epoch_start) {
   const ClHandles& cl = device->cl();
   sync_ = static_cast<SyncBlock*>(AllocateSvm(cl, sizeof(SyncBlock)));
-  const double rounds = kKernelLimitFactor * timeout_us_ / device->probe().poll_round_us;
-  Store(&sync_->control.poll_rounds, static_cast<uint32_t>(std::min(rounds, kMaxRounds)) + 1);
+  const int rounds = Rounds(*device, kKernelLimitFactor * timeout_us_);
+  Store(&sync_->control.poll_rounds, static_cast<uint32_t>(rounds));
   Store(&sync_->cpu_epoch.value, epoch_start);
   Store(&sync_->gpu_epoch.value, epoch_start);
+  Store(&sync_->gate_passed.value, gate_);
+  gate_kernel_ = CreateKernel(cl, program, "hetcomp_gate");
+  SetPointerArgument(cl, gate_kernel_, 0, sync_);
   drain_ = CreateKernel(cl, program, "hetcomp_drain");
   SetPointerArgument(cl, drain_, 0, sync_);
   wedge_ = CreateKernel(cl, program, "hetcomp_wedge");
@@ -62,20 +73,60 @@ GpuChannel::~GpuChannel() {
     std::lock_guard<std::mutex> lock(live.mutex);
     live.channels.erase(this);
   }
+  if (device_->queue_user() == this) device_->set_queue_user(nullptr);
+  cl.api->clReleaseKernel(gate_kernel_);
   cl.api->clReleaseKernel(drain_);
   cl.api->clReleaseKernel(wedge_);
   cl.api->clSVMFree(cl.context, sync_);
 }
 
-void GpuChannel::Begin(uint32_t cpu_steps, uint32_t gpu_steps) {
+// Another session's closed gate would hold up what this one enqueues.
+void GpuChannel::TakeQueue() {
+  GpuChannel* other = device_->queue_user();
+  if (other != nullptr && other != this) other->VoidGate();
+  device_->set_queue_user(this);
+}
+
+void GpuChannel::EnqueueGate(bool held) {
+  TakeQueue();
+  VoidGate();
+  // Its kernel must have read the gate's word before the next gate uses it.
+  if (SpinUntil(sync_->gate_passed.value, gate_, timeout_us_, nullptr) != WaitResult::kReached) {
+    throw Error(ErrorKind::kDevice, "the last gate's kernel did not end in time");
+  }
+  if (!held) in_flight_.store(true);
+  Store(&sync_->gate.value, ++gate_ * kGateStates + kGateClosed);
+  SetIntArgument(device_->cl(), gate_kernel_, 1, static_cast<int>(gate_));
+  const double limit_us = held ? kHoldUs : kKernelLimitFactor * timeout_us_;
+  SetIntArgument(device_->cl(), gate_kernel_, 2, Rounds(*device_, limit_us));
+  EnqueueSingle(gate_kernel_);
+  gate_closed_ = true;
+}
+
+bool GpuChannel::LeaveClosed(GateState state) {
+  gate_closed_ = false;
+  int32_t closed = static_cast<int32_t>(gate_ * kGateStates + kGateClosed);
+  return sync_->gate.value.compare_exchange_strong(closed, closed + static_cast<int32_t>(state),
+                                                   std::memory_order_acq_rel);
+}
+
+void GpuChannel::VoidGate() {
+  if (gate_closed_) LeaveClosed(kGateVoid);
+}
+
+void GpuChannel::PublishBases(uint32_t cpu_steps, uint32_t gpu_steps) {
   cpu_steps_ = cpu_steps;
   gpu_steps_ = gpu_steps;
-  in_flight_.store(true);
   Store(&sync_->control.cpu_base, cpu_base_);
   Store(&sync_->control.gpu_base, gpu_base_);
 }
 
-void GpuChannel::OpenGate() { Store(&sync_->cpu_epoch.value, cpu_base_ + kGateSteps); }
+bool GpuChannel::Begin(uint32_t cpu_steps, uint32_t gpu_steps) {
+  in_flight_.store(true);
+  opened_gate_ = gate_;
+  PublishBases(cpu_steps, gpu_steps);
+  return LeaveClosed(kGateOpen);
+}
 
 void GpuChannel::End() {
   cpu_base_ += cpu_steps_;
@@ -86,10 +137,12 @@ void GpuChannel::End() {
 }
 
 bool GpuChannel::Drain(double timeout_us) {
+  TakeQueue();
+  VoidGate();
   Store(&sync_->control.abort, kAbortByHost);
   const uint32_t signal = gpu_steps_ + 1;
-  gpu_steps_ = signal;
-  Begin(cpu_steps_, gpu_steps_);
+  in_flight_.store(true);
+  PublishBases(cpu_steps_, signal);
   SetIntArgument(device_->cl(), drain_, 1, static_cast<int>(signal));
   EnqueueSingle(drain_);
   if (SpinUntil(sync_->gpu_epoch.value, gpu_base_ + signal, timeout_us, nullptr) !=
@@ -103,9 +156,12 @@ bool GpuChannel::Drain(double timeout_us) {
 }
 
 void GpuChannel::Abandon() {
+  if (device_->queue_user() == this) device_->set_queue_user(nullptr);
   Store(&sync_->control.abort, kAbortByHost);
   device_->MarkBad();
 }
+
+void GpuChannel::Flush() { HETCOMP_CL_CHECK(device_->cl().api->clFlush(device_->cl().queue)); }
 
 void GpuChannel::EnqueueWedge() { EnqueueSingle(wedge_); }
 
@@ -114,7 +170,7 @@ void GpuChannel::EnqueueSingle(cl_kernel kernel) {
   const size_t one[] = {1, 1};
   HETCOMP_CL_CHECK(
       cl.api->clEnqueueNDRangeKernel(cl.queue, kernel, 2, nullptr, one, one, 0, nullptr, nullptr));
-  HETCOMP_CL_CHECK(cl.api->clFlush(cl.queue));
+  Flush();
 }
 
 }  // namespace hetcomp

@@ -1,4 +1,11 @@
-// A session's connection to the device: its epochs, and the kernels that drain or wedge the queue.
+// A session's connection to the device: its epochs and gates, and the kernels that drain or wedge
+// the queue.
+//
+// In front of the launches of each inference stands a gate: a kernel that holds the queue until the
+// host opens it. So an inference can be enqueued before it is asked for, and the device neither
+// falls asleep nor runs dry while the host enqueues. A gate that is not opened in time becomes void
+// by itself: what stands behind it then ends without effect, and the host, which finds that it
+// cannot open the gate any more, enqueues anew.
 #ifndef HETCOMP_GPU_CHANNEL_H_
 #define HETCOMP_GPU_CHANNEL_H_
 
@@ -9,6 +16,10 @@
 #include "sync.h"
 
 namespace hetcomp {
+
+// How long a gate waits for an inference that nobody has asked for. A work-item of the device spins
+// meanwhile.
+constexpr double kHoldUs = 1000.0;
 
 // Call every method with the device's queue_mutex held. The destructor frees the sync block, so
 // the queue must be drained before; after Abandon, leak the channel.
@@ -27,12 +38,23 @@ class GpuChannel {
   // Whether kernels of an inference may be running. Any thread.
   bool in_flight() const { return in_flight_.load(); }
 
-  // Publishes the bases for an inference of so many steps, the CPU's gate (kGateSteps) included.
-  void Begin(uint32_t cpu_steps, uint32_t gpu_steps);
-  // Publishes the CPU's step 0: everything is enqueued, the GPU's first step may start.
-  void OpenGate();
+  // Puts the gate of an inference into the queue. A `held` one is for an inference that nobody has
+  // asked for yet: it waits for a short time only. Throws Error(kDevice).
+  void EnqueueGate(bool held);
+  // Whether a gate waits in the queue, or has waited and become void.
+  bool gate_closed() const { return gate_closed_; }
+  // Number of the gate of the inference that has begun last.
+  uint32_t opened_gate() const { return opened_gate_; }
+  // Whether the kernel of the latest gate has ended, so that another may be enqueued.
+  bool GatePassed() const { return Load(sync_->gate_passed.value) == gate_; }
+
+  // Publishes the bases for an inference of so many steps and opens the gate. False if the gate has
+  // become void.
+  bool Begin(uint32_t cpu_steps, uint32_t gpu_steps);
   // The inference is over on both sides.
   void End();
+  // Gives up the inference behind a closed gate, if there is one.
+  void VoidGate();
 
   // Ends an inference early: raises the abort flag, waits for the queue to empty, and makes the
   // channel ready for the next inference. False if the queue did not empty in time.
@@ -41,21 +63,31 @@ class GpuChannel {
   // Raises the abort flag so that no kernel spins on, and gives the device up for good.
   void Abandon();
 
+  // Hands all that is enqueued to the device.
+  void Flush();
+
   // Puts a hanging kernel into the queue (test hook).
   void EnqueueWedge();
 
  private:
+  void TakeQueue();
+  void PublishBases(uint32_t cpu_steps, uint32_t gpu_steps);
+  bool LeaveClosed(GateState state);
   void EnqueueSingle(cl_kernel kernel);
 
   OpenClDevice* const device_;  // lives as long as the process
   const double timeout_us_;
   SyncBlock* sync_ = nullptr;
+  cl_kernel gate_kernel_ = nullptr;
   cl_kernel drain_ = nullptr;
   cl_kernel wedge_ = nullptr;
   uint32_t cpu_base_;
   uint32_t gpu_base_;
   uint32_t cpu_steps_ = 0;
   uint32_t gpu_steps_ = 0;
+  uint32_t gate_;  // number of the latest gate
+  uint32_t opened_gate_ = 0;
+  bool gate_closed_ = false;
   std::atomic<bool> in_flight_{false};
 };
 

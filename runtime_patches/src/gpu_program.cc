@@ -1,26 +1,38 @@
 #include "gpu_program.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "error.h"
 
 namespace hetcomp {
-
 namespace {
 
-// The CPU's epoch that a launch waits for. The CPU's step 0 is "all is enqueued" (kGateSteps): the
-// first launch holds the queue until then, or the device would run dry and fall asleep between
-// short kernels, and every enqueue would have to wake it.
-int WaitArgument(const Step& step, int ordinal) {
-  const int gate = static_cast<int>(kGateSteps);
-  return step.wait > 0 ? step.wait + gate : ordinal == 1 ? gate : 0;
+// One work-item runs all steps: only where no other could help, and no kernel wants more.
+bool CanChain(const Graph& graph, const OpenClDevice& device) {
+  const auto alone = [](const Kernel& kernel) { return kernel.items[0] * kernel.items[1] == 1; };
+  return device.one_unit() && std::all_of(graph.kernels.begin(), graph.kernels.end(), alone);
+}
+
+template <typename T>
+Block SvmCopy(const std::vector<T>& values, const OpenClDevice& device) {
+  const size_t size_bytes = values.size() * sizeof(T);
+  Block block = SvmBlock(size_bytes, device);
+  std::memcpy(block.get(), values.data(), size_bytes);
+  return block;
 }
 
 }  // namespace
 
 GpuProgram::GpuProgram(const Graph& graph, const Table& table, const Memory& memory,
-                       cl_program program, GpuChannel* channel)
-    : channel_(channel), cl_(channel->device().cl()) {
+                       cl_program program, GpuChannel* channel, bool chain)
+    : channel_(channel),
+      cl_(channel->device().cl()),
+      n_steps_(static_cast<uint32_t>(table.gpu.size())) {
+  if (chain && CanChain(graph, channel->device())) {
+    launches_.push_back(PrepareChain(graph, table, memory, program));
+    return;
+  }
   launches_.reserve(table.gpu.size());
   int ordinal = 0;
   for (const Step& step : table.gpu) {
@@ -49,10 +61,43 @@ GpuProgram::Launch GpuProgram::Prepare(const Graph& graph, const Table& table, c
   }
   SetPointerArgument(cl_, launch.kernel, index++, channel_->sync());
   launch.wait_index = index;
-  launch.wait = WaitArgument(step, ordinal);
+  launch.wait = step.wait;
   SetIntArgument(cl_, launch.kernel, index++, launch.wait);
   SetIntArgument(cl_, launch.kernel, index++, step.signal ? ordinal : 0);
   Divide(kernel, range, &launch);
+  return launch;
+}
+
+GpuProgram::Launch GpuProgram::PrepareChain(const Graph& graph, const Table& table,
+                                            const Memory& memory, cl_program program) {
+  // As the kernel reads them, see hetcomp/codegen/opencl_text.py.
+  std::vector<int32_t> steps;
+  std::vector<uint64_t> pointers;
+  int ordinal = 0;
+  for (const Step& step : table.gpu) {
+    const Task& task = graph.tasks[static_cast<size_t>(step.task)];
+    const Range& range = step.range;
+    ++ordinal;
+    steps.insert(steps.end(), {task.kernel, static_cast<int32_t>(pointers.size()), range.row_begin,
+                               range.row_end, range.channel_begin, range.channel_end, step.wait,
+                               step.signal ? ordinal : 0});
+    for (int tensor : task.buffers) {
+      pointers.push_back(reinterpret_cast<uint64_t>(memory.Address(graph, table, tensor)));
+    }
+  }
+  chain_steps_ = SvmCopy(steps, channel_->device());
+  chain_pointers_ = SvmCopy(pointers, channel_->device());
+  Launch launch;
+  launch.kernel = CreateKernel(cl_, program, "hetcomp_chain");
+  cl_uint index = 0;
+  SetPointerArgument(cl_, launch.kernel, index++, chain_steps_.get());
+  SetPointerArgument(cl_, launch.kernel, index++, chain_pointers_.get());
+  SetIntArgument(cl_, launch.kernel, index++, ordinal);
+  SetPointerArgument(cl_, launch.kernel, index++, channel_->sync());
+  launch.wait_index = index;
+  launch.wait = 0;
+  SetIntArgument(cl_, launch.kernel, index++, launch.wait);
+  launch.global[0] = launch.global[1] = launch.local[0] = launch.local[1] = 1;
   return launch;
 }
 
@@ -85,15 +130,16 @@ void GpuProgram::CheckWorkGroup(const Kernel& kernel, cl_kernel object) const {
                                       std::to_string(granted) + ": compile for this device");
 }
 
-cl_int GpuProgram::Enqueue(const Launch& launch) {
+cl_int GpuProgram::Submit(const Launch& launch) {
   return cl_.api->clEnqueueNDRangeKernel(cl_.queue, launch.kernel, 2, nullptr, launch.global,
                                          launch.local, 0, nullptr, nullptr);
 }
 
 void GpuProgram::WarmUp(double limit_us) {
+  channel_->EnqueueGate(/*held=*/true);
   for (const Launch& launch : launches_) {
     SetIntArgument(cl_, launch.kernel, launch.wait_index, -1);
-    HETCOMP_CL_CHECK(Enqueue(launch));
+    HETCOMP_CL_CHECK(Submit(launch));
     SetIntArgument(cl_, launch.kernel, launch.wait_index, launch.wait);
   }
   if (channel_->Drain(limit_us)) return;
@@ -101,15 +147,10 @@ void GpuProgram::WarmUp(double limit_us) {
   throw Error(ErrorKind::kDevice, "the device did not finish warming up");
 }
 
-void GpuProgram::EnqueueAll(Fault fault) {
-  if (fault == Fault::kWedge) channel_->EnqueueWedge();
+void GpuProgram::Enqueue(size_t index, Fault fault) {
   const size_t fault_at = launches_.size() > 1 ? 1 : 0;
-  for (size_t i = 0; i < launches_.size(); ++i) {
-    const bool fail = fault == Fault::kEnqueue && i == fault_at;
-    HETCOMP_CL_CHECK(fail ? CL_OUT_OF_RESOURCES : Enqueue(launches_[i]));
-    if (i == 0) HETCOMP_CL_CHECK(cl_.api->clFlush(cl_.queue));
-  }
-  HETCOMP_CL_CHECK(cl_.api->clFlush(cl_.queue));
+  const bool fail = fault == Fault::kEnqueue && index == fault_at;
+  HETCOMP_CL_CHECK(fail ? CL_OUT_OF_RESOURCES : Submit(launches_[index]));
 }
 
 }  // namespace hetcomp

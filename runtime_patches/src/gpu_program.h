@@ -1,4 +1,5 @@
-// The GPU's side of a step table: one kernel object per step, all arguments set for good.
+// The GPU's side of a step table, all arguments set for good: a kernel object per step, or one that
+// runs all steps. On PoCL every launch costs both sides a microsecond.
 #ifndef HETCOMP_GPU_PROGRAM_H_
 #define HETCOMP_GPU_PROGRAM_H_
 
@@ -10,12 +11,12 @@
 
 namespace hetcomp {
 
-// Owns its kernel objects; borrows channel and device. Call WarmUp and EnqueueAll with the device's
-// queue_mutex held.
+// `chain`: run all steps by one launch where the device is a single core. Owns its kernel objects;
+// borrows channel and device. Call WarmUp and Enqueue with the device's queue_mutex held.
 class GpuProgram {
  public:
   GpuProgram(const Graph& graph, const Table& table, const Memory& memory, cl_program program,
-             GpuChannel* channel);
+             GpuChannel* channel, bool chain);
   ~GpuProgram();
   GpuProgram(const GpuProgram&) = delete;
   GpuProgram& operator=(const GpuProgram&) = delete;
@@ -24,11 +25,11 @@ class GpuProgram {
   // Error(kDevice) if the device does not come back within `limit_us`.
   void WarmUp(double limit_us);
 
-  // Enqueues all steps in order; flushes after the first, so that the device wakes up early, and
-  // at the end. `fault` strikes on the second step. Throws Error(kDevice).
-  void EnqueueAll(Fault fault);
+  // Enqueues one launch; `fault` strikes at the second. Throws Error(kDevice).
+  void Enqueue(size_t index, Fault fault);
 
-  uint32_t n_steps() const { return static_cast<uint32_t>(launches_.size()); }
+  uint32_t n_steps() const { return n_steps_; }
+  size_t n_launches() const { return launches_.size(); }
 
  private:
   struct Launch {
@@ -41,13 +42,18 @@ class GpuProgram {
 
   Launch Prepare(const Graph& graph, const Table& table, const Memory& memory, cl_program program,
                  const Step& step, int ordinal);
+  Launch PrepareChain(const Graph& graph, const Table& table, const Memory& memory,
+                      cl_program program);
   void CheckWorkGroup(const Kernel& kernel, cl_kernel object) const;
   void Divide(const Kernel& kernel, const Range& range, Launch* launch) const;
-  cl_int Enqueue(const Launch& launch);
+  cl_int Submit(const Launch& launch);
 
   GpuChannel* const channel_;
   const ClHandles cl_;
+  const uint32_t n_steps_;
   std::vector<Launch> launches_;
+  Block chain_steps_;
+  Block chain_pointers_;
 };
 
 }  // namespace hetcomp

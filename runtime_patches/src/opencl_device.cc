@@ -60,7 +60,9 @@ OpenClDevice::OpenClDevice(const DeviceRequest& request) : api_(LoadOpenCl(reque
   cl_.api = &api_;
   cl_.device = pin_worker && choice_.is_cpu ? OneUnitSubDevice(api_, choice_.device, kSubDevice)
                                             : choice_.device;
-  useful_groups_ = choice_.is_cpu ? kGroupsPerCore * ComputeUnits(api_, cl_.device) : SIZE_MAX;
+  const size_t units = ComputeUnits(api_, cl_.device);
+  useful_groups_ = choice_.is_cpu ? kGroupsPerCore * units : SIZE_MAX;
+  one_unit_ = choice_.is_cpu && units == 1;
   CreateQueue();
   RunNothing(cl_);
   pin.Release();

@@ -19,6 +19,8 @@
 
 namespace hetcomp {
 
+class GpuChannel;
+
 struct DeviceRequest {
   std::string library;
   PinMode pin = PinMode::kAuto;
@@ -43,6 +45,8 @@ class OpenClDevice {
   // Work-groups beyond which a launch gains nothing: on a CPU device each costs more than a step of
   // a loop, on a GPU as many as there are tiles are wanted.
   size_t useful_groups() const { return useful_groups_; }
+  // Whether one work-item has the device for itself: a CPU device of one core.
+  bool one_unit() const { return one_unit_; }
 
   // The model's program, built at the first call; all sessions of this model.so share it. Call
   // with queue_mutex held.
@@ -51,6 +55,10 @@ class OpenClDevice {
 
   // Guards the queue: one inference, warm-up or measurement at a time.
   std::mutex& queue_mutex() { return queue_mutex_; }
+
+  // Whose launches were the last to enter the queue; null: nobody's. Call with queue_mutex held.
+  GpuChannel* queue_user() const { return queue_user_; }
+  void set_queue_user(GpuChannel* channel) { queue_user_ = channel; }
 
   // A device that hung or failed is not used again by this process.
   bool bad() const { return bad_.load(std::memory_order_acquire); }
@@ -65,10 +73,12 @@ class OpenClDevice {
   ClHandles cl_;
   ProbeResult probe_;
   size_t useful_groups_ = 0;
+  bool one_unit_ = false;
   bool pinned_ = false;
   int host_core_ = -1;
   std::mutex queue_mutex_;
-  cl_program program_ = nullptr;  // guarded by queue_mutex_
+  cl_program program_ = nullptr;      // guarded by queue_mutex_
+  GpuChannel* queue_user_ = nullptr;  // guarded by queue_mutex_
   double build_ms_ = 0.0;
   std::atomic<bool> bad_{false};
 };

@@ -45,16 +45,24 @@ double Positive(const std::string& key, const Any& value) {
   return *number;
 }
 
-bool DeviceOff(const std::string& key, const std::string& value) {
+// False where it is "off".
+bool Switch(const std::string& key, const std::string& value) {
   if (value != "auto" && value != "off")
     BadValue(key, "\"auto\" or \"off\", got \"" + value + "\"");
-  return value == "off";
+  return value == "auto";
 }
 
 PinMode Pin(const std::string& key, const std::string& value) {
   if (value == "auto") return PinMode::kAuto;
   if (value == "on") return PinMode::kOn;
   if (value == "off") return PinMode::kOff;
+  BadValue(key, "\"auto\", \"on\" or \"off\", got \"" + value + "\"");
+}
+
+AheadMode Ahead(const std::string& key, const std::string& value) {
+  if (value == "auto") return AheadMode::kAuto;
+  if (value == "on") return AheadMode::kOn;
+  if (value == "off") return AheadMode::kOff;
   BadValue(key, "\"auto\", \"on\" or \"off\", got \"" + value + "\"");
 }
 
@@ -67,7 +75,7 @@ Fault FaultOf(const std::string& key, const std::string& value) {
 
 void ReadEnvironment(Options* options) {
   if (const char* value = std::getenv("HETCOMP_DEVICE")) {
-    options->device_off = DeviceOff("HETCOMP_DEVICE", value);
+    options->device_off = !Switch("HETCOMP_DEVICE", value);
   }
   if (const char* value = std::getenv("HETCOMP_PIN")) options->pin = Pin("HETCOMP_PIN", value);
   if (const char* value = std::getenv("HETCOMP_OPENCL_LIBRARY")) options->opencl_library = value;
@@ -78,11 +86,15 @@ void SetOption(const std::string& key, const Any& value, Options* options) {
   if (key == "plan") {
     options->plan = TextOrNull(key, value);
   } else if (key == "device") {
-    options->device_off = DeviceOff(key, Text(key, value));
+    options->device_off = !Switch(key, Text(key, value));
   } else if (key == "opencl_library") {
     if (value != nullptr) options->opencl_library = Text(key, value);
   } else if (key == "pin") {
     options->pin = Pin(key, Text(key, value));
+  } else if (key == "ahead") {
+    options->ahead = Ahead(key, Text(key, value));
+  } else if (key == "chain") {
+    options->chain = Switch(key, Text(key, value));
   } else if (key == "cpu_core") {
     options->cpu_core = static_cast<int>(Integer(key, value, -1, kMaxCore));
   } else if (key == "gpu_core") {

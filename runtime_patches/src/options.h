@@ -10,6 +10,9 @@ namespace hetcomp {
 
 enum class PinMode { kAuto, kOn, kOff };
 
+// Whether an inference is enqueued before it is asked for, see ahead_policy.h.
+enum class AheadMode { kAuto, kOn, kOff };
+
 // A deliberate failure, so that tests can see the way out of it; strikes once.
 enum class Fault { kNone, kWedge, kEnqueue };
 
@@ -18,6 +21,8 @@ struct Options {
   bool device_off = false;     // CPU only
   std::string opencl_library;  // "" = libOpenCL.so.1, then libOpenCL.so
   PinMode pin = PinMode::kAuto;
+  AheadMode ahead = AheadMode::kAuto;
+  bool chain = true;  // one launch for all steps, see gpu_program.h
   int cpu_core = -1;  // -1 = the first allowed CPU
   int gpu_core = -1;  // -1 = the second
   int threads = 1;

@@ -37,6 +37,11 @@ const char* const kPrologue = R"(
   atomic_store_explicit(HETCOMP_ATOMIC(p), (v), memory_order_release, HETCOMP_SCOPE)
 #define HETCOMP_INCREMENT(p) \
   atomic_fetch_add_explicit(HETCOMP_ATOMIC(p), 1, memory_order_acq_rel, HETCOMP_SCOPE)
+inline __attribute__((always_inline)) int hetcomp_replace(__global int* p, int old, int value) {
+  atomic_compare_exchange_strong_explicit(HETCOMP_ATOMIC(p), &old, value, memory_order_acq_rel,
+                                          memory_order_acquire, HETCOMP_SCOPE);
+  return old;
+}
 #else
 inline __attribute__((always_inline)) int hetcomp_load_fenced(volatile __global int* p) {
   int value = *p;
@@ -48,6 +53,13 @@ inline __attribute__((always_inline)) int hetcomp_increment_fenced(volatile __gl
   int value = atomic_inc(p);
   mem_fence(CLK_GLOBAL_MEM_FENCE);
   return value;
+}
+inline __attribute__((always_inline)) int hetcomp_replace(volatile __global int* p, int old,
+                                                          int value) {
+  mem_fence(CLK_GLOBAL_MEM_FENCE);
+  int seen = atomic_cmpxchg(p, old, value);
+  mem_fence(CLK_GLOBAL_MEM_FENCE);
+  return seen;
 }
 #define HETCOMP_LOAD(p) hetcomp_load_fenced(p)
 #define HETCOMP_STORE(p, v) \
@@ -114,13 +126,16 @@ HETCOMP_ACCESSES(float)
 #define HETCOMP_GPU_BASE 97
 #define HETCOMP_ABORT 98
 #define HETCOMP_POLL_ROUNDS 99
+#define HETCOMP_RUN 100
+#define HETCOMP_GATE 128
+#define HETCOMP_GATE_PASSED 160
 #define HETCOMP_POLLS_PER_ROUND 1024
 #define HETCOMP_ABORT_BY_KERNEL 2
 
 // Whether the work-group may run. wait: -1 = no (warm-up), 0 = at once, k = after the CPU's k-th
 // step. A wait that exceeds the poll limit raises the abort flag, which drains the queue.
 inline __attribute__((always_inline)) int hetcomp_enter(__global int* sync, int wait) {
-  if (wait < 0 || HETCOMP_LOAD(sync + HETCOMP_ABORT) != 0) return 0;
+  if (wait < 0 || sync[HETCOMP_RUN] == 0 || HETCOMP_LOAD(sync + HETCOMP_ABORT) != 0) return 0;
   if (wait == 0) return 1;
   uint target = (uint)sync[HETCOMP_CPU_BASE] + (uint)wait;
   int rounds = sync[HETCOMP_POLL_ROUNDS];
@@ -166,6 +181,22 @@ __kernel void hetcomp_probe(__global int* sync, __global int* data, int wait, in
     HETCOMP_GROUP_SYNC();
   }
   if (go && HETCOMP_FIRST_ITEM) hetcomp_leave(sync, signal);
+}
+
+// The first launch of every inference: holds the queue until the host opens gate `number`, or until
+// it has polled for `rounds` rounds; the launches up to the next gate do nothing then. See
+// gpu_channel.h.
+__kernel void hetcomp_gate(__global int* sync, int number, int rounds) {
+  int closed = (int)(4u * (uint)number), seen = closed;
+  for (int round = 0; round < rounds && seen == closed; ++round) {
+    for (int poll = 0; poll < HETCOMP_POLLS_PER_ROUND && seen == closed; ++poll) {
+      seen = HETCOMP_LOAD(sync + HETCOMP_GATE);
+    }
+    if (HETCOMP_LOAD(sync + HETCOMP_ABORT) != 0) break;
+  }
+  if (seen == closed) seen = hetcomp_replace(sync + HETCOMP_GATE, closed, closed + 1);
+  sync[HETCOMP_RUN] = seen == closed + 2;
+  HETCOMP_STORE(sync + HETCOMP_GATE_PASSED, number);
 }
 
 // Publishes `signal` whatever the abort flag says: all earlier kernels have ended.

@@ -24,6 +24,7 @@ Session::Session(std::string_view options_json)
     : options_(ParseOptions(options_json)),
       image_(ReadImage()),
       model_(ParseModel(image_.json, image_.constants_bytes)),
+      ahead_(options_.ahead),
       fault_(options_.fault) {
   const double start_us = NowUs();
   FillKernelSlots();
@@ -157,12 +158,13 @@ std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table) {
     ScopedPin pin(device_->host_core());
     ready->memory = SvmMemory(table.arena_bytes);
     std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
-    ready->gpu =
-        std::make_unique<GpuProgram>(model_.graph, ready->table, ready->memory,
-                                     device_->Program(image_.opencl_source), channel_.get());
+    ready->gpu = std::make_unique<GpuProgram>(model_.graph, ready->table, ready->memory,
+                                              device_->Program(image_.opencl_source),
+                                              channel_.get(), options_.chain);
     const double start_us = NowUs();
     ready->gpu->WarmUp(kWarmUpLimitUs);
     warmup_ms_ += (NowUs() - start_us) * 1e-3;
+    ready->feeder = std::make_unique<GpuFeeder>(ready->table, ready->gpu.get(), channel_.get());
   }
   ready->cpu =
       std::make_unique<CpuProgram>(model_.graph, ready->table, ready->memory, options_.threads);
@@ -216,8 +218,10 @@ std::string Session::StatusJson() {
   status.Count("threads", options_.threads).Number("timeout_ms", options_.timeout_ms);
   status.Count("cpu_steps", static_cast<long long>(ready_->table.cpu.size()));
   status.Count("gpu_steps", static_cast<long long>(ready_->table.gpu.size()));
+  status.Count("gpu_launches", gpu ? static_cast<long long>(ready_->gpu->n_launches()) : 0);
   status.Count("arena_bytes", static_cast<long long>(ready_->table.arena_bytes));
   status.Count("runs", runs_).Count("fallbacks", fallbacks_).Count("timeouts", timeouts_);
+  status.Count("ahead_used", ahead_.used()).Count("ahead_voided", ahead_.voided());
   status.Number("open_ms", open_ms_).Number("warmup_ms", warmup_ms_);
   status.Number("build_ms", device_ != nullptr ? device_->build_ms() : 0.0);
   return status.Done();

@@ -8,10 +8,12 @@
 #include <string_view>
 #include <vector>
 
+#include "ahead_policy.h"
 #include "arena.h"
 #include "cpu_pool.h"
 #include "cpu_program.h"
 #include "gpu_channel.h"
+#include "gpu_feeder.h"
 #include "gpu_program.h"
 #include "image.h"
 #include "model.h"
@@ -59,7 +61,8 @@ class Session {
     Table table;
     Memory memory;
     std::unique_ptr<CpuProgram> cpu;
-    std::unique_ptr<GpuProgram> gpu;  // null: a table of the CPU alone
+    std::unique_ptr<GpuProgram> gpu;    // null: a table of the CPU alone
+    std::unique_ptr<GpuFeeder> feeder;  // null: likewise
   };
   struct Cores {
     int cpu = -1;  // -1 = do not pin
@@ -84,6 +87,7 @@ class Session {
   void CopyOut(void* const* outputs) const;
   void RunCpu();
   bool RunGpu();
+  void BeginOnGpu(Fault fault);
   std::string WalkWithGpu(Fault fault, Trace* trace);
   void AbandonDevice(const std::string& why);
   void LeaveGpu();
@@ -115,6 +119,7 @@ class Session {
   std::unique_ptr<Ready> ready_;
   std::string requested_plan_;
   std::string why_no_gpu_;
+  AheadPolicy ahead_;
   Fault fault_ = Fault::kNone;  // strikes at the next inference on the GPU
   long long runs_ = 0;
   long long fallbacks_ = 0;  // inferences that the CPU had to repeat

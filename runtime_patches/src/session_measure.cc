@@ -146,9 +146,12 @@ std::vector<double> Session::TimeOnGpu(const Step& step, int copies, int warmup,
 double Session::TimeBatch(GpuProgram* program) {
   const SyncBlock& sync = *channel_->sync();
   const uint32_t steps = program->n_steps();
-  channel_->Begin(kGateSteps, steps);
-  program->EnqueueAll(Fault::kNone);
-  channel_->OpenGate();
+  channel_->EnqueueGate(/*held=*/false);
+  for (size_t i = 0; i < program->n_launches(); ++i) program->Enqueue(i, Fault::kNone);
+  channel_->Flush();
+  if (!channel_->Begin(/*cpu_steps=*/0, steps)) {
+    throw Error(ErrorKind::kDevice, "a measured task did not start in time");
+  }
   double ends_us[2] = {0.0, 0.0};
   const uint32_t targets[2] = {1, steps};
   for (int i = 0; i < 2; ++i) {

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "clock.h"
 #include "error.h"
 #include "notice.h"
 #include "pinning.h"
@@ -28,6 +29,7 @@ WalkContext Session::Context(const Ready& ready) const {
   context.pool = pool_.get();
   if (ready.gpu != nullptr) {
     context.channel = channel_.get();
+    context.feeder = ready.feeder.get();
     context.gpu_steps = ready.gpu->n_steps();
   }
   return context;
@@ -87,19 +89,27 @@ bool Session::RunGpu() {
   return false;
 }
 
+void Session::BeginOnGpu(Fault fault) {
+  ahead_.Arrive(NowUs());
+  const bool was_ahead = channel_->gate_closed();
+  if (ready_->feeder->Begin(ahead_.Wanted(), fault)) {
+    ahead_.Used();
+  } else if (was_ahead) {
+    ahead_.Voided();
+  }
+}
+
 // Enqueues and walks the installed table. Returns why the GPU failed, or "". A failing CPU kernel
 // is thrown; the channel is in order then.
 std::string Session::WalkWithGpu(Fault fault, Trace* trace) {
   std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
-  const uint32_t cpu_steps = static_cast<uint32_t>(ready_->cpu->steps().size());
-  channel_->Begin(cpu_steps + kGateSteps, ready_->gpu->n_steps());
   try {
-    ready_->gpu->EnqueueAll(fault);
-    channel_->OpenGate();
+    BeginOnGpu(fault);
     const WalkContext context = Context(*ready_);
     switch (trace == nullptr ? Walk(context) : WalkTraced(context, trace)) {
       case WalkResult::kDone:
         channel_->End();
+        ahead_.Leave(NowUs());
         return "";
       case WalkResult::kKernelFailed:
         if (channel_->Drain(kDrainLimitUs)) ThrowKernelFailure();
@@ -134,6 +144,7 @@ void Session::AbandonDevice(const std::string& why) {
 
 // Goes over to the CPU's table; kernels of the old one may be running still.
 void Session::LeaveGpu() {
+  ready_->feeder.reset();
   static_cast<void>(ready_->gpu.release());
   ready_ = MakeReady(CpuTable());
 }

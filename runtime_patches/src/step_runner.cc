@@ -13,7 +13,8 @@ WalkResult FromWait(WaitResult result) {
 // Watches the GPU's epoch and stamps each advance.
 class GpuWatcher {
  public:
-  GpuWatcher(const GpuChannel* channel, Trace* trace) : channel_(channel), trace_(trace) {}
+  GpuWatcher(const WalkContext& context, Trace* trace)
+      : channel_(context.channel), feeder_(context.feeder), trace_(trace) {}
 
   WaitResult WaitFor(uint32_t ordinal) {
     const SyncBlock& sync = *channel_->sync();
@@ -24,6 +25,8 @@ class GpuWatcher {
       if (finished != seen_) Stamp(finished, watching);
       if (static_cast<int32_t>(finished - ordinal) >= 0) return WaitResult::kReached;
       watching = true;
+      if (feeder_->EnqueueOne()) continue;
+      feeder_->Flush();
       Pause();
       if (polls % 1000 != 999) continue;
       if (Load(sync.control.abort) != kNoAbort) return WaitResult::kAborted;
@@ -40,7 +43,8 @@ class GpuWatcher {
     trace_->gpu_watched[finished - 1] = watching;
   }
 
-  const GpuChannel* const channel_;  // null if there are no GPU steps, and so no waits
+  const GpuChannel* const channel_;  // these two are null if there are no GPU steps, so no waits
+  GpuFeeder* const feeder_;
   Trace* const trace_;
   uint32_t seen_ = 0;
 };
@@ -50,46 +54,62 @@ bool RunStep(const WalkContext& context, const CpuStep& step) {
   return context.pool != nullptr ? context.pool->Run(calls, step.n_calls) : Invoke(calls[0]) == 0;
 }
 
-WaitResult WaitForGpu(const GpuChannel& channel, uint32_t ordinal) {
+// Enqueues while it waits: this inference's launches, and once its gate is passed the next one's.
+WaitResult WaitForGpu(const WalkContext& context, uint32_t ordinal) {
+  const GpuChannel& channel = *context.channel;
   const SyncBlock& sync = *channel.sync();
-  return SpinUntil(sync.gpu_epoch.value, channel.gpu_base() + ordinal, channel.timeout_us(),
-                   &sync.control.abort);
+  const struct {
+    const std::atomic<int32_t>& word;
+    uint32_t target;
+  } waits[] = {{sync.gate_passed.value, channel.opened_gate()},
+               {sync.gpu_epoch.value, channel.gpu_base() + ordinal}};
+  for (const auto& [word, target] : waits) {
+    while (!Reached(Load(word), target) && context.feeder->EnqueueOne()) {
+    }
+    context.feeder->Flush();
+    const WaitResult result = SpinUntil(word, target, channel.timeout_us(), &sync.control.abort);
+    if (result != WaitResult::kReached) return result;
+  }
+  return WaitResult::kReached;
+}
+
+void Signal(const WalkContext& context, const CpuStep& step, uint32_t ordinal) {
+  if (!step.signal || context.channel == nullptr) return;
+  Store(&context.channel->sync()->cpu_epoch.value, context.channel->cpu_base() + ordinal);
 }
 
 }  // namespace
 
 WalkResult Walk(const WalkContext& context) {
-  uint32_t ordinal = kGateSteps;
+  uint32_t ordinal = 0;
   for (const CpuStep& step : context.cpu->steps()) {
     ++ordinal;
     if (step.wait != 0) {
-      const WaitResult waited = WaitForGpu(*context.channel, step.wait);
+      const WaitResult waited = WaitForGpu(context, step.wait);
       if (waited != WaitResult::kReached) return FromWait(waited);
     }
+    if (context.feeder != nullptr) context.feeder->BeforeCpuStep(ordinal);
     if (!RunStep(context, step)) return WalkResult::kKernelFailed;
-    if (step.signal && context.channel != nullptr) {
-      Store(&context.channel->sync()->cpu_epoch.value, context.channel->cpu_base() + ordinal);
-    }
+    Signal(context, step, ordinal);
   }
   if (context.gpu_steps == 0) return WalkResult::kDone;
-  return FromWait(WaitForGpu(*context.channel, context.gpu_steps));
+  return FromWait(WaitForGpu(context, context.gpu_steps));
 }
 
 WalkResult WalkTraced(const WalkContext& context, Trace* trace) {
-  GpuWatcher watcher(context.channel, trace);
-  uint32_t ordinal = kGateSteps;
+  GpuWatcher watcher(context, trace);
+  uint32_t ordinal = 0;
   for (const CpuStep& step : context.cpu->steps()) {
-    Trace::CpuTimes& times = trace->cpu[ordinal++ - kGateSteps];
+    Trace::CpuTimes& times = trace->cpu[ordinal++];
     const double wait_start_us = NowUs();
     if (step.wait != 0) {
       const WaitResult waited = watcher.WaitFor(step.wait);
       if (waited != WaitResult::kReached) return FromWait(waited);
     }
+    if (context.feeder != nullptr) context.feeder->BeforeCpuStep(ordinal);
     const double start_us = NowUs();
     if (!RunStep(context, step)) return WalkResult::kKernelFailed;
-    if (step.signal && context.channel != nullptr) {
-      Store(&context.channel->sync()->cpu_epoch.value, context.channel->cpu_base() + ordinal);
-    }
+    Signal(context, step, ordinal);
     times = {start_us - trace->origin_us, NowUs() - trace->origin_us, start_us - wait_start_us};
   }
   if (context.gpu_steps != 0) {

@@ -8,6 +8,7 @@
 #include "cpu_pool.h"
 #include "cpu_program.h"
 #include "gpu_channel.h"
+#include "gpu_feeder.h"
 
 namespace hetcomp {
 
@@ -16,6 +17,7 @@ struct WalkContext {
   const CpuProgram* cpu = nullptr;
   CpuPool* pool = nullptr;        // null: one thread
   GpuChannel* channel = nullptr;  // null: no GPU steps
+  GpuFeeder* feeder = nullptr;    // null: no GPU steps
   uint32_t gpu_steps = 0;
 };
 
@@ -37,8 +39,8 @@ struct Trace {
   std::vector<bool> gpu_watched;
 };
 
-// Runs the CPU steps of an inference whose GPU steps are enqueued. Never throws; after
-// kKernelFailed the text is pool->TakeError() or TakeKernelError().
+// Runs the CPU steps of an inference that the feeder has begun. After kKernelFailed the text is
+// pool->TakeError() or TakeKernelError(). Throws Error(kDevice) where an enqueue fails.
 WalkResult Walk(const WalkContext& context);
 
 // The same with time stamps; `trace` must have room for all steps.

@@ -16,25 +16,30 @@ struct SyncBlock {
   struct alignas(128) Line {
     std::atomic<int32_t> value;
   };
-  struct alignas(128) Control {  // written by the CPU between inferences, and `abort` by anyone
-    std::atomic<int32_t> cpu_base;
+  struct alignas(128) Control {
+    std::atomic<int32_t> cpu_base;  // these two are written while the GPU is at a gate
     std::atomic<int32_t> gpu_base;
-    std::atomic<int32_t> abort;
+    std::atomic<int32_t> abort;  // written by anyone
     std::atomic<int32_t> poll_rounds;
+    std::atomic<int32_t> run;  // written by the gate's kernel: whether what follows may run
   };
 
   Line cpu_epoch;
   Line gpu_epoch;
   Line groups_done;  // work-groups of the current launch that have finished
   Control control;
+  Line gate;         // state of the latest gate, see gpu_channel.h
+  Line gate_passed;  // number of the latest gate whose kernel has ended
 };
 
-// CPU epochs that an inference takes before its first step, see GpuChannel::OpenGate.
-constexpr uint32_t kGateSteps = 1;
-
 static_assert(std::atomic<int32_t>::is_always_lock_free, "shared with OpenCL's atomic_int");
-static_assert(offsetof(SyncBlock, gpu_epoch) == 32 * 4 && offsetof(SyncBlock, control) == 96 * 4,
+static_assert(offsetof(SyncBlock, gpu_epoch) == 32 * 4 && offsetof(SyncBlock, control) == 96 * 4 &&
+                  offsetof(SyncBlock, gate) == 128 * 4,
               "prologue.cc counts integers");
+
+// What SyncBlock::gate is, modulo 4; the rest is the gate's number. Host and kernel each try to
+// replace kGateClosed, and only one of them succeeds.
+enum GateState : uint32_t { kGateClosed = 0, kGateVoid = 1, kGateOpen = 2, kGateStates = 4 };
 
 // Values of SyncBlock::Control::abort.
 enum AbortReason : int32_t { kNoAbort = 0, kAbortByHost = 1, kAbortByKernel = 2 };

@@ -32,8 +32,21 @@ def heads(source: str) -> dict[str, list[str]]:
     return {name: [part.strip() for part in text.split(",")] for name, text in found}
 
 
-def test_one_kernel_per_symbol(lowered: Lowered, source: str) -> None:
-    assert list(heads(source)) == [kernel.symbol for kernel in lowered.kernels]
+def test_one_kernel_per_symbol_and_one_for_all(lowered: Lowered, source: str) -> None:
+    symbols = [kernel.symbol for kernel in lowered.kernels]
+    assert list(heads(source)) == [*symbols, "hetcomp_chain"]
+
+
+def test_the_chain_has_a_case_for_each_kernel_of_the_graph(lowered: Lowered, source: str) -> None:
+    cases = re.findall(r"case (\d+): (\w+)_tiles\(([^;]*)\); break;", source)
+    records = lowered.graph.kernels
+    assert [(int(n), name) for n, name, _ in cases] == [
+        (n, record.symbol) for n, record in enumerate(records)
+    ]
+    for (_, _, arguments), record in zip(cases, records, strict=True):
+        found = {int(n) for n in re.findall(r"b\[(\d+)\]", arguments)}
+        assert found <= set(range(record.n_buffers))
+        assert arguments.endswith("c0, c1, r0, r1, 0, tiles")
 
 
 def test_arguments_are_buffers_ranges_synchronisation(lowered: Lowered, source: str) -> None:
@@ -49,7 +62,7 @@ def test_arguments_are_buffers_ranges_synchronisation(lowered: Lowered, source: 
 
 
 def test_bodies_are_called_with_what_they_declare(source: str) -> None:
-    for symbol in heads(source):
+    for symbol in heads(source).keys() - {"hetcomp_chain"}:
         body = re.search(rf"static inline void {symbol}_body\(([^)]*)\) {{", source)
         call = re.search(rf"^    {symbol}_body\(([^)]*)\);", source, re.MULTILINE)
         assert body
@@ -78,7 +91,7 @@ def test_buffers_a_kernel_does_not_read_keep_their_place() -> None:
 
 def test_order_of_groups_follows_the_schedule(lowered: Lowered, source: str) -> None:
     for kernel in lowered.kernels:
-        wrapper = source.split(f"__kernel void {kernel.symbol}(")[1].split("}")[0]
+        wrapper = source.split(f"void {kernel.symbol}_tiles(")[1].split("}")[0]
         first = "tile % rows" if kernel.scheduled.rows_inner else "tile / columns"
         assert f"int g0 = {first}" in wrapper
 
@@ -89,7 +102,7 @@ def test_kernels_without_opencl_are_left_out() -> None:
     source = opencl_source(lowered.kernels, HOST.opencl)
     wanted = [k.symbol for k in lowered.graph.kernels if k.opencl]
     assert (len(wanted), len(lowered.kernels)) == (1, 2)
-    assert list(heads(source)) == wanted
+    assert list(heads(source)) == [*wanted, "hetcomp_chain"]
 
 
 def test_nothing_for_opencl_is_no_text() -> None:

@@ -91,6 +91,20 @@ __kernel void {name}({buffers}, int r0, int r1, int c0, int c1, __global int* sy
 }}
 """
 
+_CL_CHAIN = """
+__kernel void hetcomp_chain(__global const int* steps, __global const ulong* pointers, int count,
+                            __global int* sync, int wait) {{
+  if (!hetcomp_enter(sync, wait)) return;
+  for (int number = 0; number < count; ++number) {{
+    __global const int* step = steps + 8 * number;
+    __global const ulong* b = pointers + step[1];
+    if (!hetcomp_enter(sync, step[6])) return;
+    switch (step[0]) {{ {cases} }}
+    hetcomp_leave(sync, step[7]);
+  }}
+}}
+"""
+
 _CL_BODIES = {
     "bias": (3, "b2[r * 64 + c] = 2.0f * b0[r * 64 + c] + b1[c];"),
     "add": (3, "b2[r * 64 + c] = b0[r * 64 + c] + b1[r * 64 + c];"),
@@ -110,7 +124,12 @@ def opencl_source() -> str:
         buffers = ", ".join(f"__global float* b{i}" for i in range(n))
         names = ", ".join(f"b{i}" for i in range(n))
         text += _CL_KERNEL.format(name=name, buffers=buffers, names=names, body=body)
-    return text
+    cases = "".join(
+        f"case {i}: {name}_body({', '.join(f'(__global float*)b[{j}]' for j in range(n))}, "
+        "step[4], step[5], step[2], step[3]); break;\n"
+        for i, (name, (n, _)) in enumerate(_CL_BODIES.items())
+    )
+    return text + _CL_CHAIN.format(cases=cases)
 
 
 # Task: kernel, inputs, output. Tensors 0..7 hold x, y, bias, weights and so on: see `graph`.
