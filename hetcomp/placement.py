@@ -25,12 +25,13 @@ from hetcomp.plan.simulate import Simulator, measured_times
 from hetcomp.plan.steps import make_table
 from hetcomp.runtime import Session, load
 from hetcomp.tune.measure import MeasureOptions, measure
-from hetcomp.tune.select import fastest, pick_fastest
+from hetcomp.tune.priority import favoured
+from hetcomp.tune.select import Comparison, TableTimes, pick_fastest, time_tables
 
 __all__ = ["Placement", "base_plans", "choose_plan"]
 
 Progress = Callable[[str, float], None]
-_ROUNDS = 7
+_SINGLE = (Place.CPU.value, Place.GPU.value)
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _measured_with(
 ) -> Placement:
     cache = TimesCache() if options.use_cache else None
     limits = MeasureOptions(cap_seconds=options.measure_seconds)
-    with load(trial, plan="cpu", pin=options.pin, quiet=True) as session:
+    with favoured(), load(trial, plan="cpu", pin=options.pin, quiet=True) as session:
         why_no_gpu = _why_no_gpu(session, graph, options)
         if why_no_gpu and options.strict and options.gpu:
             raise PlanError(f"strict: plan 'auto' cannot use the OpenCL device: {why_no_gpu}")
@@ -170,11 +171,10 @@ def _compare(
     shared = _shared_plans(graph, costs)
     candidates = [*shared, *plans]
     tables = [make_table(graph, plan) for plan in candidates]
-    times = pick_fastest(
+    times = time_tables(
         session,
         tables,
         _zero_feeds(session),
-        rounds=_ROUNDS,
         cap_seconds=options.measure_seconds,
         progress=report,
     )
@@ -187,14 +187,42 @@ def _compare(
         )
         for plan, table, time in zip(candidates, tables, times, strict=True)
     ]
+    best, comparisons = pick_fastest(
+        times,
+        [plan.predicted_us or 0.0 for plan in timed],
+        [index for index, plan in enumerate(timed) if plan.name in _SINGLE],
+    )
+    records = [
+        _candidate(plan, time, comparison)
+        for plan, time, comparison in zip(timed, times, comparisons, strict=True)
+    ]
+    notes = {"auto": _compared(timed, comparisons), "candidates": records, "device": device}
+    winner = _with_reasons(graph, costs, timed, best, len(shared))
+    return Placement((winner, *timed[len(shared) :]), notes)
+
+
+def _candidate(plan: Plan, times: TableTimes, comparison: Comparison) -> dict[str, Any]:
+    """What `explain --json` says of a plan that was timed."""
+    return {
+        "plan": plan.name,
+        "predicted_us": plan.predicted_us,
+        "measured_us": plan.measured_us,
+        "ratio_to_best_single": comparison.ratio,
+        "ratio_is_measured": comparison.measured,
+        "calm_rounds": comparison.calm_rounds,
+        "rounds": len(times.rounds),
+    }
+
+
+def _compared(timed: Sequence[Plan], comparisons: Sequence[Comparison]) -> str:
     text = ", ".join(
         f"{plan.name} {(plan.measured_us or 0) / 1e3:.2f} ms, predicted "
         f"{(plan.predicted_us or 0) / 1e3:.2f}"
         for plan in timed
     )
-    notes = {"auto": f"fastest of the measured plans: {text}", "device": device}
-    winner = _with_reasons(graph, costs, timed, fastest(times), len(shared))
-    return Placement((winner, *timed[len(shared) :]), notes)
+    if all(comparison.measured for comparison in comparisons):
+        return f"fastest of the measured plans: {text}"
+    return f"fastest of the plans, some as predicted for want of undisturbed rounds: {text}"
 
 
 def _shared_plans(graph: TaskGraph, costs: Costs) -> list[Plan]:

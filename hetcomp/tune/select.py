@@ -1,40 +1,85 @@
-"""Choose among step tables by timing them, so that no plan ships that is slower than another."""
+"""Choose among step tables by timing them, so that no plan ships that is slower than another.
+
+Tables take turns, and two tables are compared by the ratios of their times within rounds, since the
+machine's speed drifts. Only inferences count during which the system took no processor from this
+process: a plan for both processors suffers from other load on either, and waits for itself, so that
+on a busy machine a comparison of disturbed times says which plan is disturbed more.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from hetcomp.cost.samples import undisturbed
 from hetcomp.plan.table import StepTable
+from hetcomp.tune.priority import preemptions
 from hetcomp.tune.session import Feeds, RunnableSession
 
-__all__ = ["TableTimes", "fastest", "pick_fastest"]
+__all__ = ["Comparison", "Round", "TableTimes", "compare", "pick_fastest", "time_tables"]
+
+_TURN_SECONDS = 0.02
+_REPS = (3, 30)
+"""Timed inferences a turn: as many as fit `_TURN_SECONDS`, within these."""
+_PAIRS = 3
+"""Calm rounds of two tables that make a comparison."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One turn of one table: all samples in microseconds, and those of them that are calm."""
+
+    samples_us: tuple[float, ...]
+    calm_us: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class TableTimes:
-    """All samples of one table in microseconds, in the order in which they were taken."""
+    """All turns of one table."""
 
     name: str
-    samples_us: tuple[float, ...]
+    rounds: tuple[Round, ...]
 
     @property
     def typical_us(self) -> float:
-        """The samples' lowest decile, see `hetcomp.cost.samples`."""
-        return undisturbed(self.samples_us)
+        """The median of calm samples; without any, the lowest decile of all."""
+        calm = [sample for turn in self.rounds for sample in turn.calm_us]
+        if calm:
+            return median(calm)
+        return undisturbed([sample for turn in self.rounds for sample in turn.samples_us])
 
 
-def pick_fastest(
+@dataclass(frozen=True)
+class Comparison:
+    """A table against the best one for a single processor.
+
+    Attributes
+    ----------
+    ratio
+        Its time over the other's.
+    calm_rounds
+        Rounds in which both were calm.
+    measured
+        Whether `ratio` is the median of such rounds; with too few of them it is predicted.
+    """
+
+    ratio: float
+    calm_rounds: int
+    measured: bool
+
+
+def time_tables(
     session: RunnableSession,
     tables: Sequence[StepTable],
     feeds: Feeds,
     *,
-    rounds: int = 7,
-    reps: int = 3,
+    rounds: int = 9,
+    most_rounds: int = 40,
     cap_seconds: float = 10.0,
     progress: Callable[[str, float], None] | None = None,
+    count_preemptions: Callable[[], int] = preemptions,
 ) -> tuple[TableTimes, ...]:
     """Time every table in turn, round after round, so that drift hits all of them alike.
 
@@ -46,49 +91,106 @@ def pick_fastest(
         The candidates.
     feeds
         Inputs to run with; indices among them must be valid.
-    rounds, reps
-        Turns, and timed inferences a turn; each turn begins with one that is not timed.
+    rounds, most_rounds
+        Turns of every table, and how many more may follow while too few of them are calm.
     cap_seconds
         No further round starts after this time; the first is always done.
     progress
         Called with a text and the part done, 0 to 1.
+    count_preemptions
+        See `hetcomp.tune.priority.preemptions`.
 
     Returns
     -------
     tuple of TableTimes
-        In the order of `tables`; `fastest` chooses.
+        In the order of `tables`, all with the same number of rounds.
     """
-    samples: list[list[float]] = [[] for _ in tables]
-    end = time.perf_counter() + cap_seconds
-    for number in range(rounds):
+    found: list[list[Round]] = [[] for _ in tables]
+    begin = time.perf_counter()
+    for number in range(most_rounds):
+        if number >= rounds and all(_calm(turns) >= _PAIRS for turns in found):
+            break
         for turn in range(len(tables)):
             index = (turn + number) % len(tables)
-            samples[index] += _turn(session, tables[index], feeds, reps)
+            found[index].append(_turn(session, tables[index], feeds, count_preemptions))
+        spent = time.perf_counter() - begin
         if progress:
-            progress("timing plans", (number + 1) / rounds)
-        if time.perf_counter() > end:
+            progress("timing plans", min(1.0, max((number + 1) / rounds, spent / cap_seconds)))
+        if spent > cap_seconds:
             break
     return tuple(
-        TableTimes(table.name, tuple(values)) for table, values in zip(tables, samples, strict=True)
+        TableTimes(table.name, tuple(turns)) for table, turns in zip(tables, found, strict=True)
     )
 
 
-def fastest(times: Sequence[TableTimes]) -> int:
-    """Index of the least typical time; the earlier one of equals."""
-    return min(range(len(times)), key=lambda index: times[index].typical_us)
+def compare(one: TableTimes, other: TableTimes, predicted: float) -> Comparison:
+    """Time of `one` over that of `other`; measured where enough rounds were calm."""
+    ratios = [
+        median(mine.calm_us) / median(theirs.calm_us)
+        for mine, theirs in zip(one.rounds, other.rounds, strict=True)
+        if mine.calm_us and theirs.calm_us
+    ]
+    measured = len(ratios) >= _PAIRS
+    return Comparison(median(ratios) if measured else predicted, len(ratios), measured)
+
+
+def pick_fastest(
+    times: Sequence[TableTimes],
+    predicted_us: Sequence[float],
+    simple: Sequence[int],
+    *,
+    margin: float = 0.01,
+) -> tuple[int, tuple[Comparison, ...]]:
+    """The table to use, and how each compares with the best simple one.
+
+    Parameters
+    ----------
+    times, predicted_us
+        Of every table.
+    simple
+        Indices of the tables for a single processor.
+    margin
+        By how much another one must be faster than the best simple one.
+
+    Returns
+    -------
+    tuple
+        Index of the choice, and a comparison for every table.
+    """
+
+    def against(base: int) -> tuple[Comparison, ...]:
+        return tuple(
+            compare(item, times[base], us / predicted_us[base])
+            for item, us in zip(times, predicted_us, strict=True)
+        )
+
+    first = against(simple[0])
+    base = min(simple, key=lambda index: first[index].ratio)
+    comparisons = against(base)
+    best = min(range(len(times)), key=lambda index: comparisons[index].ratio)
+    return (best if comparisons[best].ratio < 1.0 - margin else base), comparisons
+
+
+def _calm(turns: Sequence[Round]) -> int:
+    return sum(bool(turn.calm_us) for turn in turns)
 
 
 def _turn(
-    session: RunnableSession,
-    table: StepTable,
-    feeds: Feeds,
-    reps: int,
-) -> list[float]:
+    session: RunnableSession, table: StepTable, feeds: Feeds, count_preemptions: Callable[[], int]
+) -> Round:
     session.set_table(table)
-    session.run(feeds)
-    found = []
-    for _ in range(reps):
+    for _ in range(2):  # the second is as fast as the later ones: see the option `ahead`
         begin = time.perf_counter()
         session.run(feeds)
-        found.append((time.perf_counter() - begin) * 1e6)
-    return found
+        warm_seconds = time.perf_counter() - begin
+    least, most = _REPS
+    reps = min(most, max(least, int(_TURN_SECONDS / max(warm_seconds, 1e-9))))
+    samples, calm = [], []
+    for _ in range(reps):
+        before = count_preemptions()
+        begin = time.perf_counter()
+        session.run(feeds)
+        samples.append((time.perf_counter() - begin) * 1e6)
+        if count_preemptions() == before:
+            calm.append(samples[-1])
+    return Round(tuple(samples), tuple(calm))

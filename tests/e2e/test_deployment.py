@@ -93,7 +93,12 @@ def test_artifact_carries_all_plans(deployed: Deployed) -> None:
     image = read_image(deployed.so)
     assert [plan.name for plan in image.plans] == ["auto", "cpu", "gpu", "split"]
     assert {table.name for table in image.tables} == {plan.name for plan in image.plans}
-    assert "fastest of the measured plans" in image.build["auto"] or "CPU" in image.build["auto"]
+    build = image.build
+    assert "fastest of the" in build["auto"] or "CPU" in build["auto"]
+    for candidate in build.get("candidates", ()):
+        assert candidate["predicted_us"] > 0.0
+        assert candidate["measured_us"] > 0.0
+        assert candidate["ratio_to_best_single"] > 0.0
 
 
 @pytest.mark.parametrize("plan", ["auto", "cpu"])

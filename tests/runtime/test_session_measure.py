@@ -100,8 +100,8 @@ def test_time_task(model: Path, processor: str, request: pytest.FixtureRequest) 
     assert min(*whole, *part) > 0.0
 
 
-@pytest.fixture(scope="module")
-def picky_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def picky_model(tmp_path: Path) -> Path:
     """The model with a `mixer` that only wants row tiles 2 and 3, and channel tiles 1 to 5.
 
     The CPU's fails for others; the OpenCL device's never says that it is done.
@@ -111,6 +111,8 @@ def picky_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         wanted = "r0 == 2 && r1 == 4 && c0 == 1 && c1 == 6"
         head, mixer = text.split("__kernel void mixer(")
         mixer = mixer.replace("  hetcomp_leave", f"  if ({wanted}) hetcomp_leave", 1)
+        chained = "step[2] == 2 && step[3] == 4 && step[4] == 1 && step[5] == 6"
+        mixer = mixer.replace("hetcomp_leave(sync, st", f"if ({chained}) hetcomp_leave(sync, st")
         return f"{head}__kernel void mixer({mixer}"
 
     def picky_c(text: str) -> str:
@@ -118,17 +120,16 @@ def picky_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check = " || ".join(f"args[{at}].v_int64 != {tile}" for tile, at in wanted)
         return text.replace("KERNEL(mixer) {", f"KERNEL(mixer) {{ if ({check}) return -1;")
 
-    folder = tmp_path_factory.mktemp("picky")
-    return standin.build(folder, edit_source=picky, edit_c=picky_c)
+    return standin.build(tmp_path, edit_source=picky, edit_c=picky_c)
 
 
-@pytest.mark.parametrize("processor", ["cpu", "gpu"])
+@pytest.mark.parametrize(("processor", "chain"), [("cpu", "auto"), ("gpu", "auto"), ("gpu", "off")])
 def test_time_task_runs_the_given_tiles(
-    picky_model: Path, processor: str, request: pytest.FixtureRequest
+    picky_model: Path, processor: str, chain: str, request: pytest.FixtureRequest
 ) -> None:
     if processor == "gpu":
         request.getfixturevalue("opencl")
-    with load(picky_model, plan="cpu", timeout_ms=2000) as session:
+    with load(picky_model, plan="cpu", chain=chain, timeout_ms=2000) as session:
         part = session.time_task("t1_mix", processor, rows=(2, 4), channels=(1, 6), reps=4)
         assert len(part) == 4
         with pytest.raises(DeviceError if processor == "gpu" else InternalError):

@@ -14,14 +14,13 @@ from hetcomp.cost.costs import SyncCost, TaskCost
 from hetcomp.cost.work import Part
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
 from hetcomp.plan.plan import Place
-from hetcomp.plan.planners import fixed_split, single
+from hetcomp.plan.planners import single
 from hetcomp.plan.simulate import measured_times
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.table import StepTable
 from hetcomp.runtime.records import Profile, RunProfile, StepTimes
 from hetcomp.tune.measure import MeasureOptions, measure
 from hetcomp.tune.observed import gpu_times
-from hetcomp.tune.select import TableTimes, fastest, pick_fastest
 
 SHORT = MeasureOptions(rounds=2, reps=1)
 WAKE_US = 40.0
@@ -189,15 +188,3 @@ def test_a_preempted_watcher_does_not_make_steps_shorter() -> None:
     session = FakeSession(graph_of([True] * 4), preempted=True)
     costs = measure(session, "dev")
     assert [task.gpu_us for task in costs.tasks] == [20.0, 21.0, 22.0, 23.0]
-
-
-def test_tables_take_turns_and_the_lowest_decile_wins() -> None:
-    graph = graph_of([True] * 2)
-    session = FakeSession(graph)
-    tables = [make_table(graph, plan) for plan in (single(graph, Place.CPU), fixed_split(graph))]
-    times = pick_fastest(session, tables, {}, rounds=2, reps=2)
-    assert [item.name for item in times] == ["cpu", "split"]
-    assert [len(item.samples_us) for item in times] == [4, 4]
-    runs = ["run cpu"] * 3 + ["run split"] * 3
-    assert session.calls == runs + runs[::-1]
-    assert fastest([TableTimes("a", (5.0, 9.0)), TableTimes("b", (4.0, 99.0))]) == 1
