@@ -21,10 +21,11 @@ from hetcomp.errors import InternalError
 from hetcomp.plan.objective import LATENCY, Objective
 from hetcomp.plan.problem import Options, Problem
 
-__all__ = ["WIDTH", "Found", "search"]
+__all__ = ["Found", "search"]
 
-WIDTH = 96
-"""States kept after each task."""
+_WORK = 1_000_000
+"""Placements tried in all: what takes about half a second."""
+_LEAST_WIDTH = 128
 
 Array = NDArray[Any]
 
@@ -79,7 +80,7 @@ def search(
     *,
     labels: Sequence[Array] | None = None,
     starts: Sequence[bool] | None = None,
-    width: int = WIDTH,
+    width: int | None = None,
 ) -> Found:
     """The best placements that the beam finds.
 
@@ -93,7 +94,7 @@ def search(
         Where several tasks are to be placed alike: a label for each placement of each task, and
         whether a task begins a new unit, within which the labels must agree.
     width
-        States to keep.
+        States to keep; None: as many as take about half a second.
 
     Raises
     ------
@@ -101,6 +102,8 @@ def search(
         No placements have agreeing labels.
     """
     last_use = _last_uses(problem)
+    placements = sum(len(options.cpu_us) for options in problem.tasks)
+    width = width or max(_LEAST_WIDTH, _WORK // max(1, placements))
     states = _States(
         np.array([[0.0, problem.lag_us]]),
         np.zeros(1),
@@ -151,8 +154,8 @@ def _extend(
     """All placements of task `index` after all `states`, pruned."""
     clocks, busy = _run(states, options, objective)
     enqueue_us = objective.span * problem.enqueue_us * options.on_gpu
-    weights = np.array([objective.cpu, objective.gpu])
-    toll = states.toll[:, None] + busy @ weights + enqueue_us
+    work = objective.cpu * busy[:, :, 0] + objective.gpu * busy[:, :, 1]
+    toll = states.toll[:, None] + work + enqueue_us
     values = objective.span * clocks + toll[:, :, None]
     label = np.broadcast_to(-1, toll.shape)
     if own is not None:

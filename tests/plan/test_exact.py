@@ -1,0 +1,98 @@
+"""The search against the exact planner, on random graphs of a few tasks.
+
+`HETCOMP_EXACT_GRAPHS=500 pytest tests/plan/test_exact.py` tries more and larger ones.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+from plan_graphs import GraphBuilder, chain
+
+from hetcomp.cost.costs import Costs, SyncCost, TaskCost
+from hetcomp.errors import InternalError
+from hetcomp.plan.candidates import candidates
+from hetcomp.plan.exact import exact
+from hetcomp.plan.graph import Grid, TaskGraph
+from hetcomp.plan.objective import LATENCY, THROUGHPUT, Objective, energy
+from hetcomp.plan.problem import Problem, make_problem
+from hetcomp.plan.search import search
+from hetcomp.plan.simulate import measured_times
+
+ASKED = int(os.environ.get("HETCOMP_EXACT_GRAPHS", "0"))
+GRAPHS = ASKED or 30
+TASKS = 9 if ASKED else 6
+WITHIN = 1.02
+SIZES = st.sampled_from([1 << 10, 1 << 16, 1 << 20])
+EQUAL = 1e-6
+"""Relative gap that the solver may leave."""
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> TaskGraph:
+    """Each task reads one or two of the last tensors; some have nothing to cut or no kernel."""
+    builder = GraphBuilder()
+    tensors = [builder.tensor(draw(SIZES))]
+    for _ in range(draw(st.integers(3, TASKS))):
+        read = draw(st.lists(st.sampled_from(tensors[-3:]), min_size=1, max_size=2, unique=True))
+        out = builder.tensor(draw(SIZES))
+        builder.task(
+            read,
+            [out],
+            rows=Grid(draw(st.sampled_from([1, 4]))),
+            channels=Grid(draw(st.sampled_from([1, 2]))),
+            opencl=draw(st.integers(0, 9)) > 0,
+        )
+        tensors.append(out)
+    return builder.graph(tensors[:1], tensors[-1:])
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> Problem:
+    graph = draw(graphs())
+    times = st.tuples(st.floats(3.0, 300.0), st.floats(0.5, 2.0))
+    pairs = [draw(times) for _ in graph.tasks]
+    note(f"cpu times and ratios: {pairs}")
+    costs = Costs(tuple(TaskCost(cpu_us, cpu_us * ratio) for cpu_us, ratio in pairs))
+    sync = SyncCost(wake_us=draw(st.sampled_from([0.0, 24.0])))
+    return make_problem(graph, candidates(graph, costs), measured_times(graph, costs, sync), sync)
+
+
+@settings(
+    max_examples=GRAPHS,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(problem=problems())
+def test_the_search_is_within_two_percent_of_the_best(problem: Problem) -> None:
+    found, best = search(problem), exact(problem)
+    assert best.value <= found.value * (1.0 + EQUAL)
+    assert found.value <= best.value * WITHIN
+
+
+@pytest.mark.parametrize(
+    "objective", [LATENCY, THROUGHPUT, energy(3.0, 2.0), Objective(gpu=0.3)], ids=repr
+)
+def test_every_objective_is_the_same_in_both(objective: Objective) -> None:
+    graph = chain(4, size_bytes=1 << 16)
+    costs = Costs(tuple(TaskCost(50.0 + 30 * i, 90.0 - 10 * i) for i in range(4)))
+    sync = SyncCost()
+    problem = make_problem(
+        graph, candidates(graph, costs), measured_times(graph, costs, sync), sync
+    )
+    assert search(problem, objective).value == pytest.approx(exact(problem, objective).value)
+
+
+def test_no_time_is_an_error() -> None:
+    graph = chain(12, size_bytes=1 << 16)
+    costs = Costs((TaskCost(100.0, 110.0),) * 12)
+    problem = make_problem(
+        graph, candidates(graph, costs), measured_times(graph, costs, SyncCost()), SyncCost()
+    )
+    with pytest.raises(InternalError, match="no exact plan of 12 tasks"):
+        exact(problem, time_limit_s=1e-3)
