@@ -121,7 +121,7 @@ def compile(
         with stages.stage("plan", 0.75):
             placement = _place(kernels, options, Path(folder), stages)
         with stages.stage("link", 0.95):
-            _link(kernels, placement, path)
+            _link(kernels, placement, options.memory_limit, path)
     stages.report("done", 1.0)
     return Artifact(path, placement.plans[0], kernels.lowered.graph, dict(stages.seconds))
 
@@ -183,18 +183,18 @@ def _place(kernels: _Kernels, options: CompileOptions, folder: Path, stages: _St
     if options.plan != "auto":
         return choose_plan(graph, options, None, stages.report)
     trial = folder / "trial.so"
-    _link(kernels, Placement(base_plans(graph), {}), trial)
+    _link(kernels, Placement(base_plans(graph), {}), options.memory_limit, trial)
     return choose_plan(graph, options, trial, stages.report)
 
 
-def _link(kernels: _Kernels, placement: Placement, output: Path) -> None:
+def _link(kernels: _Kernels, placement: Placement, limit_bytes: int, output: Path) -> None:
     graph = kernels.lowered.graph
     image = kernels.folder / "image.bin"
     write_image(
         image,
         graph,
         placement.plans,
-        [make_table(graph, plan) for plan in placement.plans],
+        [make_table(graph, plan, limit_bytes=limit_bytes) for plan in placement.plans],
         kernels.opencl,
         kernels.lowered.constants,
         {"model": kernels.model_name, **placement.notes},

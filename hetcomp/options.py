@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hetcomp.errors import InputError
+from hetcomp.goal import Goal
 
 __all__ = ["DEVICE_CLASSES", "PLAN_NAMES", "PRECISIONS", "CompileOptions"]
 
@@ -54,6 +55,10 @@ class CompileOptions:
         Whether times measured before may be used again.
     tuned
         Data base of `tune`, whose winners set the kernels' parameters; empty for none.
+    goal
+        What plan `auto` is to achieve.
+    memory_limit
+        Largest memory for activations in bytes, 0 for none.
 
     Raises
     ------
@@ -76,6 +81,8 @@ class CompileOptions:
     measure_seconds: float = 20.0
     use_cache: bool = True
     tuned: str = ""
+    goal: Goal = field(default_factory=Goal)
+    memory_limit: int = 0
 
     def __post_init__(self) -> None:
         if not self.plan:
@@ -98,6 +105,10 @@ class CompileOptions:
             raise InputError(f"pin must be one of {', '.join(_PINS)}, got '{self.pin}'")
         if not self.measure_seconds > 0.0:
             raise InputError(f"measure_seconds must be above 0, got {self.measure_seconds}")
+        if self.memory_limit < 0:
+            raise InputError(f"memory_limit must not be negative, got {self.memory_limit}")
+        if self.plan != "auto" and self.goal != Goal():
+            raise InputError(f"a goal ({self.goal.text}) is for plan auto, not '{self.plan}'")
         if self.plan in ("gpu", "split") and not self.gpu:
             raise InputError(f"plan '{self.plan}' needs OpenCL kernels, but gpu is off")
 

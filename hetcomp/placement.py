@@ -14,6 +14,7 @@ from hetcomp.cost.cache import TimesCache
 from hetcomp.cost.costs import Costs, SyncCost
 from hetcomp.devices import describe_devices, fingerprint
 from hetcomp.errors import DeviceError, PlanError
+from hetcomp.goal import Goal
 from hetcomp.options import CompileOptions
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.check import check_plan
@@ -168,9 +169,9 @@ def _compare(
     report: Progress,
     device: str,
 ) -> Placement:
-    shared = _shared_plans(graph, costs)
+    shared = _shared_plans(graph, costs, options.goal)
     candidates = [*shared, *plans]
-    tables = [make_table(graph, plan) for plan in candidates]
+    tables = [make_table(graph, plan, limit_bytes=options.memory_limit) for plan in candidates]
     times = time_tables(
         session,
         tables,
@@ -196,7 +197,10 @@ def _compare(
         _candidate(plan, time, comparison)
         for plan, time, comparison in zip(timed, times, comparisons, strict=True)
     ]
-    notes = {"auto": _compared(timed, comparisons), "candidates": records, "device": device}
+    text = _compared(timed, comparisons)
+    if not options.goal.is_fastest:
+        best, text = 0, f"planned for {options.goal.text}; {text}"
+    notes = {"auto": text, "candidates": records, "device": device}
     winner = _with_reasons(graph, costs, timed, best, len(shared))
     return Placement((winner, *timed[len(shared) :]), notes)
 
@@ -225,11 +229,12 @@ def _compared(timed: Sequence[Plan], comparisons: Sequence[Comparison]) -> str:
     return f"fastest of the plans, some as predicted for want of undisturbed rounds: {text}"
 
 
-def _shared_plans(graph: TaskGraph, costs: Costs) -> list[Plan]:
+def _shared_plans(graph: TaskGraph, costs: Costs, goal: Goal) -> list[Plan]:
     """Plans by what halves took and by what whole tasks took: what halves of both processors take
     from a shared cache at once lies between what was measured of each alone."""
-    plan = by_times(graph, costs, SyncCost(), "by times")
-    other = by_times(graph, Costs(costs.tasks, costs.device), SyncCost(), "by whole tasks")
+    whole = Costs(costs.tasks, costs.device)
+    plan = by_times(graph, costs, SyncCost(), "by times", goal=goal)
+    other = by_times(graph, whole, SyncCost(), "by whole tasks", goal=goal)
     return [plan] if _same(plan, other) else [plan, other]
 
 

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = (
-    ("_version", "errors", "files", "exclusive", "options", "devices"),
+    ("_version", "errors", "files", "exclusive", "goal", "options", "devices"),
     ("cost",),
     ("plan", "passes", "schedules", "frontend"),
     ("tune", "codegen", "runtime", "targets"),

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from hetcomp.cli.common import command_options
+from hetcomp.cli.goal import goal_options, parse_goal, parse_size
 from hetcomp.cli.output import print_json, progress_bar, size_text
 from hetcomp.cli.shapes import parse_shapes
 from hetcomp.errors import InputError, PlanError
@@ -53,6 +54,7 @@ __all__ = ["compile_command"]
     "--exact", is_flag=True,
     help="Compute convolutions directly, without Winograd's method and its larger rounding error.",
 )  # fmt: skip
+@goal_options
 @click.option("--strict", is_flag=True, help="Fail where a task cannot run where the plan wants.")
 @command_options
 def compile_command(
@@ -65,6 +67,11 @@ def compile_command(
     device_class: str,
     tuned: Path | None,
     exact: bool,
+    objective: str,
+    granularity: str,
+    gpu_cap: float,
+    watts: str,
+    memory_limit: str,
     strict: bool,
     as_json: bool,
 ) -> None:
@@ -79,6 +86,8 @@ def compile_command(
         tuned=str(tuned or ""),
         exact=exact,
         precision=precision,
+        goal=parse_goal(objective, granularity, gpu_cap, watts),
+        memory_limit=parse_size(memory_limit),
     )
     import hetcomp
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hetcomp.cost.costs import Costs
 from hetcomp.cost.work import Part
 
-__all__ = ["MeasuredTimes", "Times"]
+__all__ = ["MeasuredTimes", "Stretched", "Times"]
 
 
 class Times(Protocol):
@@ -73,3 +73,15 @@ class MeasuredTimes:
 
     def _is_rows(self, part: Part) -> bool:
         return part.row_end - part.row_begin < self._grids[part.task][0]
+
+
+class Stretched:
+    """Times with a GPU that takes `factor` times as long as `times` says."""
+
+    def __init__(self, times: Times, factor: float) -> None:
+        self._times, self._factor = times, factor
+
+    def times_us(self, parts: Sequence[Part]) -> NDArray[Any]:
+        """Times of `parts` in microseconds."""
+        factors = [self._factor if part.processor == "gpu" else 1.0 for part in parts]
+        return np.asarray(self._times.times_us(parts) * np.array(factors))

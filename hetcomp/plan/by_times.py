@@ -1,28 +1,36 @@
 """The planner that works from times: candidates, their prices, a search, and the plan with reasons.
 
-Every plan that leaves the device asleep is compared too, so that waking it must pay.
+The plan that leaves the device asleep is always compared, so that waking it must pay.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from hetcomp.cost.costs import Costs, SyncCost
-from hetcomp.cost.times import Times
+from hetcomp.cost.times import Stretched, Times
 from hetcomp.errors import InternalError
+from hetcomp.goal import Goal
 from hetcomp.plan.candidates import Choice, candidates
+from hetcomp.plan.granularity import alike_candidates, unit_starts
 from hetcomp.plan.graph import TaskGraph
-from hetcomp.plan.objective import LATENCY, Objective
+from hetcomp.plan.objective import achieved, keeps_cap, objective_of
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.pricing import price
 from hetcomp.plan.problem import Problem, make_problem
 from hetcomp.plan.reasons import reason_for
-from hetcomp.plan.search import Found, search
-from hetcomp.plan.simulate import Simulator, measured_times
+from hetcomp.plan.search import search
+from hetcomp.plan.simulate import Simulation, Simulator, measured_times
 from hetcomp.plan.steps import make_table
 
 __all__ = ["by_times"]
+
+_CAP_TRIALS = 8
+"""Searches for the speed of the GPU that keeps its cap."""
+_SLOWEST = 64.0
+"""How much slower it is taken to be at most."""
 
 
 def by_times(
@@ -32,9 +40,9 @@ def by_times(
     name: str = "auto",
     *,
     times: Times | None = None,
-    objective: Objective = LATENCY,
+    goal: Goal | None = None,
 ) -> Plan:
-    """Place or split every task so that the predicted time of the network is least.
+    """Place or split every task as is predicted to serve the goal best.
 
     Parameters
     ----------
@@ -48,8 +56,8 @@ def by_times(
         Name of the plan.
     times
         Times of parts of tasks; None takes those between the measured ones of `costs`.
-    objective
-        What to minimise.
+    goal
+        What to achieve; None: the least latency.
 
     Returns
     -------
@@ -59,61 +67,125 @@ def by_times(
     """
     if len(costs.tasks) != len(graph.tasks):
         raise InternalError(f"{len(costs.tasks)} costs for {len(graph.tasks)} tasks")
-    times = times or measured_times(graph, costs, sync)
-    choices = candidates(graph, costs)
-    problem = make_problem(graph, choices, times, sync)
-    found = search(problem, objective)
-    gpu_steps = _gpu_steps(problem, found)
-    if gpu_steps < len(graph.tasks) // 2:  # a small GPU part wakes up later than was assumed
-        problem = make_problem(graph, choices, times, sync, gpu_steps)
-        found = search(problem, objective)
-    simulator = Simulator(graph, times, sync)
-    cpu_only = Found((0,) * len(graph.tasks), 0.0)
-    shared, alone = (
-        _simulated(simulator, _plan(graph, choices, problem, one.picks, name))
-        for one in (found, cpu_only)
-    )
-    return _cheaper(shared, alone)
+    goal = goal or Goal()
+    planner = _Planner(graph, costs, sync, times or measured_times(graph, costs, sync), goal, name)
+    alone = planner.cpu_only()
+    shared = planner.best()
+    if not keeps_cap(goal, shared.simulation):
+        shared = _within_cap(planner, goal, alone)
+    return _better(goal, shared, alone)
 
 
-def _gpu_steps(problem: Problem, found: Found) -> int:
+@dataclass(frozen=True)
+class _Outcome:
+    """A plan and how it runs."""
+
+    plan: Plan
+    simulation: Simulation
+
+
+class _Planner:
+    """Plans one graph for one goal."""
+
+    def __init__(
+        self,
+        graph: TaskGraph,
+        costs: Costs,
+        sync: SyncCost,
+        times: Times,
+        goal: Goal,
+        name: str,
+    ) -> None:
+        self._graph, self._costs, self._sync, self._times = graph, costs, sync, times
+        self._goal, self._name = goal, name
+        self._starts = unit_starts(graph, goal.granularity)
+        self._simulator = Simulator(graph, times, sync)
+
+    def cpu_only(self) -> _Outcome:
+        """Everything on the CPU."""
+        return self._outcome(self._choices(self._costs), (0,) * len(self._graph.tasks))
+
+    def best(self, stretch: float = 1.0) -> _Outcome:
+        """What the search finds where the GPU's work takes `stretch` times as long as it does."""
+        objective = objective_of(self._goal)
+        choices = self._choices(_stretched(self._costs, stretch))
+        times = Stretched(self._times, stretch)
+        problem = make_problem(self._graph, choices, times, self._sync)
+        found = search(problem, objective, starts=self._starts)
+        gpu_steps = _gpu_steps(problem, found.picks)
+        if gpu_steps < len(self._graph.tasks) // 2:  # it wakes up later than was assumed
+            problem = make_problem(self._graph, choices, times, self._sync, gpu_steps)
+            found = search(problem, objective, starts=self._starts)
+        return self._outcome(choices, found.picks)
+
+    def _choices(self, costs: Costs) -> tuple[tuple[Choice, ...], ...]:
+        single = self._goal.granularity == "operator"
+        return candidates(self._graph, costs) if single else alike_candidates(self._graph, costs)
+
+    def _outcome(self, choices: Sequence[Sequence[Choice]], picks: Sequence[int]) -> _Outcome:
+        problem = make_problem(self._graph, choices, self._times, self._sync)
+        decisions = []
+        for index, pick in enumerate(picks):
+            cost, whole = price(problem, index, picks), self._costs.tasks[index]
+            options = [
+                replace(
+                    option,
+                    decision=replace(option.decision, cpu_us=whole.cpu_us, gpu_us=whole.gpu_us),
+                )
+                for option in choices[index]
+            ]
+            decision = replace(options[pick].decision, predicted_us=round(cost.total_us, 3))
+            reason = reason_for(self._graph, index, options, problem.tasks[index], pick, cost)
+            reason = "; for ".join(filter(None, (reason, self._goal.text)))
+            decisions.append(replace(decision, reason=reason))
+        plan = Plan(self._name, tuple(decisions))
+        simulation = self._simulator.run(make_table(self._graph, plan))
+        return _Outcome(replace(plan, predicted_us=simulation.makespan_us), simulation)
+
+
+def _gpu_steps(problem: Problem, picks: Sequence[int]) -> int:
     return sum(
-        bool(options.on_gpu[pick]) for options, pick in zip(problem.tasks, found.picks, strict=True)
+        bool(options.on_gpu[pick]) for options, pick in zip(problem.tasks, picks, strict=True)
     )
 
 
-def _cheaper(shared: Plan, alone: Plan) -> Plan:
-    if _predicted(alone) > _predicted(shared) or shared.decisions == alone.decisions:
-        return shared
-    note = f"sharing the network is predicted at {_predicted(shared):.0f} µs with the wake-up of "
-    note += f"the gpu, the cpu alone at {_predicted(alone):.0f} µs"
+def _stretched(costs: Costs, stretch: float) -> Costs:
+    """Whole tasks with a GPU that is so much slower; candidates balance by these."""
+    tasks = (
+        cost if cost.gpu_us is None else replace(cost, gpu_us=cost.gpu_us * stretch)
+        for cost in costs.tasks
+    )
+    return replace(costs, tasks=tuple(tasks))
+
+
+def _within_cap(planner: _Planner, goal: Goal, alone: _Outcome) -> _Outcome:
+    """The best outcome found that keeps the cap.
+
+    It is planned with a GPU that works ever slower, so that every split gives it less.
+    """
+    best, low, high = alone, 1.0, _SLOWEST
+    for _ in range(_CAP_TRIALS):
+        middle = math.sqrt(low * high)
+        outcome = planner.best(middle)
+        if not keeps_cap(goal, outcome.simulation):
+            low = middle
+            continue
+        high = middle
+        if achieved(goal, outcome.simulation) < achieved(goal, best.simulation):
+            best = outcome
+    return best
+
+
+def _better(goal: Goal, shared: _Outcome, alone: _Outcome) -> Plan:
+    if achieved(goal, alone.simulation) > achieved(goal, shared.simulation):
+        return shared.plan
+    if goal.objective != "latency":
+        return alone.plan
+    times = [outcome.simulation.makespan_us for outcome in (shared, alone)]
+    note = f"sharing the network is predicted at {times[0]:.0f} µs with the wake-up of the gpu, "
+    note += f"the cpu alone at {times[1]:.0f} µs"
     decisions = tuple(
         own if own.place is other.place else replace(own, reason=f"{own.reason}; {note}")
-        for own, other in zip(alone.decisions, shared.decisions, strict=True)
+        for own, other in zip(alone.plan.decisions, shared.plan.decisions, strict=True)
     )
-    return replace(alone, decisions=decisions)
-
-
-def _predicted(plan: Plan) -> float:
-    return plan.predicted_us or 0.0
-
-
-def _simulated(simulator: Simulator, plan: Plan) -> Plan:
-    simulation = simulator.run(make_table(simulator.graph, plan))
-    return replace(plan, predicted_us=simulation.makespan_us)
-
-
-def _plan(
-    graph: TaskGraph,
-    choices: Sequence[Sequence[Choice]],
-    problem: Problem,
-    picks: Sequence[int],
-    name: str,
-) -> Plan:
-    decisions = []
-    for index, pick in enumerate(picks):
-        cost = price(problem, index, picks)
-        reason = reason_for(graph, index, choices[index], problem.tasks[index], pick, cost)
-        decision = choices[index][pick].decision
-        decisions.append(replace(decision, predicted_us=round(cost.total_us, 3), reason=reason))
-    return Plan(name, tuple(decisions))
+    return replace(alone.plan, decisions=decisions)

@@ -26,10 +26,10 @@ Array = NDArray[Any]
 Terms = dict[int, float]
 """A linear form: coefficients by variable."""
 
+_SLACK = 1.05
 
-def exact(
-    problem: Problem, objective: Objective = LATENCY, *, time_limit_s: float = 60.0
-) -> Found:
+
+def exact(problem: Problem, objective: Objective = LATENCY, *, time_limit_s: float = 60.0) -> Found:
     """The best placements there are.
 
     Raises
@@ -37,8 +37,9 @@ def exact(
     InternalError
         They were not found within the time limit.
     """
-    # No clock passes the end of the best plan, so what the search finds bounds them all.
-    bound = search(problem, objective).value / objective.span
+    # No clock passes the end of the best plan, so what the search finds bounds them all. Not
+    # tightly: within its tolerances the solver takes the best plan for infeasible then.
+    bound = _SLACK * search(problem, objective).value / objective.span
     programme = _Programme(problem, objective, bound)
     result = milp(
         programme.costs,
@@ -64,7 +65,7 @@ class _Programme:
         self.picks: list[list[int]] = []
         self._clocks: list[list[int]] = [[], []]  # of CPU and GPU after every task
         self._rows: list[tuple[Terms, float, float]] = []
-        span = self._variable(cost=objective.span, upper=bound * (1.0 + 1e-6))
+        span = self._variable(cost=objective.span, upper=bound)
         for options in problem.tasks:
             self._add_task(problem, options)
         for clocks in self._clocks:
@@ -72,7 +73,9 @@ class _Programme:
 
     def constraints(self) -> LinearConstraint:
         """All rows, as SciPy wants them."""
-        columns, values, ends = [], [], [0]
+        columns: list[int] = []
+        values: list[float] = []
+        ends = [0]
         for terms, _, _ in self._rows:
             columns += terms.keys()
             values += terms.values()
@@ -87,7 +90,7 @@ class _Programme:
         enqueue = self.objective.span * problem.enqueue_us
         on_gpu = options.on_gpu.tolist()
         picks = [self._variable(cost=enqueue * gpu, upper=1.0, binary=True) for gpu in on_gpu]
-        self._rows.append(({pick: 1.0 for pick in picks}, 1.0, 1.0))
+        self._rows.append((dict.fromkeys(picks, 1.0), 1.0, 1.0))
         flows = [self._flow(self.picks[edge.maker], picks) for edge in options.edges]
         self.picks.append(picks)
         for side in (0, 1):
@@ -131,7 +134,7 @@ class _Programme:
     def _add_clock(
         self, problem: Problem, options: Options, busy: Terms, waits: Sequence[Terms], side: int
     ) -> None:
-        clock = self._variable(upper=self.bound * (1.0 + 1e-6) + problem.lag_us)
+        clock = self._variable(upper=self.bound + problem.lag_us)
         before = self._clocks[side]
         start = 0.0 if side == 0 or before else problem.lag_us
         self._at_least(clock, {**busy, **({before[-1]: 1.0} if before else {})}, start)
@@ -142,7 +145,7 @@ class _Programme:
         for edge, pairs in zip(options.edges, waits, strict=True):
             if pairs:
                 other = {self._clocks[1 - side][edge.maker]: 1.0}
-                held = {variable: far for variable in pairs}
+                held = dict.fromkeys(pairs, far)
                 self._at_least(clock, _sum(busy, other, held), -far)
 
     def _at_least(self, variable: int, terms: Terms, constant: float = 0.0) -> None:

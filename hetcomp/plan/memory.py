@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from hetcomp.errors import PlanError
 from hetcomp.plan.graph import Space, Task, TaskGraph
 from hetcomp.plan.plan import Decision, Place, Plan
 
@@ -153,7 +154,10 @@ def _same_place(graph: TaskGraph, output: int, source: int) -> bool:
 
 
 def plan_memory(
-    graph: TaskGraph, owner_of: Mapping[int, str] | None = None, room: float = ROOM
+    graph: TaskGraph,
+    owner_of: Mapping[int, str] | None = None,
+    room: float = ROOM,
+    limit_bytes: int = 0,
 ) -> MemoryMap:
     """Place every arena tensor.
 
@@ -166,17 +170,31 @@ def plan_memory(
     room
         Owners are kept apart as far as the arena does not exceed this multiple of what it takes
         otherwise.
+    limit_bytes
+        Largest arena; owners are kept apart within it only. 0: no limit.
 
     Returns
     -------
     MemoryMap
         Offsets are multiples of 128 bytes.
+
+    Raises
+    ------
+    PlanError
+        The arena needs more than `limit_bytes`.
     """
     heirs = in_place(graph)
     blocks = _blocks(graph, owner_of or {}, heirs)
     together = _place([replace(block, owner="any") for block in blocks], 0)
-    placed = _place(blocks, room * _extent(blocks, together))
-    if _extent(blocks, placed) > room * _extent(blocks, together):
+    least = _extent(blocks, together)
+    if limit_bytes and least > limit_bytes:
+        raise PlanError(
+            f"'{graph.name}': activations need {least} bytes of memory, the limit is "
+            f"{limit_bytes}; give a higher memory limit or a smaller input"
+        )
+    budget = min(room * least, limit_bytes or room * least)
+    placed = _place(blocks, budget)
+    if _extent(blocks, placed) > budget:
         placed = together
     for target, source in heirs.items():  # in task order, so that a source has its place
         placed[target] = placed[source]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["LATENCY", "THROUGHPUT", "Objective", "energy"]
+from hetcomp.goal import Goal
+from hetcomp.plan.simulate import Simulation
+
+__all__ = ["LATENCY", "THROUGHPUT", "Objective", "achieved", "energy", "keeps_cap", "objective_of"]
 
 
 @dataclass(frozen=True)
@@ -35,3 +38,23 @@ THROUGHPUT = Objective(waits=False)
 def energy(cpu_watts: float, gpu_watts: float) -> Objective:
     """Watts times busy time; among equals the faster."""
     return Objective(1e-3 * min(cpu_watts, gpu_watts), cpu_watts, gpu_watts)
+
+
+def objective_of(goal: Goal) -> Objective:
+    """What to minimise for `goal`."""
+    if goal.objective == "energy":
+        return energy(goal.cpu_watts, goal.gpu_watts)
+    return LATENCY if goal.objective == "latency" else THROUGHPUT
+
+
+def achieved(goal: Goal, simulation: Simulation) -> float:
+    """The figure that `goal` wants least: microseconds, or watts times microseconds."""
+    cpu_us, gpu_us = simulation.cpu.busy_us, simulation.gpu.busy_us
+    if goal.objective == "energy":
+        return goal.cpu_watts * cpu_us + goal.gpu_watts * gpu_us
+    return simulation.makespan_us if goal.objective == "latency" else max(cpu_us, gpu_us)
+
+
+def keeps_cap(goal: Goal, simulation: Simulation) -> bool:
+    """Whether the GPU is busy no longer than `goal` allows."""
+    return simulation.gpu.busy_us <= goal.gpu_cap * simulation.makespan_us

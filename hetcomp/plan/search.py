@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hetcomp.errors import InternalError
 from hetcomp.plan.objective import LATENCY, Objective
 from hetcomp.plan.problem import Options, Problem
 
@@ -54,8 +53,8 @@ class _States:
         Placements of the live tasks, shape (states, live).
     ends
         When either part of each ended, shape (states, live, 2).
-    label
-        Common placement of the unit that the next task may continue, shape (states,).
+    unit
+        Placement of the unit that the next task may continue, shape (states,).
     """
 
     clocks: Array
@@ -63,7 +62,7 @@ class _States:
     live: dict[int, int]
     picks: Array
     ends: Array
-    label: Array
+    unit: Array
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,6 @@ def search(
     problem: Problem,
     objective: Objective = LATENCY,
     *,
-    labels: Sequence[Array] | None = None,
     starts: Sequence[bool] | None = None,
     width: int | None = None,
 ) -> Found:
@@ -90,40 +88,87 @@ def search(
         What placements cost.
     objective
         What to minimise.
-    labels, starts
-        Where several tasks are to be placed alike: a label for each placement of each task, and
-        whether a task begins a new unit, within which the labels must agree.
+    starts
+        Where several tasks are to be placed alike: whether each begins a unit, within which all
+        take the placement at the same position.
     width
         States to keep; None: as many as take about half a second.
-
-    Raises
-    ------
-    InternalError
-        No placements have agreeing labels.
     """
-    last_use = _last_uses(problem)
-    placements = sum(len(options.cpu_us) for options in problem.tasks)
-    width = width or max(_LEAST_WIDTH, _WORK // max(1, placements))
-    states = _States(
-        np.array([[0.0, problem.lag_us]]),
-        np.zeros(1),
-        {},
-        np.zeros((1, 0), np.int64),
-        np.zeros((1, 0, 2)),
-        np.full(1, -1),
-    )
-    steps = []
-    for index, options in enumerate(problem.tasks):
-        own = None if labels is None or starts is None else (labels[index], starts[index])
-        states, step = _extend(states, index, options, problem, objective, last_use, own, width)
+    beam = _Beam(problem, objective, starts, width)
+    states, steps = beam.first(), []
+    for index in range(len(problem.tasks)):
+        states, step = beam.extend(states, index)
         steps.append(step)
-    best = int(np.argmin(_values(states, objective).max(axis=1)))
-    value = float(_values(states, objective)[best].max())
+    values = beam.values(states.clocks, states.toll).max(axis=1)
+    best = int(np.argmin(values))
+    value = float(values[best])
     picks = []
     for step in reversed(steps):
         picks.append(int(step.picks[best]))
         best = int(step.parents[best])
     return Found(tuple(reversed(picks)), value)
+
+
+class _Beam:
+    """Extends states task by task."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        objective: Objective,
+        starts: Sequence[bool] | None,
+        width: int | None,
+    ) -> None:
+        placements = sum(len(options.cpu_us) for options in problem.tasks)
+        self._problem, self._objective = problem, objective
+        self._width = width or max(_LEAST_WIDTH, _WORK // max(1, placements))
+        self._starts = [True] * len(problem.tasks) if starts is None else list(starts)
+        self._last_use = _last_uses(problem)
+
+    def first(self) -> _States:
+        """Nothing placed."""
+        clocks = np.array([[0.0, self._problem.lag_us]])
+        none = np.zeros((1, 0), np.int64)
+        return _States(clocks, np.zeros(1), {}, none, np.zeros((1, 0, 2)), np.zeros(1, np.int64))
+
+    def values(self, clocks: Array, toll: Array) -> Array:
+        """The objective if the one or the other processor were the last, shape (..., 2)."""
+        values: Array = self._objective.span * clocks + toll[..., None]
+        return values
+
+    def extend(self, states: _States, index: int) -> tuple[_States, _Step]:
+        """All placements of task `index` after all `states`, pruned."""
+        options = self._problem.tasks[index]
+        clocks, toll = self._run(states, options)
+        values = self.values(clocks, toll)
+        if not self._starts[index]:
+            values[np.arange(len(options.cpu_us)) != states.unit[:, None]] = np.inf
+        read_on = self._last_use[index] > index
+        unit_goes_on = not all(self._starts[index + 1 : index + 2])
+        keep = [column for task, column in states.live.items() if self._last_use[task] > index]
+        kept = _prune(values, states.picks[:, keep], read_on or unit_goes_on, self._width)
+        parents, picks = np.divmod(kept, len(options.cpu_us))
+        still_read = [task for task in states.live if self._last_use[task] > index]
+        live_picks, ends = states.picks[parents][:, keep], states.ends[parents][:, keep]
+        after = clocks[parents, picks]
+        if read_on:
+            still_read.append(index)
+            live_picks = np.concatenate([live_picks, picks[:, None]], axis=1)
+            ends = np.concatenate([ends, after[:, None]], axis=1)
+        live = {task: column for column, task in enumerate(still_read)}
+        extended = _States(after, toll[parents, picks], live, live_picks, ends, picks)
+        return extended, _Step(parents, picks)
+
+    def _run(self, states: _States, options: Options) -> tuple[Array, Array]:
+        """Clocks after the task, shape (states, options, 2), and toll."""
+        busy, ready = _busy_and_ready(states, options)
+        before = states.clocks[:, None, :]
+        begin = np.maximum(before, ready) if self._objective.waits else before
+        on = np.stack([options.on_cpu, options.on_gpu], axis=1)
+        clocks = np.where(on, begin + busy, before)
+        work = self._objective.cpu * busy[:, :, 0] + self._objective.gpu * busy[:, :, 1]
+        enqueue = self._objective.span * self._problem.enqueue_us * options.on_gpu
+        return clocks, states.toll[:, None] + work + enqueue
 
 
 def _last_uses(problem: Problem) -> list[int]:
@@ -135,86 +180,34 @@ def _last_uses(problem: Problem) -> list[int]:
     return last
 
 
-def _values(states: _States, objective: Objective) -> Array:
-    """The objective if the one or the other processor were the last, shape (states, 2)."""
-    values: Array = objective.span * states.clocks + states.toll[:, None]
-    return values
-
-
-def _extend(
-    states: _States,
-    index: int,
-    options: Options,
-    problem: Problem,
-    objective: Objective,
-    last_use: Sequence[int],
-    own: tuple[Array, bool] | None,
-    width: int,
-) -> tuple[_States, _Step]:
-    """All placements of task `index` after all `states`, pruned."""
-    clocks, busy = _run(states, options, objective)
-    enqueue_us = objective.span * problem.enqueue_us * options.on_gpu
-    work = objective.cpu * busy[:, :, 0] + objective.gpu * busy[:, :, 1]
-    toll = states.toll[:, None] + work + enqueue_us
-    values = objective.span * clocks + toll[:, :, None]
-    label = np.broadcast_to(-1, toll.shape)
-    if own is not None:
-        label = np.broadcast_to(own[0], toll.shape)
-        if not own[1]:
-            values[(label != states.label[:, None]) & (label >= 0)] = np.inf
-            label = np.where(label < 0, states.label[:, None], label)
-    keep = [column for task, column in states.live.items() if last_use[task] > index]
-    kept = _prune(values, states.picks[:, keep], last_use[index] > index, label, width)
-    parents, picks = np.divmod(kept, len(options.cpu_us))
-    live = {task: n for n, task in enumerate(t for t in states.live if last_use[t] > index)}
-    live_picks, ends = states.picks[parents][:, keep], states.ends[parents][:, keep]
-    after = clocks[parents, picks]
-    if last_use[index] > index:
-        live[index] = len(live)
-        live_picks = np.concatenate([live_picks, picks[:, None]], axis=1)
-        ends = np.concatenate([ends, after[:, None]], axis=1)
-    extended = _States(after, toll[parents, picks], live, live_picks, ends, label[parents, picks])
-    return extended, _Step(parents, picks)
-
-
-def _run(states: _States, options: Options, objective: Objective) -> tuple[Array, Array]:
-    """Clocks after the task and time that it kept either processor busy, (states, options, 2)."""
+def _busy_and_ready(states: _States, options: Options) -> tuple[Array, Array]:
+    """Time that the task keeps either processor busy, and when what it reads of the other one is
+    there, each of shape (states, options, 2)."""
     shape = (len(states.toll), len(options.cpu_us))
-    cpu_us, gpu_us = (np.broadcast_to(us, shape) for us in (options.cpu_us, options.gpu_us))
-    cpu_ready, gpu_ready = np.zeros(shape), np.zeros(shape)
-    cpu_waits, gpu_waits = np.zeros(shape, bool), np.zeros(shape, bool)
-    for edge in options.edges:
-        column = states.live[edge.maker]
-        made, ends = states.picks[:, column], states.ends[:, column]
-        cpu_us, gpu_us = cpu_us + edge.cpu_us[made], gpu_us + edge.gpu_us[made]
-        waits = edge.cpu_waits[made]
-        cpu_waits |= waits
-        cpu_ready = np.maximum(cpu_ready, np.where(waits, ends[:, None, 1], 0.0))
-        waits = edge.gpu_waits[made]
-        gpu_waits |= waits
-        gpu_ready = np.maximum(gpu_ready, np.where(waits, ends[:, None, 0], 0.0))
-    cpu_us = cpu_us + options.sync_us * cpu_waits
-    gpu_us = gpu_us + options.sync_us * gpu_waits
-    busy = np.stack([cpu_us * options.on_cpu, gpu_us * options.on_gpu], axis=2)
-    begin = np.broadcast_to(states.clocks[:, None, :], busy.shape)
-    if objective.waits:
-        begin = np.maximum(begin, np.stack([cpu_ready, gpu_ready], axis=2))
-    on = np.stack([options.on_cpu, options.on_gpu], axis=1)
-    clocks = np.where(on[None], begin + busy, states.clocks[:, None, :])
-    return clocks, busy
+    sides = []
+    for side, on in enumerate((options.on_cpu, options.on_gpu)):
+        busy = np.broadcast_to((options.cpu_us, options.gpu_us)[side], shape)
+        ready, waits = np.zeros(shape), np.zeros(shape, bool)
+        for edge in options.edges:
+            column = states.live[edge.maker]
+            made, other_end = states.picks[:, column], states.ends[:, column, 1 - side]
+            busy = busy + (edge.cpu_us, edge.gpu_us)[side][made]
+            pair_waits = (edge.cpu_waits, edge.gpu_waits)[side][made]
+            waits |= pair_waits
+            ready = np.maximum(ready, np.where(pair_waits, other_end[:, None], 0.0))
+        sides.append((np.where(on, busy + options.sync_us * waits, 0.0), ready))
+    busy, ready = (np.stack(arrays, axis=2) for arrays in zip(*sides, strict=True))
+    return busy, ready
 
 
-def _prune(values: Array, live: Array, lives: bool, label: Array, width: int) -> Array:
-    """Flat indices (state, placement) of the states to keep."""
+def _prune(values: Array, live: Array, apart: bool, width: int) -> Array:
+    """Flat indices (state, placement) of the states to keep; `apart` keeps placements apart."""
     n_states, n_options = values.shape[:2]
     flat = values.reshape(-1, 2)
     key = np.repeat(_hash(live), n_options)
-    if lives:
+    if apart:
         key = key + np.tile(_hash(np.arange(n_options)[:, None] + 1), n_states) * np.int64(31)
-    key = key + label.reshape(-1) * np.int64(1_000_003)
     valid = np.flatnonzero(np.isfinite(flat[:, 0]))
-    if len(valid) == 0:
-        raise InternalError("no placements have agreeing labels")
     kept = valid[_undominated(key[valid], flat[valid])]
     if len(kept) <= width:
         return np.asarray(kept)

@@ -72,7 +72,9 @@ class _Lane:
         self.accesses.append(access)
 
 
-def make_table(graph: TaskGraph, plan: Plan, *, room: float = ROOM) -> StepTable:
+def make_table(
+    graph: TaskGraph, plan: Plan, *, room: float = ROOM, limit_bytes: int = 0
+) -> StepTable:
     """Make the step table that executes `plan`.
 
     Parameters
@@ -81,16 +83,16 @@ def make_table(graph: TaskGraph, plan: Plan, *, room: float = ROOM) -> StepTable
         The tasks in execution order.
     plan
         One decision per task, in any order; checked first.
-    room
+    room, limit_bytes
         See `plan_memory`.
 
     Raises
     ------
     PlanError
-        The plan does not fit the graph.
+        The plan does not fit the graph, or the graph the limit.
     """
     check_plan(graph, plan)
-    memory = plan_memory(graph, owners(graph, plan), room)
+    memory = plan_memory(graph, owners(graph, plan), room, limit_bytes)
     by_task = {decision.task: decision for decision in plan.decisions}
     cpu, gpu = _Lane(), _Lane()
     for index, task in enumerate(graph.tasks):
