@@ -14,9 +14,11 @@ from hetcomp.cost.times import Times
 from hetcomp.cost.work import Part
 from hetcomp.plan.candidates import candidates, parts_of
 from hetcomp.plan.check import grid_of
+from hetcomp.plan.contention import Contention
 from hetcomp.plan.cuts import cut_at, last_cut
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Place
+from hetcomp.plan.transfer import output_rows
 
 __all__ = [
     "all_splits",
@@ -85,22 +87,32 @@ def halves(task: Task) -> tuple[Part, ...]:
 
 
 def predict_us(
-    task: Task, decisions: Sequence[Decision], times: Times, sync: SyncCost
+    graph: TaskGraph,
+    decisions: Sequence[Decision],
+    times: Times,
+    sync: SyncCost,
+    contention: Contention | None = None,
 ) -> NDArray[np.float64]:
-    """Time of the layer under each of `decisions`, shape (len(decisions),).
+    """Time of the first task of `graph` under each of `decisions`, shape (len(decisions),).
 
-    The slower part decides; the GPU's is launched, and the parts of a split wait for each other.
+    The slower part decides; the GPU's is launched, and the parts of a split slow each other down,
+    meet at a border and wait for each other.
     """
+    task, slow = graph.tasks[0], contention or Contention.none(1)
     pairs = [parts_of(0, task, decision) for decision in decisions]
     parts = list(dict.fromkeys(part for pair in pairs for part in pair if part is not None))
     known = dict(zip(parts, times.times_us(parts).tolist(), strict=True))
+    border_us = sync.border_us(output_rows(graph, task))
 
-    def time_us(cpu: Part | None, gpu: Part | None) -> float:
+    def time_us(decision: Decision, cpu: Part | None, gpu: Part | None) -> float:
         cpu_us = known[cpu] if cpu else 0.0
         gpu_us = known[gpu] + sync.gpu_launch_us if gpu else 0.0
-        return max(cpu_us, gpu_us) + (sync.split_us if cpu and gpu else 0.0)
+        if not cpu or not gpu:
+            return cpu_us + gpu_us
+        own_us = border_us if decision.axis is Axis.CHANNELS else 0.0
+        return max(cpu_us * slow.cpu[0], gpu_us * slow.gpu[0]) + own_us + sync.split_us
 
-    return np.array([time_us(*pair) for pair in pairs])
+    return np.array([time_us(d, *pair) for d, pair in zip(decisions, pairs, strict=True)])
 
 
 def _stride(task: Task, axis: Axis) -> int:

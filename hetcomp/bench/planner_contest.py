@@ -162,7 +162,7 @@ class Contest:
         splits = all_splits(self._task)
         near = (other for split in splits for other in neighbours(self._task, split))
         grid = tuple(dict.fromkeys((self._cpu, self._gpu, *splits, *near)))
-        predicted = predict_us(self._task, grid, knowledge.times, knowledge.sync)
+        predicted = predict_us(self._chain.graph, grid, knowledge.times, knowledge.sync)
         self._predicted_us = dict(zip(grid, predicted.tolist(), strict=True))
         options = planned(self._chain.graph, knowledge.costs)
         self.plan = min(options, key=lambda option: self._predicted_us[option])

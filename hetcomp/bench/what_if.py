@@ -17,7 +17,7 @@ from hetcomp.cost.costs import Costs, SyncCost, TaskCost
 from hetcomp.cost.operator_times import OperatorTimes
 from hetcomp.cost.times import MeasuredTimes
 from hetcomp.plan.cuts import near_cuts
-from hetcomp.plan.graph import Grid, Task
+from hetcomp.plan.graph import Grid, Task, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Place
 
 __all__ = ["OverheadRow", "what_if"]
@@ -69,6 +69,7 @@ def _row(times: OperatorTimes, overhead_us: float) -> OverheadRow:
 def _speedup(cost: TaskCost, overhead_us: float) -> float:
     grid = Grid(_TILES)
     task = Task("operator", "conv2d", 0, (), (), grid, Grid(1), Axis.ROWS.value, "")
+    graph = TaskGraph("operator", (), (), (task,), (), (), 0)
     gpu_us = cost.gpu_us or float("inf")
     balanced = gpu_us / (cost.cpu_us + gpu_us)
     splits = (
@@ -77,5 +78,5 @@ def _speedup(cost: TaskCost, overhead_us: float) -> float:
     )
     sync = SyncCost(split_us=overhead_us, gpu_launch_us=0.0)
     known = MeasuredTimes(Costs((cost,)), [(_TILES, 1)])
-    predicted = predict_us(task, (*alone(task), *splits), known, sync)
+    predicted = predict_us(graph, (*alone(task), *splits), known, sync)
     return float(predicted[:2].min() / predicted.min())

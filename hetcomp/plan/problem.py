@@ -20,7 +20,7 @@ from hetcomp.cost.times import Times
 from hetcomp.cost.work import Part
 from hetcomp.plan.candidates import Choice, parts_of
 from hetcomp.plan.graph import TaskGraph
-from hetcomp.plan.transfer import Input, Share, Shares, Transfers
+from hetcomp.plan.transfer import Input, Share, Shares, Transfers, output_rows
 
 __all__ = ["Edge", "Options", "Problem", "make_problem"]
 
@@ -119,6 +119,9 @@ def make_problem(
     tasks = []
     for index, (cpu_us, gpu_us) in enumerate(own_us):
         used = shares[index]
+        border_us = sync.border_us(output_rows(graph, graph.tasks[index]))
+        cpu_us = cpu_us + np.where(used.channels, border_us, 0.0)
+        gpu_us = gpu_us + np.where(used.channels, border_us, 0.0)
         gpu_us = gpu_us + np.where(used.cpu < 1.0, sync.gpu_launch_us, 0.0)
         edges = []
         for item in transfers.inputs[index]:

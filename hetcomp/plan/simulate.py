@@ -20,7 +20,7 @@ from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.plan import Axis
 from hetcomp.plan.replay import Lane, Span, replay
 from hetcomp.plan.table import Step, StepTable
-from hetcomp.plan.transfer import Share, Transfers
+from hetcomp.plan.transfer import Share, Transfers, output_rows
 
 __all__ = ["Simulation", "Simulator", "Timeline", "measured_times", "simulate", "step_part"]
 
@@ -148,6 +148,8 @@ class Simulator:
         on_cpu = processor == "cpu"
         size_bytes = crossing.to_cpu_bytes if on_cpu else crossing.to_gpu_bytes
         time_us = self._known_us[step_part(processor, step)] + self.sync.transfer_us(size_bytes)
+        if share.axis is Axis.CHANNELS:
+            time_us += self.sync.border_us(output_rows(self.graph, self.graph.tasks[step.task]))
         if not on_cpu:
             time_us += self.sync.gpu_launch_us
         if step.wait:

@@ -7,6 +7,7 @@ placements of a maker against all of a user.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from hetcomp.plan.check import grid_of
 from hetcomp.plan.graph import Space, Task, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Place
 
-__all__ = ["Crossing", "Input", "Share", "Shares", "Transfers", "share_of"]
+__all__ = ["Crossing", "Input", "Share", "Shares", "Transfers", "output_rows", "share_of"]
 
 _CHANNEL_LOCAL = frozenset({"depthwise", "elementwise"})
 """Kinds whose output channel needs only the same channel of the input."""
@@ -120,6 +121,11 @@ class Input:
 def _own_channels(made: Array, used: Array, by_channels: Array) -> Array:
     """Part that a side reads of its `used` channels and did not make itself."""
     return np.where(by_channels, np.maximum(used - made, 0.0), used * (1.0 - made))
+
+
+def output_rows(graph: TaskGraph, task: Task) -> int:
+    """Rows of a task's output in memory, each of which a cut by channels divides."""
+    return sum(math.prod(graph.tensors[tensor].shape[:-1]) for tensor in task.outputs)
 
 
 class Transfers:

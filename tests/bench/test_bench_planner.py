@@ -21,6 +21,7 @@ from hetcomp.cost.costs import SyncCost
 from hetcomp.devices import describe_devices
 from hetcomp.errors import DeviceError, InputError
 from hetcomp.plan.candidates import parts_of
+from hetcomp.plan.contention import Contention
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
 from hetcomp.plan.plan import Axis, Decision, Place
 from hetcomp.plan.table import StepTable
@@ -59,8 +60,16 @@ def test_the_slower_part_decides() -> None:
             speed = {"cpu": 10.0, "gpu": 20.0}
             return np.array([speed[p.processor] * (p.row_end - p.row_begin) for p in parts])
 
-    sync = SyncCost(split_us=1.5, gpu_launch_us=1.0)
-    assert predict_us(task, decisions, PerRow(), sync).tolist() == [100.0, 201.0, 122.5]
+    out = Tensor("t", (1, 500, 8), "float32", 16000, Space.ARENA)
+    graph = TaskGraph("g", (out, out), (), (task,), (0,), (1,), 0)
+    sync = SyncCost(split_us=1.5, gpu_launch_us=1.0, border_ns=20.0)
+    assert predict_us(graph, decisions, PerRow(), sync).tolist() == [100.0, 201.0, 122.5]
+    slow = Contention(cpu=(4.0,), gpu=(1.0,))
+    assert predict_us(graph, decisions, PerRow(), sync, slow)[2] == 161.5
+    channels = replace(decisions[2], axis=Axis.CHANNELS, cut=1)
+    wide = replace(graph, tasks=(replace(task, channels=Grid(2)),))
+    meet = predict_us(wide, (channels,), PerRow(), sync)
+    assert meet.tolist() == [201.0 + 1.5 + 500 * 0.02]  # a border in each of the output's rows
     assert share_text(task, decisions[2]) == "rows 4/10"
 
 

@@ -18,7 +18,7 @@ from hetcomp.plan.simulate import measured_times, simulate
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.transfer import Share, Shares, Transfers
 
-FREE = SyncCost(0, 0, 0, 0, 0, 0, 0)
+FREE = SyncCost(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def same(graph: TaskGraph, cpu_us: float, gpu_us: float | None) -> Costs:

@@ -17,7 +17,7 @@ from hetcomp.plan.problem import Problem, make_problem
 from hetcomp.plan.search import search
 from hetcomp.plan.simulate import measured_times
 
-FREE = SyncCost(0, 0, 0, 0, 0, 0, 0)
+FREE = SyncCost(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def costs_of(graph: TaskGraph, *times: tuple[float, float | None]) -> Costs:

@@ -19,7 +19,7 @@ from hetcomp.plan.simulate import Simulation, Simulator, measured_times
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.table import Step, StepTable
 
-FREE = SyncCost(0, 0, 0, 0, 0, 0, 0)
+FREE = SyncCost(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def run(
@@ -66,7 +66,7 @@ def test_every_cost_of_working_together_is_counted() -> None:
     graph = chain(2, rows=Grid(2), channels=Grid(2), size_bytes=64 * 1000)
     sync = SyncCost(
         split_us=4.0, handover_us=0.0, gpu_launch_us=2.0, line_ns=10.0,
-        enqueue_us=1.0, first_enqueue_us=5.0, wake_us=7.0,
+        enqueue_us=1.0, first_enqueue_us=5.0, wake_us=7.0, border_ns=3000.0,
     )  # fmt: skip
     by_rows = fixed_split(graph)
     by_channels = replace(by_rows.decisions[1], axis=Axis.CHANNELS)
@@ -77,9 +77,10 @@ def test_every_cost_of_working_together_is_counted() -> None:
     assert found.gpu.spans[0].end_us - found.gpu.spans[0].start_us == pytest.approx(50 + 2 + 5)
     assert found.gpu.spans[0].start_us == pytest.approx(5.0 + 7.0)
     assert (first.start_us, first.end_us) == pytest.approx((6.0, 56.0))
-    # All channels need all rows, so that half of the input crosses: 500 lines, and a wait.
-    assert second.end_us - second.start_us == pytest.approx(50 + 5 + 4)
-    assert found.makespan_us == pytest.approx(69 + 50 + 2 + 5 + 4)
+    # All channels need all rows, so that half of the input crosses: 500 lines, and a wait. The
+    # output's only row has a border.
+    assert second.end_us - second.start_us == pytest.approx(50 + 5 + 4 + 3)
+    assert found.makespan_us == pytest.approx(69 + 50 + 2 + 5 + 4 + 3)
 
 
 def test_contention_lasts_while_both_run() -> None:
