@@ -1,4 +1,4 @@
-"""How much element-wise work a program has besides its matrix-like stage, for cost models."""
+"""What a program computes besides its matrix-like stage, for cost models."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import tvm
 import tvm_ffi
 from tvm import ir, tirx
+from tvm.ir.expr import TensorLoad
 
 from hetcomp.cost.kernel_facts import KernelFacts
 
@@ -21,15 +23,29 @@ _HEAVY = (tirx.Div, tirx.Mod, tirx.FloorDiv, tirx.FloorMod)
 
 
 def count_stages(program: Program, facts: KernelFacts) -> KernelFacts:
-    """`facts` with the steps and operations of all stages but the anchor."""
+    """`facts` with the element type, and with the operations of all stages but the anchor."""
     others = [stage for stage in program.stages if stage.anchor is None]
-    light = heavy = 0
+    light = heavy = scattered = 0
     for stage in others:
         elements = math.prod(stage.shape) * math.prod(axis.extent for axis in stage.reduce)
         one_light, one_heavy = _operations(stage)
         light += elements * (one_light + bool(stage.reduce))
         heavy += elements * one_heavy
-    return replace(facts, stages=len(others), light_ops=light, heavy_ops=heavy)
+        scattered += elements * _scattered(stage)
+    return replace(
+        facts,
+        item_bytes=_item_bytes(program),
+        stages=len(others),
+        light_ops=light,
+        heavy_ops=heavy,
+        scattered_reads=scattered,
+    )
+
+
+def _item_bytes(program: Program) -> int:
+    """Bytes of an element of the first operand."""
+    first = (program.inputs or program.outputs)[0]
+    return -(-int(tvm.DataType(str(first.dtype)).bits) // 8)
 
 
 def _operations(stage: Stage) -> tuple[int, int]:
@@ -43,3 +59,19 @@ def _operations(stage: Stage) -> tuple[int, int]:
 
 def _is_choice(node: Any) -> bool:
     return isinstance(node, ir.Call) and getattr(node.op, "name", "") == IF_THEN_ELSE
+
+
+def _scattered(stage: Stage) -> int:
+    """Loads whose neighbours in memory do not belong to neighbouring elements of the output."""
+    if not stage.spatial:
+        return 0
+    last = stage.spatial[-1].var
+    loads: list[Any] = []
+    tvm_ffi.structural_walk(stage.value, (TensorLoad, loads.append))
+    return sum(any(_uses(index, last) for index in list(load.indices)[:-1]) for load in loads)
+
+
+def _uses(expr: Any, var: Any) -> bool:
+    found: list[Any] = []
+    tvm_ffi.structural_walk(expr, (tirx.Var, found.append))
+    return any(item.same_as(var) for item in found)

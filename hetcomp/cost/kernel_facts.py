@@ -11,17 +11,17 @@ __all__ = ["KernelFacts"]
 class KernelFacts:
     """Sizes of one task's kernels. Zero where a family has no such thing.
 
-    A product computes `pixels x columns` outputs, `batches` times, each from `taps * depth`
+    A product computes `pixels x columns x groups` outputs, each from `taps * depth` steps of
     multiply-adds. A row-wise kernel has `pixels` rows of `columns` elements.
 
     Attributes
     ----------
     pixels, columns, depth, taps
-        Rows of the product (pixels, tokens), its columns (channels, keys), steps of the reduction
-        for each tap of the window, and taps. A step multiplies `group` elements.
-    batches
-        Independent products: heads, or groups of a convolution.
-    group
+        Rows of the product (pixels, tokens, those of all heads), its columns (channels, keys),
+        steps of the reduction for each tap of the window, and taps.
+    groups
+        Of a convolution; each tile of rows computes all of them.
+    step
         Elements that one step of the reduction multiplies: 1 of floats, 4 of bytes.
     tile_height, tile_width
         Pixels and columns of a register tile.
@@ -36,7 +36,7 @@ class KernelFacts:
     positions
         Products of a transformed tile (Winograd's method).
     item_bytes
-        Bytes of an element of the activations.
+        Bytes of an element of the first operand.
     strided_input
         1 where neighbouring channels of the input lie apart (NCHW).
     rows_inner
@@ -46,14 +46,16 @@ class KernelFacts:
     light_ops, heavy_ops
         Operations of these in a task, those of one instruction, and divisions and functions
         (`exp`, `erf`, ...), which take many.
+    scattered_reads
+        Elements that they read not in the order in which they write: transposes, gathers.
     """
 
     pixels: int = 0
     columns: int = 0
     depth: int = 0
     taps: int = 0
-    batches: int = 1
-    group: int = 1
+    groups: int = 1
+    step: int = 1
     tile_height: int = 0
     tile_width: int = 0
     row_pixels: int = 0
@@ -68,3 +70,4 @@ class KernelFacts:
     stages: int = 0
     light_ops: int = 0
     heavy_ops: int = 0
+    scattered_reads: int = 0

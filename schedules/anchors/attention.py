@@ -81,12 +81,11 @@ def attention(program: Program, anchor: Stage, facts: DeviceFacts) -> Scheduled:
         heads=heads,
         pitched=frozenset(range(len(params))),
         facts=KernelFacts(
-            pixels=shape.rows,
+            pixels=heads * shape.rows,
             columns=shape.keys,
             depth=shape.depth + shape.columns.channels,
             taps=1,
             map_taps=1.0,
-            batches=heads,
             tile_height=shape.height,
             tile_width=shape.columns.width,
             row_pixels=shape.height,

@@ -117,14 +117,12 @@ def matmul(
 
 def _facts(product: _Product) -> KernelFacts:
     return KernelFacts(
-        pixels=product.m,
+        pixels=product.batches * product.m,
         columns=product.n,
         depth=product.k,
         taps=1,
         map_taps=1.0,
-        batches=product.batches,
-        group=product.arithmetic.group,
-        item_bytes=4 // product.arithmetic.group,
+        step=product.arithmetic.group,
         tile_height=product.height,
         tile_width=product.width,
         row_pixels=product.per_unit * product.height,

@@ -78,7 +78,6 @@ def int8_depthwise(
             window.facts,
             columns=channels,
             depth=1,
-            item_bytes=1,
             tile_height=shape.pixels,
             tile_width=shape.width,
         ),

@@ -54,3 +54,15 @@ def test_rows_of_a_softmax() -> None:
     facts = _facts(make_model(text), "rowwise")
     assert (facts.pixels, facts.columns) == (8, 100)
     assert facts.heavy_ops >= 8 * 100
+
+
+def test_a_transposed_read_is_scattered() -> None:
+    text = "g (float[8,100] x) => (float[100,8] y) { t = Relu(x) y = Transpose<perm=[1,0]>(t) }"
+    graph = lower(make_model(text), CpuFacts.AVX512).graph
+    assert sum(kernel.facts.scattered_reads for kernel in graph.kernels) == 800
+
+
+def test_reads_in_order_are_not_scattered() -> None:
+    text = "g (float[8,100] x, float[100] b) => (float[8,100] y) { y = Add(x, b) }"
+    (kernel,) = lower(make_model(text), CpuFacts.AVX512).graph.kernels
+    assert kernel.facts.scattered_reads == 0
