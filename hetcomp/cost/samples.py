@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
-__all__ = ["undisturbed"]
+__all__ = ["typical", "undisturbed"]
 
 _DECILES = 10
 
@@ -17,3 +18,10 @@ def undisturbed(samples: Sequence[float]) -> float:
     """
     ordered = sorted(samples)
     return ordered[(len(ordered) - 1) // _DECILES]
+
+
+def typical(samples: Sequence[float]) -> float:
+    """The median of the calmer half: what the work takes in a network, where some disturbance
+    stays."""
+    ordered = sorted(samples)
+    return median(ordered[: (len(ordered) + 1) // 2])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from hetcomp.cost.predictor import PredictedTimes, Predictor
 from hetcomp.cost.work import KernelWork, Part
 from hetcomp.plan.graph import Space, TaskGraph
 
-__all__ = ["whole_part", "work_of"]
+__all__ = ["predicted_times", "whole_part", "work_of"]
 
 
 def whole_part(graph: TaskGraph, task: int, processor: str) -> Part:
@@ -47,6 +48,17 @@ def work_of(graph: TaskGraph, part: Part) -> KernelWork:
         all_channels=task.channels.extent,
         facts=facts,
     )
+
+
+def predicted_times(graph: TaskGraph, predictor: Predictor) -> PredictedTimes:
+    """What `predictor` says of the parts of `graph`'s tasks."""
+    cpu: list[KernelWork | None] = []
+    gpu: list[KernelWork | None] = []
+    for index, task in enumerate(graph.tasks):
+        able = graph.kernels[task.kernel].opencl
+        cpu.append(work_of(graph, whole_part(graph, index, "cpu")))
+        gpu.append(work_of(graph, whole_part(graph, index, "gpu")) if able else None)
+    return PredictedTimes(predictor, cpu, gpu)
 
 
 def _arena_bytes(graph: TaskGraph, tensors: tuple[int, ...]) -> int:
