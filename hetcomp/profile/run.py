@@ -22,6 +22,7 @@ import platformdirs
 from hetcomp._version import __version__
 from hetcomp.cost.profile import DeviceProfile
 from hetcomp.cost.profile_file import check_device, load_profile, save_profile
+from hetcomp.cost.training import fitted
 from hetcomp.devices import DeviceInfo, describe_devices, fingerprint
 from hetcomp.errors import HetcompError, InputError
 from hetcomp.profile.batch import layers_of, measure_batch
@@ -140,7 +141,8 @@ def profile_device(
     gpu = any(item.opencl is not None and item.verdict for item in devices)
     run = _Run(options, log, gpu, progress or (lambda _text, _part: None))
     run.measure()
-    profile = run.profile(device, devices)
+    run.report("training")
+    profile = fitted(run.profile(device, devices))
     save_profile(profile, path)
     log.remove()
     return profile
@@ -170,13 +172,13 @@ class _Run:
         )
         try:
             with building(workers) as submit:
-                self._report("compiling")
+                self.report("compiling")
                 probes = None if self._log.constants else submit(self._probes())
                 ahead: set[Future[Build]] = {submit(self._job()) for _ in range(workers)}
                 if probes is not None:
                     self._constants(probes)
                 while self._left_s() > 0.0:
-                    self._report("kernels")
+                    self.report("kernels")
                     self._spend()
                     done, ahead = wait(ahead, self._left_s(), return_when=FIRST_COMPLETED)
                     for future in done:
@@ -201,7 +203,7 @@ class _Run:
 
     def _constants(self, future: Future[Build]) -> None:
         build = future.result()
-        found = measure_constants(build, self._lock, self._report)
+        found = measure_constants(build, self._lock, self.report)
         for stage, values in found.items():
             self._log.put_constants(stage, values)
 
@@ -244,7 +246,8 @@ class _Run:
     def _left_s(self) -> float:
         return self._options.seconds - self._elapsed_s()
 
-    def _report(self, stage: str) -> None:
+    def report(self, stage: str) -> None:
+        """Tell the caller what goes on."""
         layers = sum(len(batch.points) for batch in self._log.batches)
         text = f"{stage}, {layers} layers so far" if layers else stage
         self._progress(text, min(1.0, self._elapsed_s() / self._options.seconds))

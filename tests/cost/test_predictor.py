@@ -15,6 +15,7 @@ from hetcomp.cost.launches import FACT_NAMES, Launches
 from hetcomp.cost.predictor import PredictedTimes, Predictor, train_predictor
 from hetcomp.cost.profile import DeviceProfile, KernelSample
 from hetcomp.cost.roofline import ProcessorFacts, estimate
+from hetcomp.cost.training import fitted
 from hetcomp.cost.validation import cross_predict, validate
 from hetcomp.cost.work import KernelWork, Part
 from hetcomp.errors import ProfileError
@@ -139,3 +140,13 @@ def test_tiles_count_whole() -> None:
 
 def test_names_of_facts_are_distinct() -> None:
     assert len(set(FACT_NAMES)) == len(FACT_NAMES)
+
+
+def test_a_fitted_profile_predicts_and_says_how_well() -> None:
+    limits = {"cpu.flops_per_us": 1e5, "cpu.bytes_per_us": 1e4, "cpu.near_bytes_per_us": 4e4}
+    profile = DeviceProfile("here", {}, 0, {}, limits=limits, samples=tuple(samples(100)))
+    found = fitted(profile, OPTIONS)
+    assert found.errors["from 0 us"]["linear.cpu"]["median_percent"] < 10.0
+    work = linear(100, 200, 300)
+    time = Predictor.of_profile(found).predict([work]).times_us[0]
+    assert time == pytest.approx(time_us(work), rel=0.2)
