@@ -32,8 +32,7 @@ def fitted(profile: DeviceProfile, options: TrainOptions | None = None) -> Devic
     found = cross_predict(profile.samples, facts, options, _FOLDS)
     errors = {
         f"from {least:.0f} us": {
-            name: table.to_json()
-            for name, table in validate(profile.samples, found, least).items()
+            name: table.to_json() for name, table in validate(profile.samples, found, least).items()
         }
         for least in _LEAST_US
     }
