@@ -118,6 +118,7 @@ def _wrapper(symbol: str, kernel: _Kernel, launch: Launch) -> str:
             *_pointers(kernel.parameters),
             *(f"int {name}" for name in _RANGES),
             *("__global int* sync", "int wait", "int signal"),
+            *("__global int* tickets", "int ticket"),
         ]
     )
     if launch.items == (1, 1):
@@ -125,8 +126,13 @@ def _wrapper(symbol: str, kernel: _Kernel, launch: Launch) -> str:
         return f"""{_tiles(symbol, kernel, launch)}
 __kernel void {symbol}({head}) {{
 {_arrays(kernel.local, _VECTOR_BYTES)}  if (!hetcomp_enter(sync, wait)) return;
-  int tiles = (r1 - r0) * (c1 - c0);
-  {symbol}_tiles({own}, hetcomp_share(tiles, 0), hetcomp_share(tiles, 1));
+  int4 all = (int4)(r0, r1, c0, c1);
+  for (int turn = 0; {_next("ticket")}; ++turn) {{
+    int tiles = (r1 - r0) * (c1 - c0);
+    int first = ticket == 0 ? hetcomp_share(tiles, 0) : 0;
+    int last = ticket == 0 ? hetcomp_share(tiles, 1) : tiles;
+    {symbol}_tiles({own}, first, last);
+  }}
   hetcomp_leave(sync, signal);
 }}
 """
@@ -166,25 +172,34 @@ def _tiles(symbol: str, kernel: _Kernel, launch: Launch) -> str:
 
 
 def _chain(kernels: list[tuple[_Kernel, str, Launch]]) -> str:
-    """The kernel that runs a list of steps; `gpu_program.cc` writes their eight integers."""
+    """The kernel that runs a list of steps; `gpu_program.cc` writes their ten integers."""
     scratch = max(_offsets(kernel)[-1] for kernel, _, _ in kernels)
     array = _arrays((("char", "scratch", scratch),), _VECTOR_BYTES) if scratch else ""
     cases = "".join(_case(kernel, symbol, launch) for kernel, symbol, launch in kernels)
     return f"""__kernel void hetcomp_chain(
-    __global const int* steps, __global const ulong* pointers, int count, __global int* sync,
-    int wait) {{
+    __global const int* steps, __global const ulong* pointers, int count, __global int* lines,
+    __global int* sync, int wait) {{
 {array}  if (!hetcomp_enter(sync, wait)) return;
   for (int number = 0; number < count; ++number) {{
-    __global const int* step = steps + 8 * number;
+    __global const int* step = steps + 10 * number;
     __global const ulong* b = pointers + step[1];
-    int r0 = step[2], r1 = step[3], c0 = step[4], c1 = step[5], tiles = (r1 - r0) * (c1 - c0);
+    __global int* tickets = lines + 32 * step[9];
+    int r0, r1, c0, c1;
+    int4 all = (int4)(step[2], step[3], step[4], step[5]);
     if (!hetcomp_enter(sync, step[6])) return;
-    switch (step[0]) {{
-{cases}    }}
+    for (int turn = 0; {_next("step[8]")}; ++turn) {{
+      int tiles = (r1 - r0) * (c1 - c0);
+      switch (step[0]) {{
+{cases}      }}
+    }}
     hetcomp_leave(sync, step[7]);
   }}
 }}
 """
+
+
+def _next(ticket: str) -> str:
+    return f"hetcomp_next(tickets, {ticket}, turn, all, &r0, &r1, &c0, &c1)"
 
 
 def _case(kernel: _Kernel, symbol: str, launch: Launch) -> str:
@@ -195,7 +210,7 @@ def _case(kernel: _Kernel, symbol: str, launch: Launch) -> str:
         for (kind, _, _), offset in zip(kernel.local, offsets, strict=False)
     ]
     call = ", ".join([*arguments, "0", "tiles"])
-    return f"      case {launch.kernel}: {symbol}_tiles({call}); break;\n"
+    return f"        case {launch.kernel}: {symbol}_tiles({call}); break;\n"
 
 
 def _chain_argument(parameter: str) -> str:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from hetcomp.errors import PlanError
 from hetcomp.plan.graph import Grid, Task, TaskGraph
-from hetcomp.plan.plan import Axis, Decision, Place, Plan
+from hetcomp.plan.plan import Axis, Decision, Mode, Place, Plan
 
 __all__ = ["check_plan", "grid_of"]
 
@@ -70,6 +70,8 @@ def _check_decision(graph: TaskGraph, plan: str, task: Task, decision: Decision)
         )
     if decision.place is Place.SPLIT:
         _check_cut(where, task, decision)
+        if decision.mode is Mode.TICKETS:
+            _check_ticket(where, graph, task, decision)
 
 
 def _check_cut(where: str, task: Task, decision: Decision) -> None:
@@ -92,4 +94,20 @@ def _check_cut(where: str, task: Task, decision: Decision) -> None:
         raise PlanError(
             f"{where}: cut {decision.cut} along '{axis}' divides two overlapping tiles (the last "
             f"of {grid.extent} overlaps its predecessor); the nearest legal cut is {legal}"
+        )
+
+
+def _check_ticket(where: str, graph: TaskGraph, task: Task, decision: Decision) -> None:
+    kernel = graph.kernels[task.kernel]
+    if kernel.items != (1, 1):
+        raise PlanError(
+            f"{where}: the work-groups of '{kernel.symbol}' have {kernel.work_group} and cannot "
+            "take tickets; set mode to 'static'"
+        )
+    grid = grid_of(task, decision.axis)
+    least = 2 if grid.ragged else 1
+    if not least <= decision.ticket <= grid.extent:
+        raise PlanError(
+            f"{where}: 'ticket' is {decision.ticket}, expected {least} to {grid.extent} tiles "
+            f"along '{decision.axis.value}'"
         )

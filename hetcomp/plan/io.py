@@ -9,12 +9,12 @@ from typing import Any
 
 from hetcomp.errors import PlanError
 from hetcomp.files import write_text_atomically
-from hetcomp.plan.plan import Axis, Decision, Place, Plan
+from hetcomp.plan.plan import Axis, Decision, Mode, Place, Plan
 
 __all__ = ["parse_plan", "read_plan", "write_plan"]
 
 _NUMBERS = ("cpu_us", "gpu_us", "predicted_us")
-_FIELDS = {"task", "place", "axis", "cut", "reason", *_NUMBERS}
+_FIELDS = {"task", "place", "axis", "cut", "mode", "ticket", "reason", *_NUMBERS}
 _PLAN_FIELDS = {"name", "decisions", "predicted_us", "measured_us"}
 
 
@@ -75,11 +75,11 @@ def _decision(data: Any, where: str) -> Decision:
     for key in ("task", "place"):
         if key not in fields:
             raise PlanError(f"{where}: field '{key}' is missing")
-    cut = fields.get("cut", 0)
-    if not isinstance(cut, int) or isinstance(cut, bool):
-        raise PlanError(f"{where}: 'cut' must be a whole number of tiles, got {_kind(cut)}")
+    cut, ticket = _tiles(fields, "cut", where), _tiles(fields, "ticket", where)
     place = _choice(fields["place"], "place", tuple(item.value for item in Place), where)
     axis = _choice(fields.get("axis", "rows"), "axis", tuple(item.value for item in Axis), where)
+    modes = tuple(item.value for item in Mode)
+    mode = _choice(fields.get("mode", Mode.STATIC.value), "mode", modes, where)
     if place == Place.SPLIT.value and "cut" not in fields:
         raise PlanError(f"{where}: a split needs 'cut', the number of tiles that the CPU takes")
     return Decision(
@@ -87,11 +87,20 @@ def _decision(data: Any, where: str) -> Decision:
         place=Place(place),
         axis=Axis(axis),
         cut=cut,
+        mode=Mode(mode),
+        ticket=ticket,
         reason=_text(fields.get("reason", ""), "reason", where),
         cpu_us=_number(fields, "cpu_us", where),
         gpu_us=_number(fields, "gpu_us", where),
         predicted_us=_number(fields, "predicted_us", where),
     )
+
+
+def _tiles(fields: dict[str, Any], key: str, where: str) -> int:
+    value = fields.get(key, 0)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise PlanError(f"{where}: '{key}' must be a whole number of tiles, got {_kind(value)}")
+    return value
 
 
 def _object(data: Any, where: str, allowed: set[str]) -> dict[str, Any]:

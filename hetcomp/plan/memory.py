@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from hetcomp.errors import PlanError
 from hetcomp.plan.graph import Space, Task, TaskGraph
-from hetcomp.plan.plan import Decision, Place, Plan
+from hetcomp.plan.plan import Decision, Mode, Place, Plan
 
 __all__ = [
     "ALIGNMENT_BYTES",
@@ -215,6 +215,8 @@ def _blocks(graph: TaskGraph, keys: Mapping[int, str], heirs: Mapping[int, int])
 def _owner(decision: Decision, extent: int, size_bytes: int) -> str:
     if decision.place is not Place.SPLIT:
         return str(decision.place.value)
+    if decision.mode is Mode.TICKETS:
+        return f"tickets:{decision.axis.value}:{size_bytes}"
     if decision.cut in (0, extent):
         return "cpu" if decision.cut else "gpu"
     share = round(decision.cut * SHARE_STEPS / extent)

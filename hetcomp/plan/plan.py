@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
-__all__ = ["Axis", "Decision", "Place", "Plan"]
+__all__ = ["Axis", "Decision", "Mode", "Place", "Plan"]
 
 
 class Place(str, Enum):
@@ -24,6 +24,13 @@ class Axis(str, Enum):
     CHANNELS = "channels"
 
 
+class Mode(str, Enum):
+    """How two processors share a task."""
+
+    STATIC = "static"
+    TICKETS = "tickets"
+
+
 @dataclass(frozen=True)
 class Decision:
     """Placement of one task.
@@ -36,6 +43,10 @@ class Decision:
         Where it runs; `axis` counts only for a split.
     cut
         The CPU takes tiles [0, cut) of the axis, the GPU the rest; counts only for a split.
+    mode, ticket
+        With `tickets` both processors take `ticket` tiles of the axis at a time while there are
+        any, the CPU from the beginning, the GPU from the end; `cut` is then where they are expected
+        to meet. Counts only for a split.
     reason
         Why, in words an engineer can check.
     cpu_us, gpu_us
@@ -49,6 +60,8 @@ class Decision:
     place: Place
     axis: Axis = Axis.ROWS
     cut: int = 0
+    mode: Mode = Mode.STATIC
+    ticket: int = 0
     reason: str = ""
     cpu_us: float | None = None
     gpu_us: float | None = None
@@ -72,7 +85,14 @@ class Plan:
     def from_json(data: dict[str, Any]) -> Plan:
         """Inverse of `to_json`; validation against a graph is `hetcomp.plan.check_plan`."""
         decisions = tuple(
-            Decision(**{**item, "place": Place(item["place"]), "axis": Axis(item["axis"])})
+            Decision(
+                **{
+                    **item,
+                    "place": Place(item["place"]),
+                    "axis": Axis(item["axis"]),
+                    "mode": Mode(item.get("mode", Mode.STATIC.value)),
+                }
+            )
             for item in data["decisions"]
         )
         return Plan(**{**data, "decisions": decisions})

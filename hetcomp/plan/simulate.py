@@ -130,9 +130,24 @@ class Simulator:
             shares[step.task] = Share(0.0)
         on_gpu = {step.task for step in table.gpu}
         for step in table.cpu:
-            if step.task in on_gpu:
+            if step.ticket:
+                axis = Axis.ROWS if step.ticket > 0 else Axis.CHANNELS
+                shares[step.task] = Share(self._ticket_share(step), axis)
+            elif step.task in on_gpu:
                 shares[step.task] = _split_share(self.graph.tasks[step.task], step)
         return shares
+
+    def _ticket_share(self, step: Step) -> float:
+        """The CPU's share of tiles that both take by turns: both end together, but for a ticket."""
+        cpu_us, gpu_us = (self._known_us[step_part(side, step)] for side in ("cpu", "gpu"))
+        return gpu_us / (cpu_us + gpu_us) if cpu_us + gpu_us > 0.0 else 0.5
+
+    def _work_us(self, processor: str, step: Step) -> float:
+        time_us = self._known_us[step_part(processor, step)]
+        if not step.ticket:
+            return time_us
+        share = self._ticket_share(step)
+        return time_us * (share if processor == "cpu" else 1.0 - share)
 
     def _lane(self, processor: str, steps: Sequence[Step], shares: Sequence[Share]) -> Lane:
         factors = getattr(self._contention, processor)
@@ -147,7 +162,7 @@ class Simulator:
         crossing = self._transfers.crossing(step.task, share, shares.__getitem__)
         on_cpu = processor == "cpu"
         size_bytes = crossing.to_cpu_bytes if on_cpu else crossing.to_gpu_bytes
-        time_us = self._known_us[step_part(processor, step)] + self.sync.transfer_us(size_bytes)
+        time_us = self._work_us(processor, step) + self.sync.transfer_us(size_bytes)
         if share.axis is Axis.CHANNELS:
             time_us += self.sync.border_us(output_rows(self.graph, self.graph.tasks[step.task]))
         if not on_cpu:

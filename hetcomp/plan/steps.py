@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from hetcomp.plan.check import check_plan
 from hetcomp.plan.graph import Space, Task, TaskGraph
 from hetcomp.plan.memory import ROOM, MemoryMap, owners, plan_memory
-from hetcomp.plan.plan import Axis, Decision, Place, Plan
+from hetcomp.plan.plan import Axis, Decision, Mode, Place, Plan
 from hetcomp.plan.table import Step, StepTable
 
 __all__ = ["make_table"]
@@ -118,6 +118,10 @@ def _steps(task: Task, index: int, decision: Decision) -> tuple[Step | None, Ste
         return whole, None
     if decision.place is Place.GPU:
         return None, whole
+    if decision.mode is Mode.TICKETS:
+        rows = decision.axis is Axis.ROWS
+        ticketed = replace(whole, ticket=decision.ticket if rows else -decision.ticket)
+        return ticketed, ticketed
     cut = decision.cut
     if decision.axis is Axis.ROWS:
         extent = task.rows.extent

@@ -24,6 +24,10 @@ class Step:
     signal
         Whether the other processor waits for this step, so that it must publish its completion.
         The last GPU step always signals.
+    ticket
+        0: the step runs its whole range. Otherwise both processors have a step of the task over the
+        same range, and each takes so many tiles at a time, the CPU from the beginning, the GPU from
+        the end: of rows where it is positive, of channels where it is negative.
     """
 
     task: int
@@ -33,6 +37,7 @@ class Step:
     channel_end: int
     wait: int = 0
     signal: bool = True
+    ticket: int = 0
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ struct Memory {
   Block arena;
   size_t arena_bytes = 0;
   Block constants;
+  Block tickets;  // lines of TicketLine
 
   // Address of a tensor under a table that CheckTable has accepted for this graph.
   char* Address(const Graph& graph, const Table& table, int tensor) const {

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -19,6 +20,7 @@ struct CpuCall {
   TVMFFISafeCallType function;
   const TVMFFIAny* arguments;
   int32_t n_arguments;
+  size_t first_argument;  // of CpuProgram's, while `arguments` is not known yet
 };
 
 // Runs the calls of a step on the calling thread and `threads - 1` workers.

@@ -1,6 +1,7 @@
 #include "cpu_program.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace hetcomp {
 namespace {
@@ -57,10 +58,11 @@ std::vector<Range> DivideRange(const Task& task, const Range& range, int parts) 
 CpuProgram::CpuProgram(const Graph& graph, const Table& table, const Memory& memory, int threads) {
   for (const Step& step : table.cpu) AddStep(graph, table, memory, step, threads);
   // Only now is arguments_ at its final address.
-  const TVMFFIAny* next = arguments_.data();
-  for (CpuCall& call : calls_) {
-    call.arguments = next;
-    next += call.n_arguments;
+  const TVMFFIAny* begin = arguments_.data();
+  const auto resolve = [begin](CpuCall* call) { call->arguments = begin + call->first_argument; };
+  for (CpuCall& call : calls_) resolve(&call);
+  for (auto& desk : desks_) {
+    for (CpuCall& call : desk->calls) resolve(&call);
   }
 }
 
@@ -69,8 +71,14 @@ void CpuProgram::AddStep(const Graph& graph, const Table& table, const Memory& m
   const Task& task = graph.tasks[static_cast<size_t>(step.task)];
   CpuStep result;
   result.first_call = calls_.size();
-  for (const Range& range : DivideRange(task, step.range, threads)) {
-    AddCall(graph, table, memory, task, range);
+  if (step.ticket != 0) {
+    AddTickets(graph, table, memory, step);
+    // Each thread takes tickets.
+    calls_.resize(calls_.size() + static_cast<size_t>(threads) - 1, calls_.back());
+  } else {
+    for (const Range& range : DivideRange(task, step.range, threads)) {
+      calls_.push_back(MakeCall(graph, table, memory, task, range));
+    }
   }
   result.n_calls = static_cast<int>(calls_.size() - result.first_call);
   result.wait = static_cast<uint32_t>(step.wait);
@@ -79,19 +87,34 @@ void CpuProgram::AddStep(const Graph& graph, const Table& table, const Memory& m
   steps_.push_back(result);
 }
 
-void CpuProgram::AddCall(const Graph& graph, const Table& table, const Memory& memory,
-                         const Task& task, const Range& range) {
+void CpuProgram::AddTickets(const Graph& graph, const Table& table, const Memory& memory,
+                            const Step& step) {
+  const Task& task = graph.tasks[static_cast<size_t>(step.task)];
+  auto desk = std::make_unique<TicketDesk>();
+  desk->line = reinterpret_cast<TicketLine*>(memory.tickets.get()) + desks_.size();
+  for (const Range& range : TicketRanges(step)) {
+    desk->calls.push_back(MakeCall(graph, table, memory, task, range));
+  }
+  calls_.push_back({RunTickets, nullptr, 1, arguments_.size()});
+  arguments_.push_back(PointerArgument(desk.get()));
+  desks_.push_back(std::move(desk));
+}
+
+CpuCall CpuProgram::MakeCall(const Graph& graph, const Table& table, const Memory& memory,
+                             const Task& task, const Range& range) {
+  const size_t first = arguments_.size();
   for (int tensor : task.buffers) {
     arguments_.push_back(PointerArgument(memory.Address(graph, table, tensor)));
   }
   for (int bound : {range.row_begin, range.row_end, range.channel_begin, range.channel_end}) {
     arguments_.push_back(IntArgument(bound));
   }
-  CpuCall call;
-  call.function = graph.kernels[static_cast<size_t>(task.kernel)].function;
-  call.arguments = nullptr;
-  call.n_arguments = static_cast<int32_t>(task.buffers.size()) + 4;
-  calls_.push_back(call);
+  return {graph.kernels[static_cast<size_t>(task.kernel)].function, nullptr,
+          static_cast<int32_t>(arguments_.size() - first), first};
+}
+
+void CpuProgram::ResetTickets() {
+  for (auto& desk : desks_) desk->Reset();
 }
 
 }  // namespace hetcomp

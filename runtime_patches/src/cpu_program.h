@@ -2,12 +2,14 @@
 #ifndef HETCOMP_CPU_PROGRAM_H_
 #define HETCOMP_CPU_PROGRAM_H_
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "arena.h"
 #include "cpu_pool.h"
 #include "model.h"
+#include "tickets.h"
 
 namespace hetcomp {
 
@@ -24,18 +26,23 @@ class CpuProgram {
  public:
   CpuProgram(const Graph& graph, const Table& table, const Memory& memory, int threads);
 
+  // All tickets are there again. Before an inference, with the GPU not in the middle of one.
+  void ResetTickets();
+
   const std::vector<CpuStep>& steps() const { return steps_; }
   const CpuCall* calls(const CpuStep& step) const { return &calls_[step.first_call]; }
 
  private:
   void AddStep(const Graph& graph, const Table& table, const Memory& memory, const Step& step,
                int threads);
-  void AddCall(const Graph& graph, const Table& table, const Memory& memory, const Task& task,
-               const Range& range);
+  void AddTickets(const Graph& graph, const Table& table, const Memory& memory, const Step& step);
+  CpuCall MakeCall(const Graph& graph, const Table& table, const Memory& memory, const Task& task,
+                   const Range& range);
 
   std::vector<TVMFFIAny> arguments_;
   std::vector<CpuCall> calls_;
   std::vector<CpuStep> steps_;
+  std::vector<std::unique_ptr<TicketDesk>> desks_;
 };
 
 // `range` cut into at most `parts` ranges that write disjoint elements.

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "error.h"
+#include "tickets.h"
 
 namespace hetcomp {
 namespace {
@@ -12,6 +13,11 @@ namespace {
 bool CanChain(const Graph& graph, const OpenClDevice& device) {
   const auto alone = [](const Kernel& kernel) { return kernel.items[0] * kernel.items[1] == 1; };
   return device.one_unit() && std::all_of(graph.kernels.begin(), graph.kernels.end(), alone);
+}
+
+// Of a step without tickets any line will do.
+int TicketLineIndex(const Table& table, const Step& step) {
+  return step.ticket == 0 ? 0 : TicketLineOf(table, step.task);
 }
 
 template <typename T>
@@ -64,6 +70,9 @@ GpuProgram::Launch GpuProgram::Prepare(const Graph& graph, const Table& table, c
   launch.wait = step.wait;
   SetIntArgument(cl_, launch.kernel, index++, launch.wait);
   SetIntArgument(cl_, launch.kernel, index++, step.signal ? ordinal : 0);
+  auto* lines = reinterpret_cast<TicketLine*>(memory.tickets.get());
+  SetPointerArgument(cl_, launch.kernel, index++, lines + TicketLineIndex(table, step));
+  SetIntArgument(cl_, launch.kernel, index++, step.ticket);
   Divide(kernel, range, &launch);
   return launch;
 }
@@ -78,9 +87,10 @@ GpuProgram::Launch GpuProgram::PrepareChain(const Graph& graph, const Table& tab
     const Task& task = graph.tasks[static_cast<size_t>(step.task)];
     const Range& range = step.range;
     ++ordinal;
-    steps.insert(steps.end(), {task.kernel, static_cast<int32_t>(pointers.size()), range.row_begin,
-                               range.row_end, range.channel_begin, range.channel_end, step.wait,
-                               step.signal ? ordinal : 0});
+    steps.insert(steps.end(),
+                 {task.kernel, static_cast<int32_t>(pointers.size()), range.row_begin,
+                  range.row_end, range.channel_begin, range.channel_end, step.wait,
+                  step.signal ? ordinal : 0, step.ticket, TicketLineIndex(table, step)});
     for (int tensor : task.buffers) {
       pointers.push_back(reinterpret_cast<uint64_t>(memory.Address(graph, table, tensor)));
     }
@@ -93,6 +103,7 @@ GpuProgram::Launch GpuProgram::PrepareChain(const Graph& graph, const Table& tab
   SetPointerArgument(cl_, launch.kernel, index++, chain_steps_.get());
   SetPointerArgument(cl_, launch.kernel, index++, chain_pointers_.get());
   SetIntArgument(cl_, launch.kernel, index++, ordinal);
+  SetPointerArgument(cl_, launch.kernel, index++, memory.tickets.get());
   SetPointerArgument(cl_, launch.kernel, index++, channel_->sync());
   launch.wait_index = index;
   launch.wait = 0;

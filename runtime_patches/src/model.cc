@@ -197,6 +197,7 @@ Step ParseStep(const json::Value& value) {
   step.range.channel_end = fields.SmallInt("channel_end");
   step.wait = fields.SmallInt("wait");
   step.signal = fields.Bool("signal");
+  step.ticket = fields.SmallInt("ticket");
   return step;
 }
 

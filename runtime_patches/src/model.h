@@ -69,6 +69,7 @@ struct Step {
   Range range;
   int wait = 0;
   bool signal = true;
+  int ticket = 0;  // rows (negative: channels) that either processor takes at a time, see tickets.h
 };
 
 struct Table {

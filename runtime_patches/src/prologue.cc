@@ -166,6 +166,27 @@ inline __attribute__((always_inline)) int hetcomp_share(int tiles, int ahead) {
   return (int)(tiles * group / (long)get_num_groups(0));
 }
 
+// The ranges of a launch's turn `turn`, or 0: that was all. ticket: 0 = the whole at once; else the
+// rows (negative: channels) that both processors take at a time, this one from the end.
+// tickets: how many both have taken, and how many of them here; see tickets.h.
+inline __attribute__((always_inline)) int hetcomp_next(__global int* tickets, int ticket, int turn,
+                                                       int4 all, int* r0, int* r1, int* c0,
+                                                       int* c1) {
+  *r0 = all.s0, *r1 = all.s1, *c0 = all.s2, *c1 = all.s3;
+  if (ticket == 0) return turn == 0;
+  int length = ticket > 0 ? all.s1 - all.s0 : all.s3 - all.s2, width = abs(ticket);
+  int count = max(length / width, 1);
+  if (HETCOMP_INCREMENT(tickets) >= count) return 0;
+  int number = count - 1 - HETCOMP_INCREMENT(tickets + 1);
+  int begin = number * width, end = number == count - 1 ? length : begin + width;
+  if (ticket > 0) {
+    *r0 = all.s0 + begin, *r1 = all.s0 + end;
+  } else {
+    *c0 = all.s2 + begin, *c1 = all.s2 + end;
+  }
+  return 1;
+}
+
 // Start-up probe: says that it runs (epoch 1), waits, answers with data, says that it is done.
 __kernel void hetcomp_probe(__global int* sync, __global int* data, int wait, int signal) {
   __local int go;

@@ -9,6 +9,7 @@
 #include "json_writer.h"
 #include "notice.h"
 #include "pinning.h"
+#include "tickets.h"
 #include "workspace.h"
 
 namespace hetcomp {
@@ -157,6 +158,7 @@ std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table) {
     PrepareGpu();
     ScopedPin pin(device_->host_core());
     ready->memory = SvmMemory(table.arena_bytes);
+    ready->memory.tickets = SvmBlock(CountTicketLines(table) * sizeof(TicketLine), *device_);
     std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
     ready->gpu = std::make_unique<GpuProgram>(model_.graph, ready->table, ready->memory,
                                               device_->Program(image_.opencl_source),

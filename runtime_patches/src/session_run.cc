@@ -91,6 +91,7 @@ bool Session::RunGpu() {
 
 void Session::BeginOnGpu(Fault fault) {
   ahead_.Arrive(NowUs());
+  ready_->cpu->ResetTickets();  // the GPU is at a gate, or idle
   const bool was_ahead = channel_->gate_closed();
   if (ready_->feeder->Begin(ahead_.Wanted(), fault)) {
     ahead_.Used();
@@ -145,6 +146,7 @@ void Session::AbandonDevice(const std::string& why) {
 // Goes over to the CPU's table; kernels of the old one may be running still.
 void Session::LeaveGpu() {
   ready_->feeder.reset();
+  static_cast<void>(new Block(ready_->memory.tickets));
   static_cast<void>(ready_->gpu.release());
   ready_ = MakeReady(CpuTable());
 }

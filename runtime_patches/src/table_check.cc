@@ -1,5 +1,7 @@
 // Every property of a step table that memory safety and termination rest on.
+#include <algorithm>
 #include <cstddef>
+#include <cstdlib>
 #include <string>
 
 #include "error.h"
@@ -63,6 +65,38 @@ void CheckWait(const Table& table, const Step& step, const std::vector<Step>& ot
   }
 }
 
+bool SameRange(const Range& one, const Range& other) {
+  return one.row_begin == other.row_begin && one.row_end == other.row_end &&
+         one.channel_begin == other.channel_begin && one.channel_end == other.channel_end;
+}
+
+// Tickets need a counterpart on the other processor that takes from the same tiles, and work-items
+// that may run any tile; a ticket must not end between two tiles that overlap.
+void CheckTickets(const Table& table, const Graph& graph, const Step& step,
+                  const std::vector<Step>& own, const std::vector<Step>& others) {
+  if (step.ticket == 0) return;
+  const Task& task = graph.tasks[static_cast<size_t>(step.task)];
+  const auto same_task = [&](const Step& other) { return other.task == step.task; };
+  const auto partner = std::find_if(others.begin(), others.end(), same_task);
+  if (std::count_if(own.begin(), own.end(), same_task) != 1 ||
+      std::count_if(others.begin(), others.end(), same_task) != 1 ||
+      partner->ticket != step.ticket || !SameRange(partner->range, step.range)) {
+    Bad(table, "task " + task.name + " has tickets but not one equal step on either processor");
+  }
+  const bool by_rows = step.ticket > 0;
+  const bool ragged = by_rows ? task.rows_ragged : task.channels_ragged;
+  const int extent = by_rows ? task.rows : task.channels;
+  if (std::abs(static_cast<long long>(step.ticket)) > extent ||
+      (ragged && std::abs(step.ticket) < 2)) {
+    Bad(table, "task " + task.name + ": tickets of " + std::to_string(std::abs(step.ticket)) +
+                   " tiles of " + std::to_string(extent) + (ragged ? ", which overlap" : ""));
+  }
+  const Kernel& kernel = graph.kernels[static_cast<size_t>(task.kernel)];
+  if (kernel.items[0] * kernel.items[1] != 1) {
+    Bad(table, "task " + task.name + ": work-groups of several items take no tickets");
+  }
+}
+
 // Walks both lists as the processors would; neither may end up waiting for ever.
 void CheckProgress(const Table& table) {
   size_t cpu = 0;
@@ -91,6 +125,8 @@ void CheckTable(const Table& table, const Graph& graph) {
   for (const Step& step : table.gpu) CheckStep(table, graph, step, /*gpu=*/true);
   for (const Step& step : table.cpu) CheckWait(table, step, table.gpu);
   for (const Step& step : table.gpu) CheckWait(table, step, table.cpu);
+  for (const Step& step : table.cpu) CheckTickets(table, graph, step, table.cpu, table.gpu);
+  for (const Step& step : table.gpu) CheckTickets(table, graph, step, table.gpu, table.cpu);
   if (!table.gpu.empty() && !table.gpu.back().signal) Bad(table, "the last GPU step must signal");
   CheckProgress(table);
 }

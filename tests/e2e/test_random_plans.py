@@ -1,4 +1,4 @@
-"""Any legal plan computes what the CPU plan computes: random processor, axis and share per task.
+"""Any legal plan computes what the CPU plan computes: random processor, axis, share and tickets.
 
 Hypothesis draws the plans, shrinks a failing one, and prints it as JSON (`hetcomp compile --plan
 FILE` takes it) with a `@reproduce_failure` line. Both processors do the same arithmetic in nearly
@@ -18,7 +18,7 @@ from networks import Arrays, CompiledNetwork, Networks, assert_close
 
 from hetcomp.plan.check import grid_of
 from hetcomp.plan.graph import Task, TaskGraph
-from hetcomp.plan.plan import Axis, Decision, Place, Plan
+from hetcomp.plan.plan import Axis, Decision, Mode, Place, Plan
 from hetcomp.plan.steps import make_table
 from hetcomp.runtime import Session
 
@@ -31,11 +31,12 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Drawn:
-    """What is drawn for one task; the share counts for a split only."""
+    """What is drawn for one task; share and tickets count for a split only."""
 
     place: Place
     axis: Axis
     share: float
+    tickets: int
 
     def decision(self, graph: TaskGraph, task: Task) -> Decision:
         grid = grid_of(task, self.axis)
@@ -46,7 +47,9 @@ class Drawn:
             alone = Place.GPU if self.place is Place.SPLIT else self.place
             return Decision(task.name, alone, reason="drawn")
         cut = grid.legal_cut(round(self.share * grid.extent))
-        return Decision(task.name, Place.SPLIT, self.axis, cut, reason="drawn")
+        ticket = max(2 if grid.ragged else 1, grid.extent // max(1, self.tickets))
+        mode = Mode.TICKETS if self.tickets and kernel.items == (1, 1) else Mode.STATIC
+        return Decision(task.name, Place.SPLIT, self.axis, cut, mode, ticket, reason="drawn")
 
 
 DRAWN = st.builds(
@@ -54,6 +57,7 @@ DRAWN = st.builds(
     st.sampled_from(Place),
     st.sampled_from(Axis),
     st.integers(0, 16).map(lambda sixteenths: sixteenths / 16),
+    st.sampled_from((0, 0, 1, 3, 12)),
 )
 
 

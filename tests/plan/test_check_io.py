@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,16 @@ from hetcomp.errors import PlanError
 from hetcomp.plan.check import check_plan
 from hetcomp.plan.graph import Grid
 from hetcomp.plan.io import read_plan, write_plan
-from hetcomp.plan.plan import Axis, Decision, Place, Plan
+from hetcomp.plan.plan import Axis, Decision, Mode, Place, Plan
 from hetcomp.plan.planners import fixed_split
 
 
 def split(cut: int, axis: Axis = Axis.ROWS) -> Plan:
     return Plan("mine", (Decision("task0", Place.SPLIT, axis, cut),))
+
+
+def tickets(ticket: int, axis: Axis = Axis.ROWS) -> Plan:
+    return Plan("mine", (Decision("task0", Place.SPLIT, axis, 4, Mode.TICKETS, ticket),))
 
 
 @pytest.mark.parametrize(
@@ -29,6 +34,8 @@ def split(cut: int, axis: Axis = Axis.ROWS) -> Plan:
         (split(9), r"cut 9 along 'rows' is outside 0\.\.8"),
         (split(-1), "outside"),
         (split(7), "nearest legal cut is 6"),
+        (tickets(9), r"'ticket' is 9, expected 2 to 8 tiles along 'rows'"),
+        (tickets(1), "'ticket' is 1, expected 2 to 8"),
         (split(1, Axis.CHANNELS), "cannot be split along 'channels', which has 1 tile; split a"),
     ],
 )
@@ -48,10 +55,19 @@ def test_gpu_without_opencl_names_the_reason(place: Place) -> None:
 def test_legal_plan_passes() -> None:
     graph = chain(3, rows=Grid(8, ragged=True))
     check_plan(graph, fixed_split(graph, 0.9))
+    check_plan(chain(1, rows=Grid(8, ragged=True)), tickets(2))
+
+
+def test_work_groups_take_no_tickets() -> None:
+    graph = chain(1)
+    kernels = tuple(replace(kernel, items=(8, 8)) for kernel in graph.kernels)
+    with pytest.raises(PlanError, match="cannot take tickets"):
+        check_plan(replace(graph, kernels=kernels), tickets(2))
 
 
 def test_file_round_trip(tmp_path: Path) -> None:
     plan = fixed_split(chain(3))
+    plan = replace(plan, decisions=(*plan.decisions, *tickets(2).decisions))
     write_plan(tmp_path / "p.json", plan)
     assert read_plan(tmp_path / "p.json") == plan
     assert [item.name for item in tmp_path.iterdir()] == ["p.json"]

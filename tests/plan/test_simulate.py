@@ -12,7 +12,7 @@ from hetcomp.cost.profile import DeviceProfile
 from hetcomp.errors import InternalError
 from hetcomp.plan.contention import Contention, contention_of
 from hetcomp.plan.graph import Grid, TaskGraph
-from hetcomp.plan.plan import Axis, Decision, Place, Plan
+from hetcomp.plan.plan import Axis, Decision, Mode, Place, Plan
 from hetcomp.plan.planners import fixed_split, single
 from hetcomp.plan.replay import Lane, replay
 from hetcomp.plan.simulate import Simulation, Simulator, measured_times
@@ -31,6 +31,14 @@ def run(
 ) -> Simulation:
     times = measured_times(graph, Costs((cost,) * len(graph.tasks)), sync)
     return Simulator(graph, times, sync, contention).run(make_table(graph, plan))
+
+
+def test_tickets_end_together() -> None:
+    graph = chain(1)
+    decision = Decision("task0", Place.SPLIT, Axis.ROWS, 4, Mode.TICKETS, 1)
+    found = run(graph, Plan("p", (decision,)), TaskCost(60.0, 120.0))
+    assert found.makespan_us == pytest.approx(40.0)
+    assert [found.cpu.busy_us, found.gpu.busy_us] == pytest.approx([40.0, 40.0])
 
 
 def test_one_processor_takes_the_sum_of_its_times() -> None:

@@ -7,7 +7,7 @@ from plan_graphs import GraphBuilder, chain
 
 from hetcomp.errors import PlanError
 from hetcomp.plan.graph import Grid, TaskGraph
-from hetcomp.plan.plan import Axis, Decision, Place, Plan
+from hetcomp.plan.plan import Axis, Decision, Mode, Place, Plan
 from hetcomp.plan.planners import fixed_split, single
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.table import Step, StepTable
@@ -28,6 +28,16 @@ def test_gpu_plan_signals_at_its_end_only() -> None:
     table = make_table(chain(3), single(chain(3), Place.GPU))
     assert table.cpu == ()
     assert [step.signal for step in table.gpu] == [False, False, True]
+
+
+@pytest.mark.parametrize(("axis", "ticket"), [(Axis.ROWS, 2), (Axis.CHANNELS, -2)])
+def test_tickets_are_two_steps_over_the_whole(axis: Axis, ticket: int) -> None:
+    graph = chain(2)
+    decisions = (Decision(t.name, Place.SPLIT, axis, 1, Mode.TICKETS, 2) for t in graph.tasks)
+    table = make_table(graph, Plan("p", tuple(decisions)))
+    assert table.cpu[0] == table.gpu[0] == Step(0, 0, 8, 0, 4, 0, True, ticket)
+    assert table.cpu[1] == Step(1, 0, 8, 0, 4, 1, False, ticket)
+    assert table.gpu[1] == Step(1, 0, 8, 0, 4, 1, True, ticket)
 
 
 def test_split_chain_waits_one_behind_on_both_sides() -> None:

@@ -80,12 +80,17 @@ inline void {name}_body({buffers}, int c0, int c1, int r0, int r1) {{
       for (int c = 8 * c0; c < 8 * c1; ++c) {{ {body} }}
 }}
 __kernel void {name}({buffers}, int r0, int r1, int c0, int c1, __global int* sync, int wait,
-                     int signal) {{
+                     int signal, __global int* tickets, int ticket) {{
   if (!hetcomp_enter(sync, wait)) return;
-  int rows = r1 - r0, tiles = rows * (c1 - c0);
-  for (int tile = hetcomp_share(tiles, 0); tile < hetcomp_share(tiles, 1); ++tile) {{
-    int r = r0 + tile % rows, c = c0 + tile / rows;
-    {name}_body({names}, c, c + 1, r, r + 1);
+  int4 all = (int4)(r0, r1, c0, c1);
+  for (int turn = 0; hetcomp_next(tickets, ticket, turn, all, &r0, &r1, &c0, &c1); ++turn) {{
+    int rows = r1 - r0, tiles = rows * (c1 - c0);
+    int first = ticket == 0 ? hetcomp_share(tiles, 0) : 0;
+    int last = ticket == 0 ? hetcomp_share(tiles, 1) : tiles;
+    for (int tile = first; tile < last; ++tile) {{
+      int r = r0 + tile % rows, c = c0 + tile / rows;
+      {name}_body({names}, c, c + 1, r, r + 1);
+    }}
   }}
   hetcomp_leave(sync, signal);
 }}
@@ -93,13 +98,18 @@ __kernel void {name}({buffers}, int r0, int r1, int c0, int c1, __global int* sy
 
 _CL_CHAIN = """
 __kernel void hetcomp_chain(__global const int* steps, __global const ulong* pointers, int count,
-                            __global int* sync, int wait) {{
+                            __global int* lines, __global int* sync, int wait) {{
   if (!hetcomp_enter(sync, wait)) return;
   for (int number = 0; number < count; ++number) {{
-    __global const int* step = steps + 8 * number;
+    __global const int* step = steps + 10 * number;
     __global const ulong* b = pointers + step[1];
+    __global int* tickets = lines + 32 * step[9];
+    int r0, r1, c0, c1;
+    int4 all = (int4)(step[2], step[3], step[4], step[5]);
     if (!hetcomp_enter(sync, step[6])) return;
-    switch (step[0]) {{ {cases} }}
+    for (int turn = 0; hetcomp_next(tickets, step[8], turn, all, &r0, &r1, &c0, &c1); ++turn) {{
+      switch (step[0]) {{ {cases} }}
+    }}
     hetcomp_leave(sync, step[7]);
   }}
 }}
@@ -126,7 +136,7 @@ def opencl_source() -> str:
         text += _CL_KERNEL.format(name=name, buffers=buffers, names=names, body=body)
     cases = "".join(
         f"case {i}: {name}_body({', '.join(f'(__global float*)b[{j}]' for j in range(n))}, "
-        "step[4], step[5], step[2], step[3]); break;\n"
+        "c0, c1, r0, r1); break;\n"
         for i, (name, (n, _)) in enumerate(_CL_BODIES.items())
     )
     return text + _CL_CHAIN.format(cases=cases)
@@ -217,10 +227,14 @@ def feeds(seed: int) -> dict[str, NDArray[np.float32]]:
 
 @dataclass(frozen=True)
 class Placing:
-    """Where a task runs in a test's table: the CPU takes tiles [0, cut) of the axis."""
+    """Where a task runs in a test's table: the CPU takes tiles [0, cut) of the axis.
+
+    With `ticket` both processors take so many tiles of the axis at a time.
+    """
 
     axis: Axis
     cut: int
+    ticket: int = 0
 
 
 ALL_CPU = Placing(Axis.ROWS, ROW_GRID.extent)
@@ -260,6 +274,9 @@ def _share(index: int, placing: Placing, processor: str) -> Step | None:
     rows, channels = (0, ROW_GRID.extent), (0, CHANNEL_GRID.extent)
     extent = rows[1] if placing.axis is Axis.ROWS else channels[1]
     part = (0, placing.cut) if processor == "cpu" else (placing.cut, extent)
+    if placing.ticket:
+        by_rows = placing.axis is Axis.ROWS
+        return Step(index, *rows, *channels, ticket=placing.ticket if by_rows else -placing.ticket)
     if part[0] == part[1]:
         return None
     if placing.axis is Axis.ROWS:

@@ -1,0 +1,57 @@
+#include "tickets.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace hetcomp {
+
+size_t CountTicketLines(const Table& table) {
+  const auto has_tickets = [](const Step& step) { return step.ticket != 0; };
+  return static_cast<size_t>(std::count_if(table.cpu.begin(), table.cpu.end(), has_tickets));
+}
+
+int TicketLineOf(const Table& table, int task) {
+  int line = 0;
+  for (const Step& step : table.cpu) {
+    if (step.ticket == 0) continue;
+    if (step.task == task) break;
+    ++line;
+  }
+  return line;
+}
+
+std::vector<Range> TicketRanges(const Step& step) {
+  const bool by_rows = step.ticket > 0;
+  const int begin = by_rows ? step.range.row_begin : step.range.channel_begin;
+  const int end = by_rows ? step.range.row_end : step.range.channel_end;
+  const int width = std::abs(step.ticket);
+  const int count = std::max((end - begin) / width, 1);
+  std::vector<Range> ranges(static_cast<size_t>(count), step.range);
+  for (int number = 0; number < count; ++number) {
+    Range& range = ranges[static_cast<size_t>(number)];
+    (by_rows ? range.row_begin : range.channel_begin) = begin + number * width;
+    if (number == count - 1) continue;
+    (by_rows ? range.row_end : range.channel_end) = begin + (number + 1) * width;
+  }
+  return ranges;
+}
+
+void TicketDesk::Reset() {
+  line->taken.store(0, std::memory_order_relaxed);
+  line->from_end.store(0, std::memory_order_relaxed);
+  from_begin.store(0, std::memory_order_relaxed);
+}
+
+int RunTickets(void* /*self*/, const TVMFFIAny* arguments, int32_t /*count*/,
+               TVMFFIAny* /*result*/) {
+  auto* desk = static_cast<TicketDesk*>(arguments[0].v_ptr);
+  const int32_t count = static_cast<int32_t>(desk->calls.size());
+  while (desk->line->taken.fetch_add(1, std::memory_order_acq_rel) < count) {
+    const int32_t number = desk->from_begin.fetch_add(1, std::memory_order_relaxed);
+    const int status = Invoke(desk->calls[static_cast<size_t>(number)]);
+    if (status != 0) return status;
+  }
+  return 0;
+}
+
+}  // namespace hetcomp
