@@ -25,6 +25,8 @@ import numpy as np
 from tvm import tirx
 
 from .facts import DeviceFacts
+from .half_bits import bf16_bits, f16_bits, float_of_bf16, float_of_f16
+from .half_opencl import call_f16_bits, call_float_of_f16
 
 __all__ = [
     "BF16",
@@ -92,8 +94,9 @@ class HalfBuffer:
 
     dtype = "float32"
 
-    def __init__(self, memory: Any, form: HalfFormat) -> None:
-        self.memory, self._form = memory, form
+    def __init__(self, memory: Any, form: HalfFormat, facts: DeviceFacts) -> None:
+        self.memory = memory
+        self._form, self._opencl = form, facts.opencl
 
     @property
     def is_f16(self) -> bool:
@@ -104,8 +107,9 @@ class HalfBuffer:
         stored = self.memory[index]
         if self.is_f16:
             return tirx.Cast(_like(stored, "float32"), stored)
-        bits = tirx.Cast(_like(stored, "uint32"), stored)
-        return _let(bits, _from_f16) if self._form is F16 else _as_float(bits << _u32(16))
+        if self._form is BF16:
+            return float_of_bf16(stored)
+        return call_float_of_f16(stored) if self._opencl else float_of_f16(stored)
 
     def stored(self, value: Any) -> Any:
         """The float32 `value` as an element of memory."""
@@ -113,53 +117,12 @@ class HalfBuffer:
         kept = tirx.max(-limit, tirx.min(limit, value))  # in this order NaN stays NaN
         if self.is_f16:
             return tirx.Cast(_like(kept, "float16"), kept)
-        half = _let(_as_bits(kept), _to_f16 if self._form is F16 else _to_bf16)
-        return tirx.Cast(_like(half, "uint16"), half)
-
-
-def _let(value: Any, body: Any) -> Any:
-    """`body(x)` where `x` is `value`, computed once."""
-    var = tirx.Var("h", str(value.ty.dtype))
-    return tirx.Let(var, value, body(var))
-
-
-def _to_bf16(bits: Any) -> Any:
-    """Adds half of what is cut off, and the last bit that stays, so that ties go to even."""
-    upper = (bits + _u32(0x7FFF) + ((bits >> _u32(16)) & _u32(1))) >> _u32(16)
-    return tirx.Select((bits & _u32(0x7FFFFFFF)) > _u32(0x7F800000), _u32(0x7FC0), upper)
-
-
-def _to_f16(bits: Any) -> Any:
-    """As bf16, with a smaller exponent; adding 0.5 rounds the numbers that have none."""
-    size = bits & _u32(0x7FFFFFFF)
-    normal = (size + _u32(0xFFF) + ((size >> _u32(13)) & _u32(1)) - _u32(0x38000000)) >> _u32(13)
-    small = _as_bits(_as_float(size) + tirx.FloatImm("float32", 0.5)) - _u32(0x3F000000)
-    half = tirx.Select(size < _u32(0x38800000), small, normal)
-    number = tirx.Select(size > _u32(0x7F800000), _u32(0x7E00), half)
-    return number | ((bits >> _u32(16)) & _u32(0x8000))
-
-
-def _from_f16(bits: Any) -> Any:
-    """The exponent is corrected by a multiplication, which serves the smallest numbers too."""
-    size = (bits & _u32(0x7FFF)) << _u32(13)
-    number = _as_bits(_as_float(size) * tirx.FloatImm("float32", 2.0**112))
-    finite = tirx.Select(size < _u32(0x0F800000), number, size | _u32(0x7F800000))
-    return _as_float(finite | ((bits & _u32(0x8000)) << _u32(16)))
-
-
-def _as_bits(value: Any) -> Any:
-    return tirx.reinterpret(_like(value, "uint32"), value)
-
-
-def _as_float(bits: Any) -> Any:
-    return tirx.reinterpret(_like(bits, "float32"), bits)
+        if self._form is BF16:
+            return bf16_bits(kept)
+        return call_f16_bits(kept) if self._opencl else f16_bits(kept)
 
 
 def _like(value: Any, kind: str) -> str:
     """`kind` with as many lanes as `value`."""
     lanes = value.ty.dtype.lanes
     return f"{kind}x{lanes}" if lanes > 1 else kind
-
-
-def _u32(value: int) -> Any:
-    return tirx.const(value, "uint32")

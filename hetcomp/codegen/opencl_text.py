@@ -18,8 +18,10 @@ from dataclasses import dataclass
 
 from hetcomp.errors import InternalError
 from hetcomp.schedules.blocks.frame import FIRST_OF_ROW
+from hetcomp.schedules.half_opencl import F16_BITS, FLOAT_OF_F16
 
 from .opencl_bytes import BYTES_PROLOGUE
+from .opencl_half import HALF_PROLOGUE
 
 __all__ = ["Launch", "wrap"]
 
@@ -31,6 +33,7 @@ _PROTOTYPE = re.compile(r"^__kernel void \w+\([^)]*\);\n", re.MULTILINE)
 _LOCAL = re.compile(r"^ *__local (\w+) (\w+)\[(\d+)\];\n", re.MULTILINE)
 _RANGES = ("r0", "r1", "c0", "c1")
 _BYTES = re.compile(r"\bHETCOMP_(WORD|DOT|FLOATS)")
+_HALF = re.compile(rf"\b({FLOAT_OF_F16}|{F16_BITS})\(")
 _FIRST_OF_ROW = re.compile(rf"\b{FIRST_OF_ROW}\(\)")
 _VECTOR_BYTES = 64
 """Alignment of local memory that one work-item reads in vectors; the widest have 16 float32."""
@@ -102,7 +105,9 @@ def wrap(source: str, launches: Mapping[str, Launch]) -> str:
     wrappers = [_wrapper(s, kernels[s], launch) for s, launch in launches.items()]
     if all(launch.items == (1, 1) for launch in launches.values()):
         wrappers.append(_chain([(kernels[s], s, launch) for s, launch in launches.items()]))
-    prologue = [_PROLOGUE, BYTES_PROLOGUE] if _BYTES.search(source) else [_PROLOGUE]
+    prologue = [_PROLOGUE]
+    prologue += [BYTES_PROLOGUE] if _BYTES.search(source) else []
+    prologue += [HALF_PROLOGUE] if _HALF.search(source) else []
     return "\n".join([*prologue, functions, *wrappers])
 
 

@@ -307,7 +307,7 @@ def _pointer(index: int, kind: str) -> Any:
 def _buffer(index: int, param: Param, facts: DeviceFacts, pointer: Any) -> Any:
     buffer = T.decl_buffer((max(1, param.size),), param.pointer(facts), data=pointer)
     IRBuilder.name(f"b{index}", buffer)
-    return buffer if param.half is None else HalfBuffer(buffer, param.half)
+    return buffer if param.half is None else HalfBuffer(buffer, param.half, facts)
 
 
 def i32(value: int) -> Any:

@@ -6,16 +6,20 @@ kernels round themselves shows: each result once, when it is stored, and what `T
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from kernel_harness import F16_HOST, Array, lower, random_feeds, reference, run_cut
+from kernel_harness import F16_HOST, Array, lower, make_model, random_feeds, reference, run_cut
 from onnx import helper, numpy_helper
+from test_half import numbers
 from test_opencl_kernels import CASES, model_of
 
+import hetcomp
 from hetcomp.devices import describe_opencl
+from hetcomp.options import CompileOptions
 from hetcomp.schedules.facts import CpuFacts, DeviceFacts, GroupFacts
 from hetcomp.schedules.half import BF16, F16, HalfFormat
 
@@ -126,9 +130,12 @@ def test_of_other_register_files(name: str, facts: DeviceFacts, form: HalfFormat
     check_half(name, form, facts)
 
 
-@pytest.mark.skipif(
+OPENCL = pytest.mark.skipif(
     not any(device.verdict for device in describe_opencl()), reason="no OpenCL device that serves"
 )
+
+
+@OPENCL
 @FORMATS
 @pytest.mark.parametrize("name", ["linear", "convolution", "layer norm and gelu"])
 def test_of_opencl_class_gpu(name: str, form: HalfFormat) -> None:
@@ -139,3 +146,25 @@ def test_of_opencl_class_gpu(name: str, form: HalfFormat) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_products_of_float16(name: str) -> None:
     check_half(name, F16, F16_HOST.cpu)
+
+
+@OPENCL
+@FORMATS
+@pytest.mark.parametrize("device_class", ["cpu-like", "gpu"])
+def test_opencl_stores_the_nearest(device_class: str, form: HalfFormat, tmp_path: Path) -> None:
+    values = numbers(form).reshape(1, 64, 32, 32)
+    shape = ",".join(map(str, values.shape))
+    text = f"""g (float[{shape}] x) => (float[{shape}] y) {{
+        h = Conv<group=64>(x, one) w = Unsqueeze(h, last)
+        y = ReduceMax<axes=[-1], keepdims=0>(w) }}"""
+    options = CompileOptions(
+        plan="gpu", precision=form.name, device_class=device_class, use_cache=False
+    )
+    weights = {"one": np.ones((64, 1, 1, 1), np.float32), "last": np.array([-1])}
+    model = make_model(text, weights)
+    hetcomp.compile(model, output=tmp_path / "m.so", options=options)
+    with hetcomp.load(tmp_path / "m.so", quiet=True) as session:
+        got = session.run({"x": values})["y"]
+        assert session.status().gpu_steps > 0
+    numeric = ~np.isnan(values)  # OpenCL leaves open what min() and max() make of NaN
+    np.testing.assert_array_equal(got[numeric], float_of(form, values)[numeric])
