@@ -12,6 +12,7 @@ from hetcomp.passes.attention import FuseAttention
 from hetcomp.passes.fold_constants import FoldConstants
 from hetcomp.passes.fusion_guard import GuardBroadcasts
 from hetcomp.passes.integer_anchors import IntegerAnchors
+from hetcomp.passes.linear_resize import SeparateResize
 from hetcomp.passes.nchw_input import AbsorbInputLayout
 from hetcomp.passes.quantize_arithmetic import QuantizeArithmetic
 from hetcomp.passes.quantized import IntegerOperators
@@ -48,6 +49,7 @@ def fusion_pipeline(*, integers: bool = True, fuse_attention: bool = True) -> An
             SinkTransposes(),
             IntegerAnchors(),
             AbsorbInputLayout(),
+            SeparateResize(),
             *([FuseAttention()] if fuse_attention else []),
             # Operators to TIR, anchors annotated
             LegalizeAnchors(),

@@ -12,6 +12,7 @@ from .anchors.convolution import convolution
 from .anchors.depthwise import depthwise
 from .anchors.gemm import linear
 from .anchors.matmul import matmul
+from .anchors.resize_columns import resize_columns
 from .blocks.arithmetic import BYTES
 from .choice import Choice, IllegalChoice
 from .facts import DeviceFacts
@@ -115,6 +116,9 @@ def _anchored(
     if anchor.anchor == "matmul":
         found = linear(program, anchor, constants, facts, choice)
         return found or matmul(program, anchor, facts, choice)
+    if anchor.anchor == "resize_columns":
+        found = resize_columns(program, anchor)
+        return replace(found, for_groups=lambda device: group_rowwise(program, device))
     if anchor.anchor == "int8_conv2d":
         return conv2d(program, anchor, constants, facts, choice, BYTES)
     if anchor.anchor == "int8_matmul":

@@ -92,6 +92,11 @@ CASES: dict[str, Any] = {
         "y = Add(g, x)",
         *((37,), 37),
     ),
+    "bilinear resize": (
+        *("float[1,5,6,19] x", "float[1,5,17,70] y"),
+        'c = Conv(x, w) y = Resize<mode="linear">(c, none, none, size)',
+        *((5, 5, 1, 1), 0),
+    ),
     "logarithm, mean, sum": (
         *("float[3,19,33] x", "float[3,33] y"),
         "s = Softplus(x) y = ReduceMean<axes=[1], keepdims=0>(s)",
@@ -137,6 +142,8 @@ CONSTANTS = {
     "from": np.array([3]),
     "to": np.array([24]),
     "one": np.array([1]),
+    "none": np.zeros(0, np.float32),
+    "size": np.array([1, 5, 17, 70]),
     # Rows of zeros, of the lowest number, and of minus infinity.
     "mask": np.repeat(np.float32([0, np.finfo(np.float32).min, -np.inf]), [5, 7, 5])[:, None],
 }
