@@ -99,7 +99,9 @@ class _Network:
         hetcomp.compile(
             path,
             output=folder / "model.so",
-            options=CompileOptions(plan="cpu", gpu=gpu, exact=options.exact),
+            options=CompileOptions(
+                plan="cpu", gpu=gpu, exact=options.exact, precision=options.precision
+            ),
             progress=lambda text, part: report(text, part / 2),
         )
         report("loading", 0.5)

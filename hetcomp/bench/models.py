@@ -179,7 +179,9 @@ class _Network:
             hetcomp.compile(
                 self.onnx,
                 output=path,
-                options=CompileOptions(plan=plan, exact=self.options.exact),
+                options=CompileOptions(
+                    plan=plan, exact=self.options.exact, precision=self.options.precision
+                ),
                 progress=lambda text, part: self._report(text, part / 2),
             )
             found[plan] = (path, None)

@@ -27,7 +27,7 @@ class NetworkOptions:
         Peers.
     size, qdq
         Of `hetcomp.bench.zoo.build`: None is the published size; `qdq` quantises to int8.
-    exact
+    exact, precision
         See `CompileOptions`.
     timing
         How long.
@@ -41,6 +41,7 @@ class NetworkOptions:
     size: int | None = None
     qdq: bool = False
     exact: bool = False
+    precision: str = "auto"
     timing: TimingOptions = field(default_factory=TimingOptions)
     lock: Path | None = None
 

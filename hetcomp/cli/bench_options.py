@@ -12,6 +12,7 @@ import click
 
 from hetcomp.cli.common import command_options
 from hetcomp.cli.output import split_names
+from hetcomp.options import PRECISIONS
 
 if TYPE_CHECKING:
     from hetcomp.bench.timing import TimingOptions
@@ -28,6 +29,7 @@ class Asked:
     size: int | None
     qdq: bool
     exact: bool
+    precision: str
     plot: Path | None
     quick: bool
     lock: Path | None
@@ -43,6 +45,7 @@ class Asked:
             "size": self.size,
             "qdq": self.qdq,
             "exact": self.exact,
+            "precision": self.precision,
             "timing": quick if self.quick else usual,
             "lock": self.lock,
         }
@@ -67,6 +70,7 @@ def network_options(
         click.option("--size", type=click.IntRange(min=1), help="Pixels, tokens; else published."),
         click.option("--qdq", is_flag=True, help="Networks quantised to int8 (QDQ form)."),
         click.option("--exact", is_flag=True, help="Without Winograd's method."),
+        click.option("--precision", type=click.Choice(PRECISIONS), default="auto", help="Ours."),
         click.option("--plot", type=path, help=f"{plot}: F.png, F.svg, F.pdf."),
         click.option("--quick", is_flag=True, help=f"Fewer samples, at most {quick} a network."),
         click.option("--lock", type=path, help="Hold this file, at real-time priority if allowed."),

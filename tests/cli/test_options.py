@@ -55,8 +55,9 @@ TUNE = ("tune", "m.onnx", "--db", "d.jsonl")
         (COMPILE, {"exact": False, "device_class": "auto", "tuned": "", "precision": "auto"}),
         (
             ("bench", "models", "--exact", "--qdq", "--plot", "f.png", "--lock", "l"),
-            {"exact": True, "qdq": True, "lock": Path("l")},
+            {"exact": True, "qdq": True, "lock": Path("l"), "precision": "auto"},
         ),
+        (("bench", "models", "--precision", "f16"), {"precision": "f16"}),
         (("bench", "models"), {"exact": False, "qdq": False, "lock": None}),
         (
             ("bench", "layers", "--exact", "--qdq", "--plot", "f.png", "--lock", "l"),
