@@ -18,11 +18,12 @@ from pathlib import Path
 import hetcomp
 from hetcomp.bench.layer_chain import LayerChain, l2_bytes
 from hetcomp.bench.networks import Failure, Progress, Results, over_networks, silent
-from hetcomp.bench.planner_contest import Contest
+from hetcomp.bench.planner_contest import Contest, Source
 from hetcomp.bench.planner_layers import Layer, build_chain, layers_of, spread
 from hetcomp.bench.planner_rows import PlannerOptions, PlannerRow
 from hetcomp.devices import describe_devices, fingerprint
 from hetcomp.errors import DeviceError
+from hetcomp.plan.forecast import profile_forecast
 from hetcomp.runtime import Session
 
 __all__ = ["bench_planner"]
@@ -38,7 +39,7 @@ def bench_planner(options: PlannerOptions, progress: Progress | None = None) -> 
     """
     report = progress or silent
     layers, failed = _layers(options, lambda text, part: report(text, 0.2 * part))
-    records = _Records(options.records)
+    records = _Records(options)
     named = {f"{layer.model} {layer.name}": layer for layer in layers}
 
     def measured(name: str, part: Progress) -> list[PlannerRow]:
@@ -61,15 +62,16 @@ def _layers(options: PlannerOptions, report: Progress) -> tuple[list[Layer], Seq
 
 
 class _Records:
-    """Rows that were measured before on this device, and a file to which new ones are added."""
+    """Rows measured before on this device and planned alike; new ones are added to the file."""
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._device = fingerprint(describe_devices(), pinned=True)
+    def __init__(self, options: PlannerOptions) -> None:
+        self._path = path = options.records
+        device = fingerprint(describe_devices(), pinned=True)
+        self._stamp = {"device": device, "planned_by": options.planned_by}
         self._rows: dict[tuple[str, str], PlannerRow] = {}
         lines = path.read_text().splitlines() if path and path.exists() else []
         for data in map(json.loads, lines):
-            if data["device"] == self._device:
+            if {name: data[name] for name in self._stamp} == self._stamp:
                 row = PlannerRow.from_json(data["row"])
                 self._rows[row.key, row.tier] = row
 
@@ -79,7 +81,7 @@ class _Records:
     def add(self, row: PlannerRow) -> None:
         if self._path:
             with self._path.open("a") as file:
-                file.write(json.dumps({"device": self._device, "row": row.to_json()}) + "\n")
+                file.write(json.dumps({**self._stamp, "row": row.to_json()}) + "\n")
 
 
 def _row(
@@ -94,7 +96,9 @@ def _row(
         build_chain(layer, cache_bytes, path)
         report("loading", 0.3)
         session = stack.enter_context(_load(path, tier))
-        contest = Contest(LayerChain(session), None, options.lock, quick=options.quick)
+        contest = Contest(
+            LayerChain(session), _source(options, tier), options.lock, quick=options.quick
+        )
         report("searching", 0.5)
         contest.search()
         report("comparing", 0.8)
@@ -102,6 +106,11 @@ def _row(
         row = contest.row(layer, session.status().tier, cache_bytes)
     records.add(row)
     return row
+
+
+def _source(options: PlannerOptions, tier: str) -> Source | None:
+    profile = options.profile
+    return None if profile is None else lambda graph: profile_forecast(graph, profile, tier)
 
 
 def _load(path: Path, tier: str) -> Session:

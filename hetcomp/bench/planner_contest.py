@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -21,16 +20,15 @@ from hetcomp.bench.planner_choice import (
 )
 from hetcomp.bench.planner_layers import Layer
 from hetcomp.bench.planner_rows import GridPoint, PlannerRow
-from hetcomp.cost.costs import Costs, PartTime, SyncCost, TaskCost
-from hetcomp.cost.times import Times
+from hetcomp.cost.costs import Costs, PartTime, TaskCost
 from hetcomp.cost.work import Part
 from hetcomp.exclusive import exclusive
 from hetcomp.plan.candidates import parts_of
+from hetcomp.plan.forecast import Forecast, measured_forecast
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.plan import Decision
-from hetcomp.plan.simulate import measured_times
 
-__all__ = ["Contest", "Knowledge", "Source"]
+__all__ = ["Contest", "Source"]
 
 _NEAR = 1.1
 """Shares within this factor of the search's best are searched again."""
@@ -38,19 +36,7 @@ _FINALISTS = 3
 _WHOLE_ROUNDS = 5
 
 
-@dataclass(frozen=True)
-class Knowledge:
-    """What a plan is made from.
-
-    `costs` are the times of the whole layer on either processor, `times` those of any part of it.
-    """
-
-    costs: Costs
-    times: Times
-    sync: SyncCost
-
-
-Source = Callable[[TaskGraph], Knowledge]
+Source = Callable[[TaskGraph], Forecast]
 """Knows a graph without running it."""
 
 
@@ -83,8 +69,7 @@ class Contest:
     def search(self) -> None:
         """Plan, and time the whole grid."""
         self._about_us = self._time(*parts_of(0, self._task, self._cpu))
-        knowledge = self._source(self._chain.graph) if self._source else self._measured()
-        self._plan_by(knowledge)
+        self._plan_by(self._source(self._chain.graph) if self._source else self._measured())
         self._once(self._cpu, self._gpu, *all_splits(self._task))
         for _ in range(2):
             self._once(*neighbours(self._task, self._best(1)[0]))
@@ -141,7 +126,7 @@ class Contest:
             grid=self._grid(),
         )
 
-    def _measured(self) -> Knowledge:
+    def _measured(self) -> Forecast:
         """Times of the layer and of its halves on either processor, as `compile` takes them."""
         graph = self._chain.graph
         wholes = [parts_of(0, self._task, arm) for arm in (self._cpu, self._gpu)]
@@ -156,15 +141,17 @@ class Contest:
             for part, time_us in zip(halves(self._task), times[2:], strict=True)
         ]
         costs = Costs((TaskCost(*times[:2]),) * len(graph.tasks), parts=tuple(measured))
-        return Knowledge(costs, measured_times(graph, costs, SyncCost()), SyncCost())
+        return measured_forecast(graph, costs)
 
-    def _plan_by(self, knowledge: Knowledge) -> None:
+    def _plan_by(self, forecast: Forecast) -> None:
         splits = all_splits(self._task)
         near = (other for split in splits for other in neighbours(self._task, split))
         grid = tuple(dict.fromkeys((self._cpu, self._gpu, *splits, *near)))
-        predicted = predict_us(self._chain.graph, grid, knowledge.times, knowledge.sync)
+        predicted = predict_us(
+            self._chain.graph, grid, forecast.times, forecast.sync, forecast.contention
+        )
         self._predicted_us = dict(zip(grid, predicted.tolist(), strict=True))
-        options = planned(self._chain.graph, knowledge.costs)
+        options = planned(self._chain.graph, forecast.costs)
         self.plan = min(options, key=lambda option: self._predicted_us[option])
 
     def _time(self, cpu: Part | None, gpu: Part | None) -> float:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from hetcomp.bench import zoo
 from hetcomp.bench.options import check_known
+from hetcomp.cost.profile import DeviceProfile
 from hetcomp.errors import InputError
 
 __all__ = ["TIERS", "GridPoint", "PlannerOptions", "PlannerRow", "PlannerSummary", "summarize"]
@@ -43,6 +46,8 @@ class PlannerOptions:
         See `hetcomp.bench.timing.exclusive`.
     records
         File that keeps rows; those that it has for this device are not measured again.
+    profile
+        Plans by its models; None: by the times of the layer and its halves, measured in turn.
     """
 
     models: tuple[str, ...]
@@ -53,6 +58,7 @@ class PlannerOptions:
     quick: bool = False
     lock: Path | None = None
     records: Path | None = None
+    profile: DeviceProfile | None = None
 
     def __post_init__(self) -> None:
         check_known("model", self.models, zoo.names())
@@ -62,10 +68,19 @@ class PlannerOptions:
             if not getattr(self, what):
                 raise InputError(f"name at least one of the {what}")
 
+    @property
+    def planned_by(self) -> str:
+        """`measured`, or the profile's device and a sum over its models."""
+        if self.profile is None:
+            return "measured"
+        models = json.dumps(dict(self.profile.models), sort_keys=True).encode()
+        return f"{self.profile.device} {zlib.crc32(models):08x}"
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
+        plain = asdict(replace(self, profile=None))
         files = {name: str(path) for name in ("lock", "records") if (path := getattr(self, name))}
-        return {**asdict(self), "lock": None, "records": None, **files}
+        return {**plain, "lock": None, "records": None, **files, "profile": self.planned_by}
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--records", type=_PATH, help="Keep rows in this file; those in it are not repeated.")
 @click.option(
     "--profile", type=_PATH,
-    help="Operators' times of another device: what splits would gain there; measures nothing.",
+    help="Plan by this device profile, not by measured times. Or operators' times of another "
+    "device: what splits would gain there; measures nothing.",
 )  # fmt: skip
 @click.option(
     "--overheads", default="0,7,50,162,1000", show_default=True,
@@ -90,6 +91,7 @@ def planner(
         quick=quick,
         lock=lock,
         records=records,
+        profile=known,
     )
     if plot:
         check_plot(plot)

@@ -17,6 +17,7 @@ from hetcomp.cli.explain_plans import (
     write_timelines,
 )
 from hetcomp.cli.output import number, print_json, print_table
+from hetcomp.cost.profile_file import load_profile
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.io import write_plan
 from hetcomp.plan.plan import Decision, Plan
@@ -38,9 +39,18 @@ _COLUMNS = ("task", "kind", "processor", "cpu share", "cpu µs", "gpu µs", "pre
     help="Write a timeline of every plan.",
 )  # fmt: skip
 @click.option("--measure", is_flag=True, help="Run every plan here; --html shows both.")
+@click.option(
+    "--profile", metavar="F.json", type=click.Path(path_type=Path),
+    help="Compare by the models of this device profile, which may be another device's.",
+)  # fmt: skip
 @command_options
 def explain(
-    model: Path, plan_out: Path | None, html: Path | None, measure: bool, as_json: bool
+    model: Path,
+    plan_out: Path | None,
+    html: Path | None,
+    measure: bool,
+    profile: Path | None,
+    as_json: bool,
 ) -> None:
     """Show placement, shares, times and the reason for every task of a compiled model.
 
@@ -52,7 +62,7 @@ def explain(
     graph, plan = image.graph, image.plans[0]
     if plan_out:
         write_plan(plan_out, plan)
-    simulations = simulate_plans(image)
+    simulations = simulate_plans(image, load_profile(profile) if profile else None)
     measured = measure_plans(model, image) if measure else {}
     if html:
         write_timelines(html, image, simulations, measured)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from hetcomp.cli.output import number, print_table
 from hetcomp.cli.timeline import Bar, Row, write_timeline
-from hetcomp.cost.costs import SyncCost
+from hetcomp.cost.profile import DeviceProfile
 from hetcomp.errors import DeviceError, InputError
-from hetcomp.plan.forecast import noted_costs
+from hetcomp.plan.forecast import noted_forecast, profile_forecast
 from hetcomp.plan.graph import TaskGraph
-from hetcomp.plan.simulate import Simulation, Simulator, measured_times
+from hetcomp.plan.simulate import Simulation
 
 if TYPE_CHECKING:
     from hetcomp.plan.table import StepTable
@@ -56,14 +56,20 @@ class Comparison:
         return asdict(self)
 
 
-def simulate_plans(image: Image) -> tuple[Simulation, ...]:
-    """Every plan by the times measured when compiling; none where nothing was measured."""
-    costs = noted_costs(image.graph, image.plans)
-    if costs is None:
+def simulate_plans(image: Image, profile: DeviceProfile | None = None) -> tuple[Simulation, ...]:
+    """Every plan by the models of `profile`, else by the times measured when compiling.
+
+    None where nothing was measured.
+    """
+    forecast = (
+        profile_forecast(image.graph, profile)
+        if profile
+        else noted_forecast(image.graph, image.plans)
+    )
+    if forecast is None:
         return ()
-    sync = SyncCost()
-    simulator = Simulator(image.graph, measured_times(image.graph, costs, sync), sync)
-    return tuple(simulator.run(table) for table in image.tables)
+    simulator = forecast.simulator(image.graph)
+    return tuple(map(simulator.run, image.tables))
 
 
 def measure_plans(path: Path, image: Image) -> dict[str, RunProfile]:

@@ -1,25 +1,89 @@
-"""What the plans of one model would take, side by side."""
+"""What is known of a graph's times on one device: measured when compiling, or from a profile."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from hetcomp.cost.costs import Costs, TaskCost
+import numpy as np
+
+from hetcomp.cost.costs import Costs, SyncCost, TaskCost
+from hetcomp.cost.predictor import Predictor
+from hetcomp.cost.profile import DeviceProfile
+from hetcomp.cost.times import Times
+from hetcomp.errors import ProfileError
+from hetcomp.plan.contention import Contention, contention_of
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.plan import Plan
+from hetcomp.plan.simulate import Simulator, measured_times
+from hetcomp.plan.work import predicted_times, whole_part
 
-__all__ = ["noted_costs"]
+__all__ = ["Forecast", "measured_forecast", "noted_forecast", "profile_forecast"]
 
 
-def noted_costs(graph: TaskGraph, plans: Sequence[Plan]) -> Costs | None:
-    """Times of whole tasks that were measured when the model was compiled; None where none were.
+@dataclass(frozen=True)
+class Forecast:
+    """What plans of a graph are made from and predicted with.
 
-    They stand in the decisions of the first of `plans` that has them all.
+    Attributes
+    ----------
+    costs
+        Times of whole tasks; the GPU's contain the launch, as where they are measured.
+    times
+        Times of any part.
+    sync, contention
+        What working together costs, and how much it slows either processor; None: not at all.
+    """
+
+    costs: Costs
+    times: Times
+    sync: SyncCost
+    contention: Contention | None = None
+
+    def simulator(self, graph: TaskGraph) -> Simulator:
+        """For step tables of the same graph."""
+        return Simulator(graph, self.times, self.sync, self.contention)
+
+
+def measured_forecast(graph: TaskGraph, costs: Costs) -> Forecast:
+    """By measured times, with the usual costs of working together."""
+    sync = SyncCost()
+    return Forecast(costs, measured_times(graph, costs, sync), sync)
+
+
+def noted_forecast(graph: TaskGraph, plans: Sequence[Plan]) -> Forecast | None:
+    """By the times of whole tasks that were measured when the model was compiled.
+
+    They stand in the decisions of the first of `plans` that has them all; None where none has.
     """
     for plan in plans:
         by_task = {decision.task: decision for decision in plan.decisions}
         found = [by_task[task.name] for task in graph.tasks]
         costs = [TaskCost(d.cpu_us, d.gpu_us) for d in found if d.cpu_us is not None]
         if len(costs) == len(found):
-            return Costs(tuple(costs))
+            return measured_forecast(graph, Costs(tuple(costs)))
     return None
+
+
+def profile_forecast(graph: TaskGraph, profile: DeviceProfile, tier: str = "svm-ahead") -> Forecast:
+    """By the models of a device profile, which may be another device's.
+
+    Raises
+    ------
+    ProfileError
+        The profile has no costs of `tier`.
+    """
+    if tier not in profile.sync:
+        known = ", ".join(profile.sync) or "none"
+        raise ProfileError(f"the profile of {profile.device} has no tier '{tier}' but {known}")
+    sync = profile.sync[tier]
+    times = predicted_times(graph, Predictor.of_profile(profile))
+    tasks = range(len(graph.tasks))
+    wholes = [whole_part(graph, task, "cpu") for task in tasks]
+    wholes += [whole_part(graph, task, "gpu") for task in tasks]
+    whole_us = times.times_us(wholes).tolist()
+    pairs = zip(whole_us[: len(graph.tasks)], whole_us[len(graph.tasks) :], strict=True)
+    costs = tuple(
+        TaskCost(cpu, gpu + sync.gpu_launch_us if np.isfinite(gpu) else None) for cpu, gpu in pairs
+    )
+    return Forecast(Costs(costs, profile.device), times, sync, contention_of(graph, profile))

@@ -1,0 +1,57 @@
+"""What plans are predicted by: times in a compiled model, or a profile of any device."""
+
+from __future__ import annotations
+
+import pytest
+from plan_graphs import chain
+
+from hetcomp.cost.costs import Costs, SyncCost, TaskCost
+from hetcomp.cost.profile import DeviceProfile
+from hetcomp.errors import ProfileError
+from hetcomp.plan.contention import Contention
+from hetcomp.plan.forecast import noted_forecast, profile_forecast
+from hetcomp.plan.plan import Place
+from hetcomp.plan.planners import fixed_split, single
+from hetcomp.plan.steps import make_table
+
+LIMITS = {
+    "cpu.flops_per_us": 1e5, "cpu.bytes_per_us": 1e4, "cpu.near_bytes_per_us": 1e5,
+    "gpu.flops_per_us": 2e5, "gpu.bytes_per_us": 1e4, "gpu.near_bytes_per_us": 1e5,
+}  # fmt: skip
+
+
+def profile(**sync: SyncCost) -> DeviceProfile:
+    slow_down = {"cpu.compute": 1.2, "gpu.compute": 1.1, "cpu.memory": 1.2, "gpu.memory": 1.1}
+    return DeviceProfile("elsewhere", {}, 0, sync, slow_down, LIMITS)
+
+
+def test_times_come_from_the_first_plan_that_has_them_all() -> None:
+    graph = chain(2)
+    costs = Costs((TaskCost(10.0, 8.0), TaskCost(20.0, None)))
+    without, known = single(graph, Place.CPU), single(graph, Place.GPU, costs)
+    found = noted_forecast(graph, (without, known))
+    assert found is not None
+    assert found.costs == costs
+    assert noted_forecast(graph, (without,)) is None
+    table = make_table(graph, without)
+    assert found.simulator(graph).run(table).makespan_us == pytest.approx(30.0)
+
+
+def test_a_profile_of_another_device_predicts_every_plan() -> None:
+    graph = chain(3, opencl=False)
+    found = profile_forecast(graph, profile(**{"svm-ahead": SyncCost(gpu_launch_us=3.0)}))
+    assert found.costs.device == "elsewhere"
+    assert all(cost.gpu_us is None and cost.cpu_us > 0.0 for cost in found.costs.tasks)
+    assert found.sync.gpu_launch_us == 3.0
+    assert found.contention == Contention((1.2,) * 3, (1.1,) * 3)
+    shared = chain(3)
+    both = profile_forecast(shared, profile(**{"svm-ahead": SyncCost()}))
+    run = both.simulator(shared).run(make_table(shared, fixed_split(shared)))
+    assert 0.0 < run.gpu.busy_us < run.makespan_us
+    launched = [cost.gpu_us or 0.0 for cost in both.costs.tasks]
+    assert min(launched) >= SyncCost().gpu_launch_us
+
+
+def test_a_tier_that_was_not_measured_is_refused() -> None:
+    with pytest.raises(ProfileError, match="no tier 'svm-ahead' but event"):
+        profile_forecast(chain(1), profile(event=SyncCost()))
