@@ -70,7 +70,13 @@ class LayerChain:
         return self.graph.tasks[0]
 
     def times_us(
-        self, cpu: Part | None, gpu: Part | None, about_us: float, reps: int = 3
+        self,
+        cpu: Part | None,
+        gpu: Part | None,
+        about_us: float,
+        reps: int = 3,
+        *,
+        ticket: int = 0,
     ) -> list[float]:
         """Time per layer, one sample a repetition.
 
@@ -82,6 +88,8 @@ class LayerChain:
             What a layer takes, roughly: decides how often the copies are run through.
         reps
             Inferences; each is one sample, the mean over all its timed layers.
+        ticket
+            Tiles that either takes at a time of what both are given, see `Step.ticket`.
 
         Raises
         ------
@@ -90,13 +98,15 @@ class LayerChain:
         """
         copies = len(self.graph.tasks)
         timed = math.ceil(_PASSES_US / (copies * max(1.0, about_us)))
-        passes = 1 + max(1, min(timed, _MOST_STEPS // copies - 1))
-        table = self._table(_step(cpu), _step(gpu), passes)
+        # The runtime gives out the tickets of a task once: half of the only pass is timed then.
+        passes = 1 if ticket else 1 + max(1, min(timed, _MOST_STEPS // copies - 1))
+        untimed = copies if passes > 1 else copies // 2
+        table = self._table(_step(cpu, ticket), _step(gpu, ticket), passes)
         self._session.set_table(table)
         found: list[float] = []
         for _ in range(_ATTEMPTS):
             runs = self._session.profile(reps - len(found)).runs
-            found += [us for run in runs if (us := _per_layer_us(table, run, copies))]
+            found += [us for run in runs if (us := _per_layer_us(table, run, untimed))]
             if len(found) == reps:
                 return found
         raise DeviceError(f"{_ATTEMPTS} times nobody was there to see the device's ends: busy?")
@@ -123,19 +133,20 @@ class LayerChain:
         return replace(self._base, name="chain", cpu=lane(cpu), gpu=lane(gpu))
 
 
-def _step(part: Part | None) -> Step | None:
+def _step(part: Part | None, ticket: int) -> Step | None:
     if part is None:
         return None
-    return Step(0, part.row_begin, part.row_end, part.channel_begin, part.channel_end)
+    rows, channels = (part.row_begin, part.row_end), (part.channel_begin, part.channel_end)
+    return Step(0, *rows, *channels, ticket=ticket)
 
 
-def _per_layer_us(table: StepTable, run: RunProfile, copies: int) -> float | None:
-    """From the end of the untimed pass to that of the last layer; None where one was not seen."""
+def _per_layer_us(table: StepTable, run: RunProfile, untimed: int) -> float | None:
+    """From the end of the last untimed layer to that of the last; None where one was not seen."""
     steps = max(len(table.cpu), len(table.gpu))
-    begin_us, end_us = (_end_us(run, ordinal) for ordinal in (copies, steps))
+    begin_us, end_us = (_end_us(run, ordinal) for ordinal in (untimed, steps))
     if begin_us is None or end_us is None:
         return None
-    return (end_us - begin_us) / (steps - copies)
+    return (end_us - begin_us) / (steps - untimed)
 
 
 def _end_us(run: RunProfile, ordinal: int) -> float | None:

@@ -17,21 +17,25 @@ from hetcomp.plan.check import grid_of
 from hetcomp.plan.contention import Contention
 from hetcomp.plan.cuts import cut_at, last_cut
 from hetcomp.plan.graph import Task, TaskGraph
-from hetcomp.plan.plan import Axis, Decision, Place
+from hetcomp.plan.plan import Axis, Decision, Mode, Place
 from hetcomp.plan.transfer import output_rows
 
 __all__ = [
     "all_splits",
+    "all_tickets",
     "alone",
     "halves",
     "neighbours",
     "planned",
     "predict_us",
     "share_text",
+    "steps_of",
 ]
 
 _MOST_CUTS = 64
 """Cuts along one axis; longer axes are searched in equal strides, and then round the best."""
+_TICKETS = (8, 16, 32)
+"""Tickets of a layer, as many as are tried."""
 
 
 def alone(task: Task) -> tuple[Decision, Decision]:
@@ -46,6 +50,20 @@ def all_splits(task: Task) -> tuple[Decision, ...]:
         for axis in Axis
         for cut in range(1, grid_of(task, axis).extent, _stride(task, axis))
         if _legal(task, axis, cut)
+    )
+
+
+def all_tickets(graph: TaskGraph) -> tuple[Decision, ...]:
+    """Tickets of several sizes along both axes of the first task, where its kernel can take any."""
+    task = graph.tasks[0]
+    if graph.kernels[task.kernel].items != (1, 1):
+        return ()
+    grids = ((axis, grid_of(task, axis)) for axis in Axis)
+    return tuple(
+        replace(_split(task, axis, last_cut(grid)), mode=Mode.TICKETS, ticket=size)
+        for axis, grid in grids
+        if last_cut(grid)
+        for size in sorted({max(1 + grid.ragged, grid.extent // count) for count in _TICKETS})
     )
 
 
@@ -70,10 +88,21 @@ def neighbours(task: Task, decision: Decision) -> tuple[Decision, ...]:
 
 
 def share_text(task: Task, decision: Decision) -> str:
-    """For people: `cpu`, `gpu`, or the tiles of the CPU."""
+    """For people: `cpu`, `gpu`, the tiles of the CPU, or the size of a ticket."""
     if decision.place is not Place.SPLIT:
         return str(decision.place.value)
+    if decision.mode is Mode.TICKETS:
+        return f"{decision.ticket} {decision.axis.value} a ticket"
     return f"{decision.axis.value} {decision.cut}/{grid_of(task, decision.axis).extent}"
+
+
+def steps_of(task: Task, decision: Decision) -> tuple[Part | None, Part | None, int]:
+    """What CPU and GPU are given, and the ticket as a step has it."""
+    if decision.mode is not Mode.TICKETS:
+        return (*parts_of(0, task, decision), 0)
+    cpu, gpu = alone(task)
+    ticket = decision.ticket if decision.axis is Axis.ROWS else -decision.ticket
+    return parts_of(0, task, cpu)[0], parts_of(0, task, gpu)[1], ticket
 
 
 def halves(task: Task) -> tuple[Part, ...]:

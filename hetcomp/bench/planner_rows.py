@@ -114,6 +114,9 @@ class PlannerRow:
         Over the better single processor, medians of ratios within rounds.
     share_of_oracle
         Their ratio.
+    tickets, speedup_tickets
+        Size of the best of some tickets, and its gain; empty and None where there are none. They
+        are no part of the search.
     error_percent
         Of the predicted time of the plan.
     single_error_percent
@@ -149,6 +152,8 @@ class PlannerRow:
     speedup_plan: float
     speedup_oracle: float
     share_of_oracle: float
+    tickets: str
+    speedup_tickets: float | None
     error_percent: float
     single_error_percent: float | None
     cache_effect: bool
@@ -177,6 +182,8 @@ class PlannerSummary:
         Of the exhaustive search's speed-up.
     speedup_plan_mean, speedup_oracle_mean
         Over the better single processor, of all layers.
+    speedup_tickets_mean
+        Of the layers that can take tickets; None where none can.
     speedup_max_linear, speedup_max_conv
         The plan's largest, layers with a cache effect left out; None where there are none.
     cache_effects
@@ -197,6 +204,7 @@ class PlannerSummary:
     share_of_oracle_min: float
     speedup_plan_mean: float
     speedup_oracle_mean: float
+    speedup_tickets_mean: float | None
     speedup_max_linear: float | None
     speedup_max_conv: float | None
     cache_effects: int
@@ -219,6 +227,7 @@ def summarize(rows: Sequence[PlannerRow]) -> tuple[PlannerSummary, ...]:
 def _summary(tier: str, rows: Sequence[PlannerRow]) -> PlannerSummary:
     shares = [row.share_of_oracle for row in rows]
     singles = [e for row in rows if (e := row.single_error_percent) is not None]
+    tickets = [gain for row in rows if (gain := row.speedup_tickets) is not None]
     return PlannerSummary(
         tier=tier,
         layers=len(rows),
@@ -226,6 +235,7 @@ def _summary(tier: str, rows: Sequence[PlannerRow]) -> PlannerSummary:
         share_of_oracle_min=min(shares),
         speedup_plan_mean=mean(row.speedup_plan for row in rows),
         speedup_oracle_mean=mean(row.speedup_oracle for row in rows),
+        speedup_tickets_mean=mean(tickets) if tickets else None,
         speedup_max_linear=_largest(rows, ("linear",)),
         speedup_max_conv=_largest(rows, ("conv2d", "depthwise")),
         cache_effects=sum(row.cache_effect for row in rows),

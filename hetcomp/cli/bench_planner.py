@@ -21,7 +21,7 @@ __all__ = ["planner"]
 # fmt: off
 _COLUMNS = (
     "network", "layer", "kernel", "MFLOP", "cpu µs", "gpu µs", "plan", "plan µs", "predicted",
-    "search's best", "its µs", "gain", "its gain", "share", "cache",
+    "search's best", "its µs", "gain", "its gain", "share", "tickets", "their gain", "cache",
 )
 # fmt: on
 _PATH = click.Path(path_type=Path)
@@ -139,7 +139,8 @@ def _text(summary: PlannerSummary) -> str:
         f"{summary.tier}: {summary.layers} layers; the plan takes "
         f"{100 * summary.share_of_oracle_mean:.1f}% of the search's speed-up (least "
         f"{100 * summary.share_of_oracle_min:.1f}%): {summary.speedup_plan_mean:.3f}x of "
-        f"{summary.speedup_oracle_mean:.3f}x in the mean; largest linear "
+        f"{summary.speedup_oracle_mean:.3f}x in the mean, tickets "
+        f"{number(summary.speedup_tickets_mean, 3)}x; largest linear "
         f"{number(summary.speedup_max_linear, 3)}x, convolution "
         f"{number(summary.speedup_max_conv, 3)}x without the {summary.cache_effects} layers with a "
         f"cache effect; {summary.slower} layers more than 2% slower than the better processor, "
@@ -165,5 +166,7 @@ def _cells(row: PlannerRow) -> tuple[str, ...]:
         f"{row.speedup_plan:.3f}x",
         f"{row.speedup_oracle:.3f}x",
         f"{100 * row.share_of_oracle:.1f}%",
+        row.tickets,
+        "-" if row.speedup_tickets is None else f"{row.speedup_tickets:.3f}x",
         "cache" if row.cache_effect else "",
     )

@@ -13,7 +13,15 @@ import pytest
 
 from hetcomp.bench.layer_chain import LayerChain, chain_copies
 from hetcomp.bench.planner import bench_planner
-from hetcomp.bench.planner_choice import all_splits, alone, neighbours, predict_us, share_text
+from hetcomp.bench.planner_choice import (
+    all_splits,
+    all_tickets,
+    alone,
+    neighbours,
+    predict_us,
+    share_text,
+    steps_of,
+)
 from hetcomp.bench.planner_layers import spread
 from hetcomp.bench.planner_plot import plot_planner
 from hetcomp.bench.planner_rows import PlannerOptions, PlannerRow, summarize
@@ -71,6 +79,21 @@ def test_the_slower_part_decides() -> None:
     meet = predict_us(wide, (channels,), PerRow(), sync)
     assert meet.tolist() == [201.0 + 1.5 + 500 * 0.02]  # a border in each of the output's rows
     assert share_text(task, decisions[2]) == "rows 4/10"
+
+
+def test_tickets_cover_the_whole_layer() -> None:
+    graph = FakeSession(2).graph
+    found = all_tickets(graph)
+    assert [(d.axis, d.ticket) for d in found] == [(Axis.ROWS, 1)]
+    cpu, gpu, ticket = steps_of(graph.tasks[0], found[0])
+    assert cpu is not None
+    assert gpu is not None
+    assert (cpu.tiles, gpu.tiles, ticket) == (8, 8, 1)
+    assert share_text(graph.tasks[0], found[0]) == "1 rows a ticket"
+    by_channels = replace(found[0], axis=Axis.CHANNELS)
+    assert steps_of(graph.tasks[0], by_channels)[2] == -1
+    groups = replace(graph, kernels=(replace(graph.kernels[0], items=(8, 8)),))
+    assert all_tickets(groups) == ()
 
 
 def test_layers_are_spread_over_kinds_and_work() -> None:
@@ -152,6 +175,7 @@ ROW = PlannerRow(
     mflop=1.0, weight_bytes=1, layer_bytes=1, chain_bytes=1, cpu_us=100.0, gpu_us=110.0,
     plan="rows 4/8", plan_predicted_us=55.0, plan_us=55.0, plan_p10_us=54.0, plan_p90_us=56.0,
     oracle="rows 5/8", oracle_us=52.0, speedup_plan=1.8, speedup_oracle=1.9, share_of_oracle=0.95,
+    tickets="1 rows a ticket", speedup_tickets=1.85,
     error_percent=4.0, single_error_percent=None, cache_effect=False, rounds=9, grid=(),
 )  # fmt: skip
 
