@@ -1,8 +1,4 @@
-"""Measure one compiled batch; runs in a process of its own, which is replaced now and then.
-
-A model.so stays in the memory of a process that has loaded it, and kernels that crash or hang must
-not take the measurements before them along.
-"""
+"""One batch: the layers that it is made of, and measuring it when it is compiled."""
 
 from __future__ import annotations
 

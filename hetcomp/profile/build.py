@@ -20,6 +20,8 @@ __all__ = ["Build", "Job", "building"]
 
 _LIMIT_S = 300.0
 """Time that a model may take to compile."""
+_USES = 8
+"""Models of one process: each that it opens stays in its memory."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,18 @@ class Build:
     compile_s: float
     open_s: float
 
+    @property
+    def gpu(self) -> bool:
+        """Whether it has OpenCL kernels."""
+        return self.job.gpu
+
 
 @contextmanager
 def building(workers: int) -> Iterator[Callable[[Job], Any]]:
     """Yields a function that takes a job and returns the future of its `Build`."""
     from tvm.support.popen_pool import PopenPoolExecutor
 
-    pool = PopenPoolExecutor(max_workers=workers, timeout=_LIMIT_S)
+    pool = PopenPoolExecutor(max_workers=workers, timeout=_LIMIT_S, maximum_process_uses=_USES)
     with tempfile.TemporaryDirectory(prefix="hetcomp-profile-") as folder:
         try:
             yield lambda job: pool.submit(_build, job, folder)

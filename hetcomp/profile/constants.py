@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 
 from hetcomp.cost.costs import SyncCost
 from hetcomp.profile.build import Build
@@ -15,10 +18,11 @@ from hetcomp.profile.flags import measure_flags
 from hetcomp.profile.lines import measure_lines
 from hetcomp.profile.peaks import measure_peaks
 from hetcomp.profile.probes import Room, room_of
+from hetcomp.profile.threads import measure_threads
 from hetcomp.profile.timing import Bench
-from hetcomp.runtime import load
+from hetcomp.runtime import Session, load
 
-__all__ = ["STAGES", "Constants", "limits_of", "measure_constants", "slow_down_of", "sync_of"]
+__all__ = ["Constants", "limits_of", "measure_constants", "slow_down_of", "sync_of"]
 
 Constants = Mapping[str, Mapping[str, float]]
 """Figures by the name of their stage."""
@@ -30,33 +34,47 @@ _TOGETHER: Mapping[str, _Stage] = {
     "lines": lambda bench, room: asdict(measure_lines(bench, room)),
     "slow-down": measure_slow_down,
 }
-STAGES = ("start-up", "peaks", *_TOGETHER)
-"""In the order in which they are measured; without an OpenCL device the first two."""
 
 
 def measure_constants(
-    build: Build, lock: Path | None, report: Callable[[str], None]
-) -> dict[str, Mapping[str, float]]:
-    """Measure every stage; `report` hears the name of each before it begins."""
-    gpu = build.job.gpu
+    build: Build, lock: Path | None, passes: int, report: Callable[[str], None]
+) -> Constants:
+    """Measure every stage, some passes over all of them, and take each figure's median.
+
+    `report` hears the name of each stage before it begins.
+    """
+    gpu = build.gpu
+    found: dict[str, list[Mapping[str, float]]] = defaultdict(list)
     report("start-up")
     begin = time.perf_counter()
     with load(build.path, plan="gpu" if gpu else "cpu", pin="on", quiet=True) as session:
-        found: dict[str, Mapping[str, float]] = {
-            "start-up": {
-                "open_us": (time.perf_counter() - begin) * 1e6,
-                "program_us": session.status().build_ms * 1e3,
-                "warm_up_us": session.status().warmup_ms * 1e3,
-                "pinned": float(session.status().gpu_pinned),
-            }
-        }
+        opened_s = time.perf_counter() - begin
+        found["start-up"].append(_start_up(build, session, opened_s))
         bench, room = Bench(session, lock), room_of(session.graph)
-        report("peaks")
-        found["peaks"] = measure_peaks(bench, room, gpu=gpu)
-        for stage, measure in _TOGETHER.items() if gpu else ():
-            report(stage)
-            found[stage] = measure(bench, room)
-    return found
+        for _ in range(passes):
+            report("peaks")
+            found["peaks"].append(measure_peaks(bench, room, gpu=gpu))
+            for stage, measure in _TOGETHER.items() if gpu else ():
+                report(stage)
+                found[stage].append(measure(bench, room))
+    report("threads")
+    found["threads"].append(measure_threads(build.path, lock, len(os.sched_getaffinity(0))))
+    return {stage: _medians(values) for stage, values in found.items()}
+
+
+def _start_up(build: Build, session: Session, opened_s: float) -> Mapping[str, float]:
+    """`pinned` says whether the device's kernels keep to one core."""
+    kernels = len(session.graph.kernels)
+    return {
+        "open_us": opened_s * 1e6,
+        "first_open_us": build.open_s * 1e6,
+        "compile_us_per_kernel": build.compile_s * 1e6 / kernels,
+        "pinned": float(session.status().gpu_pinned),
+    }
+
+
+def _medians(passes: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    return {key: median(values[key] for values in passes) for key in passes[0]}
 
 
 def sync_of(constants: Constants) -> SyncCost:
@@ -79,9 +97,9 @@ def slow_down_of(constants: Constants) -> Mapping[str, float]:
 
 
 def limits_of(constants: Constants) -> Mapping[str, float]:
-    """All other figures under one name each."""
-    plain = dict(constants.get("peaks", {}))
-    for stage in ("start-up", "lines", "compile"):
+    """All other figures: peaks by their own names, the rest behind that of their stage."""
+    plain = dict(constants["peaks"])
+    for stage in ("start-up", "lines", "threads"):
         for key, value in constants.get(stage, {}).items():
-            plain[f"{stage.replace('-', '_')}.{key}"] = value
+            plain[f"{stage}.{key}"] = value
     return plain

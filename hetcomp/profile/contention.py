@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from statistics import median
 
+from hetcomp.cost.samples import typical
 from hetcomp.plan.table import Step
 from hetcomp.profile.probes import COMPUTE, FIRST, SECOND, Room, whole
 from hetcomp.profile.tables import Layout, table_of
-from hetcomp.profile.timing import Bench
+from hetcomp.profile.timing import Bench, in_a_row_us
 
 __all__ = ["measure_slow_down"]
 
 _REPS = 8
 _STEPS = 24
-_LONGER = 1.3
-"""The processor that is looked at works so much longer that the other one ends within its time."""
+_AFTER = 6
+"""Steps more of the processor that is looked at, so that it ends last and its end is seen."""
 
 
 def measure_slow_down(bench: Bench, room: Room) -> Mapping[str, float]:
@@ -35,31 +35,10 @@ def measure_slow_down(bench: Bench, room: Room) -> Mapping[str, float]:
 
 
 def _slow_down(bench: Bench, layout: Layout, one: Step, other: Step, *, gpu: bool) -> float:
-    """Factor on the time of one processor's steps; the other one works for most of that time."""
-    few, many = [other] * _STEPS, [one] * round(_STEPS * _LONGER)
-    cpu, gpu_steps = (few, many) if gpu else (many, few)
-    alone_us = _total_us(bench, layout, [] if gpu else many, many if gpu else [])
-    both = [
-        (max(run.total_us, 1e-3), run)
-        for run in bench.runs(table_of(layout, cpu, gpu_steps), _REPS)
-    ]
-    factors = []
-    for total_us, run in both:
-        begin_us = run.cpu[0].start_us
-        if gpu:
-            overlap_us = run.cpu[-1].end_us - begin_us
-            work_us = total_us - begin_us
-        else:
-            work_us = run.cpu[-1].end_us - begin_us
-            overlap_us = work_us / _LONGER
-        after_us = work_us - overlap_us
-        factors.append(overlap_us / max(alone_us - after_us, 0.1 * alone_us))
-    return max(1.0, median(factors))
-
-
-def _total_us(bench: Bench, layout: Layout, cpu: list[Step], gpu: list[Step]) -> float:
-    runs = bench.runs(table_of(layout, cpu, gpu), _REPS)
-    if cpu:
-        return median(run.cpu[-1].end_us - run.cpu[0].start_us for run in runs)
-    steps = len(gpu)
-    return median((run.gpu_end_us[-1] - run.gpu_end_us[0]) * steps / (steps - 1) for run in runs)
+    """Factor on the time of one processor's steps while the other one works beside it."""
+    processor = "gpu" if gpu else "cpu"
+    step_us = in_a_row_us(bench, layout, one, processor, steps=_STEPS, reps=_REPS)
+    many, few = [one] * (_STEPS + _AFTER), [other] * _STEPS
+    runs = bench.runs(table_of(layout, *((few, many) if gpu else (many, few))), _REPS)
+    spans = [(run.total_us if gpu else run.cpu[-1].end_us) - run.cpu[0].start_us for run in runs]
+    return max(1.0, (typical(spans) / step_us - _AFTER) / _STEPS)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from statistics import median
 
 import numpy as np
 
+from hetcomp.cost.samples import typical
 from hetcomp.exclusive import exclusive
 from hetcomp.plan.table import StepTable
 from hetcomp.profile.probes import SMALL, Room, whole
 from hetcomp.profile.tables import table_of
-from hetcomp.profile.timing import Bench
+from hetcomp.profile.timing import Bench, in_a_row_us
 from hetcomp.runtime import RunProfile
 
 __all__ = ["Dispatch", "measure_dispatch"]
@@ -62,20 +62,18 @@ def _start_us(bench: Bench, room: Room, count: int) -> float:
     """When the CPU's first step starts behind `count` enqueues, the device asleep before."""
     small = whole(room.graph, SMALL)
     table = table_of(room.layout({}), cpu=[small], gpu=[small] * count)
-    return median(run.cpu[0].start_us for run in _asleep(bench, table))
+    return typical([run.cpu[0].start_us for run in _asleep(bench, table)])
 
 
 def _first_end_us(bench: Bench, room: Room) -> float:
     """From the first enqueue to the end of a single small kernel."""
     table = table_of(room.layout({}), gpu=[whole(room.graph, SMALL)])
-    return median(run.total_us for run in _asleep(bench, table))
+    return typical([run.total_us for run in _asleep(bench, table)])
 
 
 def _launch_us(bench: Bench, room: Room) -> float:
-    count = _COUNTS[-1]
-    table = table_of(room.layout({}), gpu=[whole(room.graph, SMALL)] * count)
-    runs = bench.runs(table, _REPS)
-    return median((run.gpu_end_us[-1] - run.gpu_end_us[0]) / (count - 1) for run in runs)
+    small = whole(room.graph, SMALL)
+    return in_a_row_us(bench, room.layout({}), small, "gpu", steps=_COUNTS[-1], reps=_REPS)
 
 
 def _asleep(bench: Bench, table: StepTable) -> list[RunProfile]:

@@ -102,7 +102,7 @@ FAMILIES: Sequence[Family] = (
         (_IMAGE, _SHAPES, Size(3, 2048, 8, 0.15), _CHANNELS, Choice((1, 1, 1, 3, 3, 3, 5, 7)),
          Choice((1, 1, 1, 2)), _ACTIVATIONS, Choice((0, 0, 0, 1))),
         _square(Conv2d),
-        weight=4.0,
+        weight=6.0,
     ),
     Family(
         "depthwise",
@@ -115,7 +115,7 @@ FAMILIES: Sequence[Family] = (
         "linear",
         (Size(1, 1024, odd=0.0), Size(16, 8192, 16, 0.1), Size(8, 16384, 8, 0.15), _ACTIVATIONS),
         Linear,
-        weight=2.0,
+        weight=3.0,
     ),
     Family("gemv", (Size(16, 8192, 16, 0.1), Size(8, 16384, 8, 0.15), _ACTIVATIONS),
            lambda depth, columns, activation: Linear(1, depth, columns, activation)),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from statistics import median
 
-from hetcomp.plan.table import Step, StepTable
+from hetcomp.cost.samples import typical
+from hetcomp.plan.table import Step
 from hetcomp.profile.probes import COMPUTE, SMALL, Room, whole
 from hetcomp.profile.tables import table_of
-from hetcomp.profile.timing import Bench
+from hetcomp.profile.timing import Bench, in_a_row_us
 
 __all__ = ["Flags", "measure_flags"]
 
@@ -63,19 +63,9 @@ def _side_by_side(step: Step) -> tuple[list[Step], list[Step]]:
 
 
 def _period_us(bench: Bench, room: Room, steps: tuple[list[Step], list[Step]]) -> float:
-    table = _table(room, *steps)
-    runs = bench.runs(table, _REPS)
-    return median((run.cpu[-1].end_us - run.cpu[0].end_us) / (_STEPS - 1) for run in runs)
+    runs = bench.runs(table_of(room.layout({}), *steps), _REPS)
+    return typical([run.cpu[-1].end_us - run.cpu[0].end_us for run in runs]) / (_STEPS - 1)
 
 
 def _alone_us(bench: Bench, room: Room, step: Step, processor: str) -> float:
-    steps = [step] * _STEPS
-    if processor == "cpu":
-        runs = bench.runs(_table(room, steps, []), _REPS)
-        return median((run.cpu[-1].end_us - run.cpu[0].end_us) / (_STEPS - 1) for run in runs)
-    runs = bench.runs(_table(room, [], steps), _REPS)
-    return median((run.gpu_end_us[-1] - run.gpu_end_us[0]) / (_STEPS - 1) for run in runs)
-
-
-def _table(room: Room, cpu: list[Step], gpu: list[Step]) -> StepTable:
-    return table_of(room.layout({}), cpu=cpu, gpu=gpu)
+    return in_a_row_us(bench, room.layout({}), step, processor, steps=_STEPS, reps=_REPS)

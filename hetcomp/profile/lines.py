@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from statistics import median
 
+from hetcomp.cost.samples import typical
 from hetcomp.plan.table import StepTable
 from hetcomp.profile.probes import FIRST, SECOND, Room
 from hetcomp.profile.tables import table_of
@@ -41,11 +42,6 @@ class Lines:
     gpu_read_ns: float
     cpu_write_ns: float
     gpu_write_ns: float
-
-    @property
-    def take_over_ns(self) -> float:
-        """One figure for both directions of reading."""
-        return (self.cpu_read_ns + self.gpu_read_ns) / 2.0
 
 
 @dataclass(frozen=True)
@@ -92,4 +88,4 @@ def _times(bench: Bench, table: StepTable) -> _Times:
     steps = range(2, _STEPS)
     cpu = [time_us for step in steps for time_us in cpu_us(runs, step)]
     gpu = [time_us for step in steps for time_us in gpu_us(table, runs, step)]
-    return _Times(median(cpu), median(gpu))
+    return _Times(typical(cpu), typical(gpu))

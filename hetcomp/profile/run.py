@@ -8,6 +8,7 @@ interrupted goes on.
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import time
@@ -17,20 +18,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import platformdirs
 
 from hetcomp._version import __version__
-from hetcomp.cost.profile import DeviceProfile
+from hetcomp.cost.profile import DeviceProfile, KernelSample
 from hetcomp.cost.profile_file import check_device, load_profile, save_profile
+from hetcomp.cost.roofline import ProcessorFacts, processor_facts
 from hetcomp.cost.training import fitted
 from hetcomp.devices import DeviceInfo, describe_devices, fingerprint
 from hetcomp.errors import HetcompError, InputError
-from hetcomp.profile.batch import layers_of, measure_batch
+from hetcomp.profile.batch import layers_of
 from hetcomp.profile.build import Build, Job, building
 from hetcomp.profile.constants import limits_of, measure_constants, slow_down_of, sync_of
 from hetcomp.profile.families import Point
 from hetcomp.profile.kernels import KernelOptions
 from hetcomp.profile.log import Batch, Header, MeasureLog
+from hetcomp.profile.measurer import Measurer
+from hetcomp.profile.misses import find_misses
 from hetcomp.profile.probes import PROBES
 from hetcomp.profile.sampler import Sampler
 
@@ -43,10 +48,11 @@ _FULL_S, _QUICK_S = 810.0, 75.0
 _BATCH, _QUICK_BATCH = 16, 6
 _EXACT_EVERY = 4
 """Every so many batches keep to direct methods, which compile --exact needs times of."""
+_LOOK_EVERY = 6
+"""Batches after which errors are looked at again."""
 _PROBES_NUMBER = -1
-_MEASURER_USES = 8
-_MEASURE_LIMIT_S = 120.0
-"""Batches that one process measures, and the time that each may take."""
+_PASSES = 3
+"""Over the constants, as one burst of other load spoils a pass."""
 
 
 @dataclass(frozen=True)
@@ -138,11 +144,9 @@ def profile_device(
         check_device(load_profile(path), device, str(path))
     header = Header(device, __version__, options.seed)
     log = MeasureLog.open(path.with_name(path.name + ".log"), header)
-    gpu = any(item.opencl is not None and item.verdict for item in devices)
-    run = _Run(options, log, gpu, progress or (lambda _text, _part: None))
+    run = _Run(options, log, devices, progress or (lambda _text, _part: None))
     run.measure()
-    run.report("training")
-    profile = fitted(run.profile(device, devices))
+    profile = run.profile(device)
     save_profile(profile, path)
     log.remove()
     return profile
@@ -152,9 +156,16 @@ class _Run:
     """One call of `profile_device`: its log, its clock, its workers."""
 
     def __init__(
-        self, options: ProfileOptions, log: MeasureLog, gpu: bool, progress: Progress
+        self,
+        options: ProfileOptions,
+        log: MeasureLog,
+        devices: Sequence[DeviceInfo],
+        progress: Progress,
     ) -> None:
-        self._options, self._log, self._gpu, self._progress = options, log, gpu, progress
+        self._options, self._log, self._progress = options, log, progress
+        self._gpu = any(item.opencl is not None and item.verdict for item in devices)
+        self._machine = _machine(devices)
+        self._error: float | None = None
         self._begin = time.perf_counter()
         self._lock = options.lock or _default_lock()
         done = [point for batch in log.batches for point in batch.points]
@@ -164,50 +175,66 @@ class _Run:
 
     def measure(self) -> None:
         """Constants, then kernels until the time is up."""
-        from tvm.support.popen_pool import PopenPoolExecutor
-
         workers = self._options.workers or len(os.sched_getaffinity(0))
-        measurer = PopenPoolExecutor(
-            max_workers=1, maximum_process_uses=_MEASURER_USES, timeout=_MEASURE_LIMIT_S
-        )
-        try:
-            with building(workers) as submit:
-                self.report("compiling")
-                probes = None if self._log.constants else submit(self._probes())
-                ahead: set[Future[Build]] = {submit(self._job()) for _ in range(workers)}
-                if probes is not None:
-                    self._constants(probes)
-                while self._left_s() > 0.0:
-                    self.report("kernels")
-                    self._spend()
-                    done, ahead = wait(ahead, self._left_s(), return_when=FIRST_COMPLETED)
-                    for future in done:
-                        ahead.add(submit(self._job()))
-                        self._batch(future, measurer)
-        finally:
-            measurer.shutdown(wait=False)
+        kernels = KernelOptions(cuts=2 if self._options.quick else 4)
+        with building(workers) as submit, Measurer(self._lock, kernels) as measurer:
+            self._report("compiling")
+            probes = None if self._log.constants else submit(self._probes())
+            ahead: set[Future[Build]] = {submit(self._job()) for _ in range(workers)}
+            if probes is not None:
+                self._constants(probes)
+            while self._left_s() > 0.0:
+                self._report("kernels")
+                self._spend()
+                done, ahead = wait(ahead, self._left_s(), return_when=FIRST_COMPLETED)
+                for future in done:
+                    ahead.add(submit(self._job()))
+                    self._batch(future, measurer)
+                    if len(self._log.batches) % _LOOK_EVERY == _LOOK_EVERY - 1:
+                        self._look_closer()
 
-    def profile(self, device: str, devices: Sequence[DeviceInfo]) -> DeviceProfile:
-        """Everything measured, as a profile."""
+    def profile(self, device: str) -> DeviceProfile:
+        """Everything measured, and models of it."""
+        self._report("training")
         constants = self._log.constants
-        samples = tuple(sample for batch in self._log.batches for sample in batch.samples)
-        return DeviceProfile(
-            device=device,
-            machine={**_machine(devices), "failures": self._log.failures},
-            seed=self._options.seed,
-            sync={"svm-ahead": sync_of(constants)} if self._gpu else {},
-            slow_down=slow_down_of(constants),
-            limits=limits_of(constants),
-            samples=samples,
+        return fitted(
+            DeviceProfile(
+                device=device,
+                machine={**self._machine, "failures": self._log.failures},
+                seed=self._options.seed,
+                sync={"svm-ahead": sync_of(constants)} if self._gpu else {},
+                slow_down=slow_down_of(constants),
+                limits=limits_of(constants),
+                samples=self._samples(),
+            )
         )
+
+    def _samples(self) -> tuple[KernelSample, ...]:
+        return tuple(sample for batch in self._log.batches for sample in batch.samples)
+
+    def _processors(self) -> dict[str, ProcessorFacts]:
+        limits = limits_of(self._log.constants)
+        names = ("cpu", "gpu") if self._gpu else ("cpu",)
+        return {name: processor_facts(name, limits, self._machine) for name in names}
+
+    def _look_closer(self) -> None:
+        """Steer the sampler to where a rough model is wrong."""
+        points = [point for batch in self._log.batches for point in batch.points]
+        misses = find_misses(
+            self._samples(), points, self._processors(), seed=len(self._log.batches)
+        )
+        self._sampler.learn(misses)
+        if misses:
+            self._error = float(np.median([miss.error for miss in misses]))
 
     def _constants(self, future: Future[Build]) -> None:
         build = future.result()
-        found = measure_constants(build, self._lock, self.report)
+        passes = 1 if self._options.quick else _PASSES
+        found = measure_constants(build, self._lock, passes, self._report)
         for stage, values in found.items():
             self._log.put_constants(stage, values)
 
-    def _batch(self, future: Future[Build], measurer: Any) -> None:
+    def _batch(self, future: Future[Build], measurer: Measurer) -> None:
         """Measure a batch; one that fails is left out, and the profile says so."""
         number = -1
         try:
@@ -217,9 +244,8 @@ class _Run:
         except (HetcompError, ChildProcessError, TimeoutError) as error:
             self._log.put_failure(number, f"{type(error).__name__}: {error}")
 
-    def _kernels(self, build: Build, measurer: Any) -> None:
-        options = KernelOptions(cuts=2 if self._options.quick else 4)
-        samples = measurer.submit(measure_batch, build, self._lock, options).result()
+    def _kernels(self, build: Build, measurer: Measurer) -> None:
+        samples = measurer.measure(build)
         number = build.job.number
         self._log.put_batch(Batch(number, self._drawn[number], samples))
         build.path.unlink(missing_ok=True)
@@ -246,10 +272,11 @@ class _Run:
     def _left_s(self) -> float:
         return self._options.seconds - self._elapsed_s()
 
-    def report(self, stage: str) -> None:
-        """Tell the caller what goes on."""
+    def _report(self, stage: str) -> None:
         layers = sum(len(batch.points) for batch in self._log.batches)
         text = f"{stage}, {layers} layers so far" if layers else stage
+        if self._error is not None:
+            text += f", unseen ones predicted {np.expm1(self._error):.0%} off"
         self._progress(text, min(1.0, self._elapsed_s() / self._options.seconds))
 
 
@@ -260,8 +287,9 @@ def _default_lock() -> Path:
 
 
 def _machine(devices: Sequence[DeviceInfo]) -> dict[str, Any]:
+    described = [device.to_json() for device in devices]
     return {
-        "devices": [device.to_json() for device in devices],
+        "devices": json.loads(json.dumps(described)),  # lists, as they come back from a file
         "system": platform.platform(),
         "python": platform.python_version(),
         "hetcomp": __version__,

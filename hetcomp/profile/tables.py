@@ -58,11 +58,13 @@ def layout_of(graph: TaskGraph, touch: int = 0) -> Layout:
             offsets.setdefault(root, place)
             place += _aligned(graph.tensors[root].size_bytes)
         end = max(end, place)
-    everything = tuple(
-        offsets[i] if i in offsets else offsets[graph.root(i)] + graph.tensors[i].offset_bytes
-        for i in range(len(graph.tensors))
-    )
-    return Layout(everything, end, tuple(input_bytes))
+    for index, item in enumerate(graph.tensors):
+        if item.space is Space.ARENA:
+            # What no task reads or writes, as an input that is only reshaped, needs a place too.
+            place = offsets.setdefault(graph.root(index), 0) + item.offset_bytes
+            offsets.setdefault(index, place)
+            end = max(end, place + _aligned(item.size_bytes))
+    return Layout(tuple(offsets[i] for i in range(len(graph.tensors))), end, tuple(input_bytes))
 
 
 def table_of(

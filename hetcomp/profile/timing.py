@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hetcomp.cost.samples import typical
 from hetcomp.exclusive import exclusive
-from hetcomp.plan.table import StepTable
+from hetcomp.plan.table import Step, StepTable
+from hetcomp.profile.tables import Layout, table_of
 from hetcomp.runtime import RunProfile, Session
 from hetcomp.tune.observed import gpu_step_us
 
-__all__ = ["Bench", "cpu_us", "gpu_us"]
+__all__ = ["Bench", "cpu_us", "gpu_us", "in_a_row_us"]
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,16 @@ def gpu_us(table: StepTable, runs: Sequence[RunProfile], step: int) -> tuple[flo
     """Times of a GPU step, not the first, where they were seen."""
     seen = (gpu_step_us(table, run, step) for run in runs)
     return tuple(time_us for time_us in seen if time_us is not None)
+
+
+def in_a_row_us(
+    bench: Bench, layout: Layout, step: Step, processor: str, *, steps: int, reps: int
+) -> float:
+    """Typical time of a step among `steps` equal ones on one processor alone."""
+    if processor == "cpu":
+        runs = bench.runs(table_of(layout, cpu=[step] * steps), reps)
+        spans = [run.cpu[-1].end_us - run.cpu[0].end_us for run in runs]
+    else:
+        runs = bench.runs(table_of(layout, gpu=[step] * steps), reps)
+        spans = [run.gpu_end_us[-1] - run.gpu_end_us[0] for run in runs]
+    return typical(spans) / (steps - 1)

@@ -1,0 +1,39 @@
+"""`hetcomp profile` end to end, with a budget so short that it measures next to nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hetcomp.cost.profile_file import load_profile
+from hetcomp.devices import describe_devices, fingerprint
+from hetcomp.errors import ProfileError
+from hetcomp.profile.run import ProfileOptions, profile_device
+
+SHORT = ProfileOptions(quick=True, workers=1, budget_s=45.0)
+
+
+def test_a_device_is_measured(tmp_path: Path) -> None:
+    heard: list[str] = []
+    path = tmp_path / "device.json"
+    profile = profile_device(path, SHORT, lambda text, _part: heard.append(text))
+    assert load_profile(path, device=fingerprint(describe_devices(), pinned=True)) == profile
+    assert [item.name for item in tmp_path.iterdir()] == ["device.json"]
+    assert profile.limits["cpu.flops_per_us"] > profile.limits["cpu.bytes_per_us"] / 64
+    assert any(text.startswith("kernels") for text in heard)
+    for sample in profile.samples:
+        assert sample.work.facts["flops"] >= 0.0
+        assert all(time_us >= 0.0 for time_us in sample.times_us)
+    if "svm-ahead" in profile.sync:
+        sync = profile.sync["svm-ahead"]
+        assert 0.0 < sync.enqueue_us < sync.wake_us
+        assert sync.line_ns > 0.0
+
+
+def test_a_profile_of_another_device_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "device.json"
+    path.write_text("{}")
+    with pytest.raises(ProfileError, match="not a device profile"):
+        profile_device(path, SHORT)
+    assert path.read_text() == "{}"
