@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,7 @@ __all__ = ["profile"]
 
 _CONSTANTS = ("constant", "value")
 _KERNELS = ("family", "processor", "shapes", "samples", "median µs")
+_ERRORS = ("family, processor", "samples", "median %", "mean %", "within 10%", "in quantiles %")
 
 
 @click.command()
@@ -47,6 +48,11 @@ def profile(output: Path, quick: bool, seed: int, lock: Path | None, as_json: bo
         return
     print_table(f"{output}: {result.device}", _CONSTANTS, _constants(result), right=("value",))
     print_table("kernels", _KERNELS, _kernels(result), right=_KERNELS[2:])
+    for kernels, table in result.errors.items():
+        title = f"errors on shapes not seen, kernels {kernels}"
+        print_table(title, _ERRORS, map(_error, table.items()), right=_ERRORS[1:])
+    for failure in result.machine["failures"]:
+        click.echo(f"not measured: {failure}", err=True)
 
 
 def _constants(result: DeviceProfile) -> Iterator[tuple[str, str]]:
@@ -71,6 +77,12 @@ def _kernels(result: DeviceProfile) -> Iterator[tuple[str, ...]]:
         groups = {sample.group for sample in samples}
         typical = median(undisturbed(sample.times_us) for sample in samples)
         yield family, processor, str(len(groups)), str(len(samples)), number(typical)
+
+
+def _error(entry: tuple[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    name, error = entry
+    figures = ("median_percent", "mape_percent", "within_10_percent", "between_percent")
+    return name, str(error["samples"]), *(number(error[figure]) for figure in figures)
 
 
 def _json(result: DeviceProfile) -> dict[str, object]:

@@ -71,8 +71,9 @@ def time_kernels(
             weights = sum(graph.tasks[i].weight_bytes for i in tasks)
             times = _time(bench, layout, touch, parts, processor, options.reps)
             for part, samples in zip(parts, times, strict=True):
-                if samples:
-                    yield Timed(part, samples, weights)
+                seen = tuple(time_us for time_us in samples if time_us > 0.0)
+                if seen:
+                    yield Timed(part, seen, weights)
 
 
 def _turns(
