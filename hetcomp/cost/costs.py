@@ -54,10 +54,11 @@ class Costs:
 class SyncCost:
     """What working together costs.
 
-    The defaults are medians measured on two x86 cores, the second one as a PoCL device, with the
-    whole chain enqueued ahead and flags in fine-grained shared memory; `enqueue_us` and
-    `first_enqueue_us` are a line through the first CPU steps' start times of seven networks with 22
-    to 184 GPU steps.
+    The defaults are medians measured on two x86 cores, the second one as a PoCL device that runs
+    all its steps by one launch, with flags in fine-grained shared memory and inferences that follow
+    each other closely, so that each is enqueued before it is asked for. Else the first enqueue
+    takes 13 to 18 µs and the device another 24 to wake up; with a launch for each step these cost
+    1.1 µs to enqueue, 1.0 to start, and 1.5 µs to wait for.
 
     Attributes
     ----------
@@ -80,13 +81,13 @@ class SyncCost:
         processor's prefetcher fetches lines that the other one writes. Median over 40 layers.
     """
 
-    split_us: float = 1.5
-    handover_us: float = 1.0
-    gpu_launch_us: float = 1.0
+    split_us: float = 0.7
+    handover_us: float = 0.5
+    gpu_launch_us: float = 0.2
     line_ns: float = 7.0
-    enqueue_us: float = 1.1
-    first_enqueue_us: float = 18.0
-    wake_us: float = 23.6
+    enqueue_us: float = 0.0
+    first_enqueue_us: float = 0.3
+    wake_us: float = 0.5
     border_ns: float = 35.0
 
     def transfer_us(self, size_bytes: float) -> float:

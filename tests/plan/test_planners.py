@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from plan_graphs import GraphBuilder, chain
@@ -19,6 +20,8 @@ from hetcomp.plan.steps import make_table
 from hetcomp.plan.transfer import Share, Shares, Transfers
 
 FREE = SyncCost(0, 0, 0, 0, 0, 0, 0, 0)
+LAUNCHED = SyncCost(1.5, 1.0, 1.0, 7.0, 1.1, 18.0, 23.6, 35.0)
+"""A launch for each step, with the device asleep."""
 
 
 def same(graph: TaskGraph, cpu_us: float, gpu_us: float | None) -> Costs:
@@ -80,7 +83,7 @@ def test_heads_are_among_the_cuts() -> None:
 
 def test_by_times_balances_a_split_and_says_so() -> None:
     graph = chain(3, rows=Grid(100))
-    plan = by_times(graph, same(graph, 350.0, 410.0), SyncCost())
+    plan = by_times(graph, same(graph, 350.0, 410.0), LAUNCHED)
     for decision in plan.decisions:
         assert decision.place is Place.SPLIT
         assert decision.cut == pytest.approx(54, abs=3)  # the first while the device wakes up
@@ -93,7 +96,7 @@ def test_by_times_balances_a_split_and_says_so() -> None:
 
 def test_by_times_leaves_small_tasks_alone() -> None:
     graph = chain(4)
-    plan = by_times(graph, same(graph, 2.0, 3.0), SyncCost())
+    plan = by_times(graph, same(graph, 2.0, 3.0), LAUNCHED)
     assert {decision.place for decision in plan.decisions} == {Place.CPU}
     assert plan.decisions[0].reason.startswith("cpu: 2.0 µs, too small to share (sync 1.5 µs)")
     assert plan.predicted_us == pytest.approx(8.0)
@@ -101,7 +104,7 @@ def test_by_times_leaves_small_tasks_alone() -> None:
 
 def test_by_times_does_not_wake_the_gpu_for_little() -> None:
     graph = chain(1)
-    plan = by_times(graph, same(graph, 40.0, 40.0), SyncCost())
+    plan = by_times(graph, same(graph, 40.0, 40.0), LAUNCHED)
     assert plan.decisions[0].place is Place.CPU
     assert "the wake-up of the gpu" in plan.decisions[0].reason
 
@@ -115,7 +118,7 @@ def test_by_times_says_what_cannot_be_shared() -> None:
     builder.task(names[3:4], names[4:5])
     graph = builder.graph(names[:1], names[4:])
     times = ((50.0, None), (50.0, None), (50.0, 9000.0), (900.0, 900.0))
-    plan = by_times(graph, Costs(tuple(TaskCost(*pair) for pair in times)), SyncCost())
+    plan = by_times(graph, Costs(tuple(TaskCost(*pair) for pair in times)), LAUNCHED)
     reasons = [decision.reason for decision in plan.decisions]
     assert reasons[0] == "cpu: no OpenCL kernel: gather is not generated"
     assert reasons[1] == "cpu: 50 µs, no time on the gpu"
@@ -125,14 +128,14 @@ def test_by_times_says_what_cannot_be_shared() -> None:
 
 def test_by_times_uses_a_much_faster_gpu_whole() -> None:
     graph = chain(5)
-    plan = by_times(graph, same(graph, 10_000.0, 50.0), SyncCost())
+    plan = by_times(graph, same(graph, 10_000.0, 50.0), LAUNCHED)
     assert {decision.place for decision in plan.decisions} == {Place.GPU}
 
 
 def test_handing_over_is_priced() -> None:
     graph = chain(3, rows=Grid(1), channels=Grid(1), size_bytes=1 << 20)
     times = (TaskCost(100.0, 900.0), TaskCost(100.0, 90.0), TaskCost(100.0, 900.0))
-    dear = by_times(graph, Costs(times), SyncCost(wake_us=0, first_enqueue_us=0))
+    dear = by_times(graph, Costs(times), replace(LAUNCHED, wake_us=0, first_enqueue_us=0))
     assert {decision.place for decision in dear.decisions} == {Place.CPU}
     free = by_times(graph, Costs(times), FREE)
     assert [decision.place for decision in free.decisions] == [Place.CPU, Place.GPU, Place.CPU]
@@ -141,7 +144,7 @@ def test_handing_over_is_priced() -> None:
 def test_by_times_is_as_good_as_every_plan_of_a_short_chain() -> None:
     graph = chain(3, rows=Grid(4), size_bytes=1 << 16)
     times = (TaskCost(30.0, 500.0), TaskCost(300.0, 200.0), TaskCost(80.0, 60.0))
-    costs, sync = Costs(times), SyncCost()
+    costs, sync = Costs(times), LAUNCHED
     options = [(Place.CPU, 0), (Place.GPU, 0), *((Place.SPLIT, cut) for cut in (1, 2, 3))]
     best = min(
         predicted_us(graph, Plan("x", decisions), costs, sync)
@@ -180,4 +183,4 @@ def test_transfer_of_what_the_other_side_wrote(
 
 def test_costs_of_another_graph_are_refused() -> None:
     with pytest.raises(InternalError, match="2 costs for 1 tasks"):
-        by_times(chain(1), same(chain(2), 1, 1), SyncCost())
+        by_times(chain(1), same(chain(2), 1, 1), LAUNCHED)
