@@ -59,6 +59,7 @@ def _adreno(gflops: float, units: int) -> ProcessorFacts:
         compute_units=units,
         wave=64,
         launch_us=2.0,
+        group_us=0.0,
     )
 
 

@@ -70,10 +70,11 @@ def train(
 ) -> xgboost.Booster:
     """Trees for the mean of `target` (n,) over `values` (n, features), or for its quantiles."""
     parameters = options.parameters()
-    parameters["objective"] = "reg:quantileerror" if quantiles else "reg:squarederror"
+    parameters["objective"] = "reg:squarederror"
     rounds = options.rounds
     if quantiles:
-        parameters |= {"quantile_alpha": list(quantiles), **_SPREAD}
+        parameters |= {"objective": "reg:quantileerror", "quantile_alpha": list(quantiles)}
+        parameters |= _SPREAD
         rounds = min(rounds, _SPREAD_ROUNDS)
     data = xgboost.QuantileDMatrix(values, target, nthread=options.threads)
     return xgboost.train(parameters, data, rounds)

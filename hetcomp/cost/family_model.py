@@ -1,9 +1,9 @@
-"""The cost model of one family of kernels on one processor.
+"""The cost model of one kind of kernels on one processor.
 
-It learns the logarithm of the measured time over the analytic
-estimate: what is left to learn is how well a kernel uses the machine, which varies less than
-times do and holds beyond the sizes that were sampled. Where a launch lies outside the sampled
-range altogether, the estimate stands in, corrected by the family's usual ratio, and says so.
+It learns the logarithm of the measured time over the analytic estimate: what is left to learn is
+how well a kernel uses the machine, which varies less than times do and holds beyond the sizes that
+were sampled. Where a launch lies outside the sampled range altogether, the estimate stands in,
+corrected by the usual ratio, and says so.
 """
 
 from __future__ import annotations

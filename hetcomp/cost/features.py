@@ -38,7 +38,7 @@ FEATURES = (
         "item_work",
     ),
     *("weights_in_l2", "traffic_in_l2", "panel_in_l1", "inputs_in_l1", "row_in_l2"),
-    *("weight_bytes", "input_bytes", "output_bytes", "weight_passes"),
+    *("weight_bytes", "input_bytes", "output_bytes", "weight_passes", "model_in_l2"),
     *("stages", "light_ops", "heavy_ops", "scattered", "extra_input"),
     *("variant", "positions", "step", "item_bytes", "strided_input", "rows_inner"),
 )
@@ -181,6 +181,7 @@ def _memory(launches: Launches, processor: ProcessorFacts, found: Estimate) -> C
         "weight_bytes": _log(found.weight_bytes),
         "input_bytes": _log(found.input_bytes),
         "output_bytes": _log(found.output_bytes),
+        "model_in_l2": np.log2((1.0 + launches.fact("model_weight_bytes")) / processor.l2_bytes),
         "weight_passes": np.where(streamed, 0.0, _log(launches.rows)),
     }
 

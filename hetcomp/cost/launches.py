@@ -17,7 +17,7 @@ __all__ = ["FACT_NAMES", "Array", "Launches"]
 Array = NDArray[Any]
 FACT_NAMES = (
     *(item.name for item in fields(KernelFacts)),
-    *("flops", "weight_bytes", "input_bytes", "output_bytes"),
+    *("flops", "weight_bytes", "input_bytes", "output_bytes", "model_weight_bytes"),
     *("items", "group_rows", "group_channels"),
 )
 """Names in `KernelWork.facts`: those of `KernelFacts` and those of the task and its work-groups."""
@@ -26,7 +26,7 @@ _PLACES = {name: place for place, name in enumerate(FACT_NAMES)}
 
 @dataclass(frozen=True)
 class Launches:
-    """n launches of kernels of one family on one processor.
+    """n launches of kernels on one processor.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Launches:
     facts
         Shape (n, len(FACT_NAMES)); 0 where a launch does not name one.
     variants
-        Algorithms.
+        Families and algorithms.
     """
 
     rows: Array
@@ -75,7 +75,7 @@ class Launches:
             [[work.facts.get(name, 0.0) for name in FACT_NAMES] for work in works], np.float64
         ).reshape(-1, len(FACT_NAMES))
         rows, channels, all_rows, all_channels = grids.T
-        variants = tuple(work.variant for work in works)
+        variants = tuple(f"{work.family} {work.variant}" for work in works)
         return Launches(rows, channels, all_rows, all_channels, facts, variants)
 
     def parts(self, which: Array, rows: Array, channels: Array) -> Launches:

@@ -18,10 +18,18 @@ from hetcomp.cost.launches import Array, Launches
 
 __all__ = ["Estimate", "ProcessorFacts", "estimate", "processor_facts"]
 
-_HEAVY = 8.0
+_HEAVY = 16.0
 """A division or function, in light operations: its vector code is about that long."""
+_TRANSFORM = 5.0
+"""Light operations per element that Winograd's transforms read and write."""
+_DEPTHWISE = 3.0
+"""Factor of depthwise kernels, which load a vector, mostly across lines, for each multiply-add."""
+_IN_FLIGHT = 8.0
+"""Multiply-adds that a core of two units with a latency of 4 cycles works at."""
 _DEFAULTS = {"flops_per_us": 50_000.0, "bytes_per_us": 10_000.0, "near_bytes_per_us": 40_000.0}
 """One core of a current machine, where a profile has no peaks."""
+_GROUP_US = {"cpu": 0.02, "gpu": 0.1}
+"""A tile of a loop, and a work-group of an OpenCL driver that is a CPU."""
 _L1_BYTES, _L2_BYTES = 32 << 10, 1 << 20
 
 
@@ -39,8 +47,8 @@ class ProcessorFacts:
         Work-groups that run at once.
     wave
         Work-items that run in step.
-    launch_us
-        Call, loops and first misses of any kernel.
+    launch_us, group_us
+        Of any kernel: call, loops and first misses; and of each work-group.
     """
 
     flops_per_us: float
@@ -51,6 +59,7 @@ class ProcessorFacts:
     compute_units: int = 1
     wave: int = 1
     launch_us: float = 0.2
+    group_us: float = 0.02
 
 
 def processor_facts(
@@ -68,6 +77,7 @@ def processor_facts(
         near_bytes_per_us=peaks["near_bytes_per_us"],
         l1_bytes=caches.get(1, _L1_BYTES),
         l2_bytes=caches.get(2, _L2_BYTES),
+        group_us=_GROUP_US[processor],
     )
 
 
@@ -97,7 +107,7 @@ class Estimate:
     weight_bytes, input_bytes, output_bytes
         Touched once each.
     launch_us
-        Of every launch.
+        Of the launch and its work-groups.
     """
 
     compute_us: Array
@@ -110,7 +120,7 @@ class Estimate:
     weight_bytes: Array
     input_bytes: Array
     output_bytes: Array
-    launch_us: float
+    launch_us: Array
 
     @property
     def total_us(self) -> Array:
@@ -132,17 +142,17 @@ def estimate(launches: Launches, processor: ProcessorFacts) -> Estimate:
     wanted = launches.fact("pixels") * launches.fact("columns") * share
     depth = launches.fact("depth") * launches.fact("map_taps") * launches.fact("groups")
     macs = outputs * depth * np.maximum(1.0, launches.fact("positions"))
-    light = launches.fact("light_ops") + _HEAVY * launches.fact("heavy_ops")
+    light = (launches.fact("light_ops") + _HEAVY * launches.fact("heavy_ops")) * share
     weight_bytes = launches.fact("weight_bytes") * launches.channel_share
     input_bytes = launches.fact("input_bytes") * launches.row_share
     output_bytes = launches.fact("output_bytes") * share
-    traffic = weight_bytes + input_bytes + output_bytes
-    fits = traffic <= processor.l2_bytes
-    rate = np.where(fits, processor.near_bytes_per_us, processor.bytes_per_us)
+    moved = input_bytes + output_bytes
+    stay = np.maximum(launches.fact("model_weight_bytes"), weight_bytes + moved)
     return Estimate(
-        compute_us=2.0 * macs / processor.flops_per_us,
-        memory_us=traffic / rate,
-        epilogue_us=2.0 * light * share / processor.flops_per_us,
+        compute_us=2.0 * macs / processor.flops_per_us * _stalls(launches),
+        memory_us=weight_bytes / _rate(stay, processor)
+        + moved / _rate(weight_bytes + moved, processor),
+        epilogue_us=2.0 * (light + _transforms(launches)) / processor.flops_per_us,
         groups=groups,
         waves=waves,
         item_outputs=item_outputs,
@@ -150,8 +160,41 @@ def estimate(launches: Launches, processor: ProcessorFacts) -> Estimate:
         weight_bytes=weight_bytes,
         input_bytes=input_bytes,
         output_bytes=output_bytes,
-        launch_us=processor.launch_us,
+        launch_us=processor.launch_us + processor.group_us * groups,
     )
+
+
+def _rate(size_bytes: Array, processor: ProcessorFacts) -> Array:
+    """Bytes per microsecond of what has to stay in the second-level cache to come from there: all
+    of it up to the cache's size, nothing from three times that."""
+    near = np.clip((3.0 - size_bytes / processor.l2_bytes) / 2.0, 0.0, 1.0)
+    slowness = near / processor.near_bytes_per_us + (1.0 - near) / processor.bytes_per_us
+    rate: Array = 1.0 / slowness
+    return rate
+
+
+def _stalls(launches: Launches) -> Array:
+    """Factor on the time of multiply-adds in register tiles of one item.
+
+    A step of the reduction loads a row of weights and a value for each pixel, two in a cycle like
+    multiply-adds, and tiles of few accumulators wait for their own results.
+    """
+    lanes = np.maximum(1.0, launches.fact("lanes"))
+    across = np.maximum(1.0, launches.fact("tile_width") / lanes)
+    down = np.maximum(1.0, launches.fact("tile_height"))
+    products = across * down
+    slowest = np.maximum(np.maximum(products, across + down), _IN_FLIGHT)
+    matrix = np.where(launches.fact("depth") > 1, slowest / products, _DEPTHWISE)
+    stalls: Array = np.where(launches.fact("items") <= 1, matrix, 1.0)
+    return stalls
+
+
+def _transforms(launches: Launches) -> Array:
+    """Operations of Winograd's transforms: each launch transforms its rows' inputs anew."""
+    tiles = launches.fact("positions") * launches.fact("pixels") * launches.row_share
+    channels = launches.fact("depth") + launches.fact("columns") * launches.channel_share
+    operations: Array = _TRANSFORM * tiles * channels
+    return operations
 
 
 def _item_outputs(launches: Launches, items: Array) -> Array:

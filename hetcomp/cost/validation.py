@@ -10,7 +10,7 @@ import numpy as np
 
 from hetcomp.cost.booster import TrainOptions
 from hetcomp.cost.launches import Array
-from hetcomp.cost.predictor import by_model, train_predictor
+from hetcomp.cost.predictor import train_predictor
 from hetcomp.cost.profile import KernelSample
 from hetcomp.cost.roofline import ProcessorFacts
 from hetcomp.cost.samples import typical
@@ -100,7 +100,7 @@ def _folds(samples: Sequence[KernelSample], folds: int, seed: int) -> Iterator[l
     """Places of the samples of each fold, groups whole, each family spread over all folds."""
     rng = np.random.default_rng(seed)
     fold: dict[str, int] = {}
-    for places in by_model([sample.work for sample in samples]).values():
+    for places in _by_family(samples).values():
         names = sorted({samples[place].group for place in places} - fold.keys())
         for number, index in enumerate(rng.permutation(len(names))):
             fold[names[index]] = number % folds
@@ -114,9 +114,16 @@ def validate(
     samples: Sequence[KernelSample], found: HeldOut, least_us: float = 0.0
 ) -> dict[str, Errors]:
     """Errors by `family.processor`, and of `all`, of kernels of at least `least_us`."""
-    groups = by_model([sample.work for sample in samples])
-    chosen = {".".join(model): np.array(places) for model, places in groups.items()}
+    chosen = {name: np.array(places) for name, places in _by_family(samples).items()}
     chosen["all"] = np.arange(len(samples))
     slow = found.measured_us >= least_us
     tables = {name: errors_of(found.where(places[slow[places]])) for name, places in chosen.items()}
     return {name: errors for name, errors in tables.items() if errors is not None}
+
+
+def _by_family(samples: Sequence[KernelSample]) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = {}
+    for place, sample in enumerate(samples):
+        name = f"{sample.work.family}.{sample.work.processor}"
+        places.setdefault(name, []).append(place)
+    return places

@@ -8,6 +8,7 @@ import pytest
 from plan_graphs import GraphBuilder
 
 from hetcomp.cost.kernel_facts import KernelFacts
+from hetcomp.cost.launches import FACT_NAMES
 from hetcomp.cost.work import Part
 from hetcomp.plan.graph import Grid, Space, TaskGraph
 from hetcomp.plan.work import whole_part, work_of
@@ -43,3 +44,7 @@ def test_the_whole_part_has_all_tiles(graph: TaskGraph) -> None:
 
 def test_facts_survive_the_image(graph: TaskGraph) -> None:
     assert TaskGraph.from_json(graph.to_json()).kernels == graph.kernels
+
+
+def test_the_models_know_every_fact(graph: TaskGraph) -> None:
+    assert set(work_of(graph, whole_part(graph, 0, "cpu")).facts) == set(FACT_NAMES)
