@@ -12,6 +12,7 @@ from hetcomp.cli.common import command_options
 from hetcomp.cli.explain_plans import (
     compare,
     measure_plans,
+    print_candidates,
     print_comparison,
     simulate_plans,
     write_timelines,
@@ -85,6 +86,8 @@ def explain(
     click.echo(_summary(graph, plan, names))
     if comparison:
         print_comparison(comparison)
+    if candidates := image.build.get("candidates"):
+        print_candidates(candidates)
 
 
 def _json(

@@ -24,6 +24,7 @@ __all__ = [
     "Comparison",
     "compare",
     "measure_plans",
+    "print_candidates",
     "print_comparison",
     "simulate_plans",
     "write_timelines",
@@ -32,6 +33,9 @@ __all__ = [
 _COLUMNS = (
     "plan", "predicted ms", "measured ms", "cpu steps", "cpu busy ms", "cpu waits ms",
     "gpu steps", "gpu busy ms", "gpu waits ms",
+)  # fmt: skip
+_CANDIDATES = (
+    "plan", "predicted ms", "measured ms", "over best single", "which is", "undisturbed rounds",
 )  # fmt: skip
 _REPS = 9
 Interval = tuple[float, float]
@@ -128,6 +132,20 @@ def print_comparison(rows: Sequence[Comparison]) -> None:
         for row in rows
     ]  # fmt: skip
     print_table("plans compared", _COLUMNS, cells, right=_COLUMNS[1:])
+
+
+def print_candidates(records: Sequence[Mapping[str, Any]]) -> None:
+    """Print the plans that were timed when compiling, those that were dropped included."""
+    cells = [
+        (
+            record["plan"], _ms(record["predicted_us"]), _ms(record["measured_us"]),
+            f"{record['ratio_to_best_single']:.3f}",
+            "measured" if record["ratio_is_measured"] else "predicted",
+            f"{record['calm_rounds']} of {record['rounds']}",
+        )
+        for record in records
+    ]  # fmt: skip
+    print_table("candidates when compiling", _CANDIDATES, cells, right=_CANDIDATES[1:])
 
 
 def write_timelines(

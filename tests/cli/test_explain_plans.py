@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from hetcomp.cli.explain_plans import compare, simulate_plans, write_timelines
+from hetcomp.cli.explain_plans import (
+    compare,
+    print_candidates,
+    simulate_plans,
+    write_timelines,
+)
 from hetcomp.cost.costs import Costs, TaskCost
 from hetcomp.errors import InputError
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
@@ -57,6 +62,21 @@ def test_without_times_there_is_no_comparison(tmp_path: Path) -> None:
     assert compare(image, simulate_plans(image), {}) == ()
     with pytest.raises(InputError, match="no times are known"):
         write_timelines(tmp_path / "x.html", image, (), {})
+
+
+def test_candidates_show_prediction_and_measurement(capsys: pytest.CaptureFixture[str]) -> None:
+    record = {
+        "plan": "by times",
+        "predicted_us": 1500.0,
+        "measured_us": 1640.0,
+        "ratio_to_best_single": 0.6214,
+        "ratio_is_measured": True,
+        "calm_rounds": 7,
+        "rounds": 9,
+    }
+    print_candidates([record])
+    row = next(line for line in capsys.readouterr().out.splitlines() if "by times" in line)
+    assert row.split() == [*("by", "times", "1.500", "1.640", "0.621"), "measured", "7", "of", "9"]
 
 
 def test_timelines_show_what_was_predicted_and_measured(tmp_path: Path) -> None:
