@@ -11,7 +11,7 @@ from hetcomp.devices import describe_devices, fingerprint
 from hetcomp.errors import ProfileError
 from hetcomp.profile.run import ProfileOptions, profile_device
 
-SHORT = ProfileOptions(quick=True, workers=1, budget_s=45.0)
+SHORT = ProfileOptions(quick=True, workers=1, budget_s=20.0)
 
 
 def test_a_device_is_measured(tmp_path: Path) -> None:
@@ -21,7 +21,8 @@ def test_a_device_is_measured(tmp_path: Path) -> None:
     assert load_profile(path, device=fingerprint(describe_devices(), pinned=True)) == profile
     assert [item.name for item in tmp_path.iterdir()] == ["device.json"]
     assert profile.limits["cpu.flops_per_us"] > profile.limits["cpu.bytes_per_us"] / 64
-    assert any(text.startswith("kernels") for text in heard)
+    assert "compiling" in heard
+    assert heard[-1].startswith("training")
     for sample in profile.samples:
         assert sample.work.facts["flops"] >= 0.0
         assert all(time_us >= 0.0 for time_us in sample.times_us)
