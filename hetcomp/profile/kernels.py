@@ -36,7 +36,7 @@ class KernelOptions:
     cuts: int = 4
     few_cuts: int = 1
     few: int = 3
-    reps: int = 5
+    reps: int = 8
 
 
 @dataclass(frozen=True)
