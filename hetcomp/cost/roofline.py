@@ -143,7 +143,7 @@ def estimate(launches: Launches, processor: ProcessorFacts) -> Estimate:
     depth = launches.fact("depth") * launches.fact("map_taps") * launches.fact("groups")
     macs = outputs * depth * np.maximum(1.0, launches.fact("positions"))
     light = (launches.fact("light_ops") + _HEAVY * launches.fact("heavy_ops")) * share
-    weight_bytes = launches.fact("weight_bytes") * launches.channel_share
+    weight_bytes = _touched_weights(launches) * launches.channel_share
     input_bytes = launches.fact("input_bytes") * launches.row_share
     output_bytes = launches.fact("output_bytes") * share
     moved = input_bytes + output_bytes
@@ -162,6 +162,15 @@ def estimate(launches: Launches, processor: ProcessorFacts) -> Estimate:
         output_bytes=output_bytes,
         launch_us=processor.launch_us + processor.group_us * groups,
     )
+
+
+def _touched_weights(launches: Launches) -> Array:
+    """Bytes of constants that a task reads: without a product, not more than it writes, for then
+    they are tables that it looks up."""
+    all_bytes = launches.fact("weight_bytes")
+    looked_up = np.minimum(all_bytes, launches.fact("output_bytes"))
+    touched: Array = np.where(launches.fact("depth") > 0, all_bytes, looked_up)
+    return touched
 
 
 def _rate(size_bytes: Array, processor: ProcessorFacts) -> Array:

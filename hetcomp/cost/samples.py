@@ -21,7 +21,5 @@ def undisturbed(samples: Sequence[float]) -> float:
 
 
 def typical(samples: Sequence[float]) -> float:
-    """The median of the calmer half: what the work takes in a network, where some disturbance
-    stays."""
-    ordered = sorted(samples)
-    return median(ordered[: (len(ordered) + 1) // 2])
+    """The median: what the work takes in a network, which is disturbed as much."""
+    return median(samples)
