@@ -10,7 +10,7 @@ from hetcomp.cost.predictor import processors_of, train_predictor
 from hetcomp.cost.profile import DeviceProfile
 from hetcomp.cost.validation import cross_predict, validate
 
-__all__ = ["fitted"]
+__all__ = ["fitted", "with_models"]
 
 _FOLDS = 4
 _LEAST_US: Sequence[float] = (0.0, 50.0)
@@ -24,16 +24,20 @@ def fitted(profile: DeviceProfile, options: TrainOptions | None = None) -> Devic
     and of `all`, see `hetcomp.cost.validation.Errors`.
     """
     options = options or TrainOptions(seed=profile.seed)
-    facts = processors_of(profile)
-    models = train_predictor(profile.samples, facts, options).to_json()
-    groups = {sample.group for sample in profile.samples}
-    if len(groups) < _FOLDS:
-        return replace(profile, models=models)
-    found = cross_predict(profile.samples, facts, options, _FOLDS)
+    trained = with_models(profile, options)
+    if len({sample.group for sample in profile.samples}) < _FOLDS:
+        return trained
+    found = cross_predict(profile.samples, processors_of(profile), options, _FOLDS)
     errors = {
         f"from {least:.0f} us": {
             name: table.to_json() for name, table in validate(profile.samples, found, least).items()
         }
         for least in _LEAST_US
     }
-    return replace(profile, models=models, errors=errors)
+    return replace(trained, errors=errors)
+
+
+def with_models(profile: DeviceProfile, options: TrainOptions) -> DeviceProfile:
+    """`profile` with models trained on its samples."""
+    predictor = train_predictor(profile.samples, processors_of(profile), options)
+    return replace(profile, models=predictor.to_json())

@@ -71,6 +71,8 @@ def test_the_command_reports_errors_by_device(tmp_path: Path) -> None:
 def test_nothing_to_predict_is_bad_usage() -> None:
     result = CliRunner().invoke(main, ["bench", "predictors"])
     assert result.exit_code == 2
+    result = CliRunner().invoke(main, ["bench", "predictors", "--networks", "x", "--phones", "y"])
+    assert result.exit_code == 2
 
 
 @pytest.mark.skipif(not DATA.exists(), reason=f"no {DATA}; HETCOMP_PHONE_OPS names it")

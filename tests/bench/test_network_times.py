@@ -1,0 +1,60 @@
+"""Whole networks' times by a profile's models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hetcomp.bench.network_times import measured_networks, network_times
+from hetcomp.bench.networks import silent
+from hetcomp.cost.costs import SyncCost
+from hetcomp.cost.profile import DeviceProfile
+from hetcomp.errors import InputError
+
+LIMITS = {"flops_per_us": 1e5, "bytes_per_us": 2e4, "near_bytes_per_us": 6e4}
+PROFILE = DeviceProfile(
+    "here",
+    {},
+    0,
+    {"svm-ahead": SyncCost()},
+    limits={f"{side}.{name}": value for side in ("cpu", "gpu") for name, value in LIMITS.items()},
+)
+
+
+def _row(plan: str, threads: int, median_ms: float, ran: str | None = None) -> dict[str, object]:
+    return {
+        "model": "squeezenet",
+        "plan": plan,
+        "ran_plan": ran or plan,
+        "size": None,
+        "cpu_threads": threads,
+        "median_ms": median_ms,
+    }
+
+
+def test_rows_of_one_processor_and_one_thread_count(tmp_path: Path) -> None:
+    rows = [_row("cpu", 1, 5.0), _row("cpu", 2, 3.0), _row("auto", 1, 2.0), _row("gpu", 1, 6.0)]
+    path = tmp_path / "models.json"
+    path.write_text(json.dumps({"rows": rows}), encoding="utf-8")
+    assert measured_networks(path) == {"squeezenet": {"cpu": 5.0, "gpu": 6.0}}
+    path.write_text(json.dumps({"rows": [_row("gpu", 1, 6.0, ran="cpu")]}), encoding="utf-8")
+    assert measured_networks(path) == {}
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "models.json"
+    path.write_text("[]", encoding="utf-8")
+    with pytest.raises(InputError, match="TypeError"):
+        measured_networks(path)
+
+
+def test_a_network_is_predicted_without_compiling_it() -> None:
+    found = network_times(PROFILE, {"squeezenet": {"cpu": 5.0, "gpu": 6.0}}, silent)
+    assert not found.failed
+    cpu, gpu = found.rows
+    # 0.7 GFLOP at 100 GFLOP/s at most.
+    assert 3.5 < cpu.predicted_ms < 30.0
+    assert gpu.predicted_ms > cpu.predicted_ms
+    assert cpu.error_percent == pytest.approx(100 * (cpu.predicted_ms / 5.0 - 1))
