@@ -5,7 +5,8 @@ lies in memory between tasks, and weights of `LEAST_WEIGHTS` elements or more, h
 rounded to nearest, ties to even; a number beyond the largest is stored as the largest, so that a
 mask of -3.4e38 stays a number. A task computes in float32: epilogues, softmax, normalisation,
 reductions and attention never round in between, but where a row of intermediate results waits in
-the output's own memory. Weights that Winograd's method has transformed stay in float32.
+the output's own memory. Winograd's method rounds the weights that it has transformed,
+which shows as up to 2.5 roundings of the largest output.
 
 Where a CPU multiplies float16 at twice float32's rate, convolutions and linear layers add up to
 `hetcomp.schedules.blocks.half_tile.CHAIN` products in float16 before a sum goes to float32; such a

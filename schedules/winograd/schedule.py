@@ -79,7 +79,9 @@ def winograd(
     data, weight = anchor_operands(program, anchor)
     epilogue = Epilogue(program, anchor)
     params = program_params(program)
-    params[weight] = Param(shape.columns.count * shape.positions * shape.panel, "float32")
+    packed_size = shape.columns.count * shape.positions * shape.panel
+    form = program.halves.get(weight)
+    params[weight] = Param(packed_size, "float32", form)
 
     def emit(symbol: str, device: DeviceFacts) -> tirx.PrimFunc:
         def body(frame: Frame) -> None:
@@ -97,7 +99,7 @@ def winograd(
         flops=2 * math.prod(anchor.shape) * TAPS * TAPS * shape.in_channels,
         preferred_axis=axis,
         axis_reason=reason,
-        packings={weight: _packing(shape)},
+        packings={weight: _packing(shape).in_half(form)},
         rows_inner=False,
         pitched=frozenset(range(len(params))) - {weight},
         variant=tile.variant,
