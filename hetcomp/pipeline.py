@@ -9,6 +9,7 @@ from tvm import relax
 
 from hetcomp.passes.anchors import LegalizeAnchors
 from hetcomp.passes.attention import FuseAttention
+from hetcomp.passes.channel_shuffle import InterleaveChannels
 from hetcomp.passes.fold_constants import FoldConstants
 from hetcomp.passes.fusion_guard import GuardBroadcasts
 from hetcomp.passes.integer_anchors import IntegerAnchors
@@ -47,6 +48,7 @@ def fusion_pipeline(*, integers: bool = True, fuse_attention: bool = True) -> An
             relax.transform.CanonicalizeBindings(),
             FoldConstants(),
             SinkTransposes(),
+            InterleaveChannels(),
             IntegerAnchors(),
             AbsorbInputLayout(),
             SeparateResize(),

@@ -7,7 +7,10 @@ from typing import Any
 
 from tvm import relax
 
-__all__ = ["before_transpose"]
+from .quantized_values import call_name
+from .relax_values import dims_of_expr
+
+__all__ = ["before_transpose", "shuffled_channels"]
 
 _TO_NCHW = (0, 3, 1, 2)
 """Axes of the transpose that brings NHWC to NCHW."""
@@ -38,6 +41,44 @@ def before_transpose(call: Any, source: Any, axes: Sequence[int]) -> Any | None:
         reduced = [axes[int(axis)] for axis in call.attrs.axis]
         return _REDUCTIONS[name](source, sorted(reduced), keepdims=True)
     return None
+
+
+def shuffled_channels(call: Any, lookup: Callable[[Any], Any]) -> Any | None:
+    """A channel shuffle of an NHWC tensor, where `call` is one of its transpose to NCHW.
+
+    Parameters
+    ----------
+    call
+        Any call; a shuffle ends in a reshape.
+    lookup
+        From a variable to what is bound to it.
+
+    Returns
+    -------
+    Any or None
+        Three nested calls, of NHWC; None where `call` is no such shuffle.
+    """
+    names = ("relax.reshape", "relax.permute_dims", "relax.reshape", "relax.permute_dims")
+    chain = [call]
+    while call_name(chain[-1]) == names[len(chain) - 1]:
+        if len(chain) == len(names):
+            return _shuffle(*chain)
+        chain.append(lookup(chain[-1].args[0]))
+    return None
+
+
+def _shuffle(merge: Any, swap: Any, part: Any, transpose: Any) -> Any | None:
+    source, parts, merged = transpose.args[0], dims_of_expr(part), dims_of_expr(merge)
+    nhwc = dims_of_expr(source)
+    permutes = [tuple(int(axis) for axis in p.attrs.axes or ()) for p in (swap, transpose)]
+    if nhwc is None or parts is None or permutes != [(0, 2, 1, 3, 4), _TO_NCHW]:
+        return None
+    batch, height, width, channels = nhwc
+    same = (parts[0], *parts[3:]) == (batch, height, width) and len(parts) == len(nhwc) + 1
+    if not same or merged != (batch, channels, height, width):
+        return None
+    grouped = relax.op.reshape(source, (batch, height, width, *parts[1:3]))
+    return relax.op.reshape(relax.op.permute_dims(grouped, [0, 1, 2, 4, 3]), nhwc)
 
 
 def _pool(operator: Callable[..., Any], attrs: Any, source: Any) -> Any:

@@ -14,7 +14,8 @@ import numpy as np
 import tvm
 from tvm import relax
 
-from .channels_last import before_transpose
+from .channels_last import before_transpose, shuffled_channels
+from .quantized_values import call_name
 from .relax_values import constant, constant_value, dims_of_expr
 from .rewrite import rewrite_functions
 
@@ -56,6 +57,24 @@ class _Sinker(relax.PyExprMutator):  # type: ignore[misc]
     def __init__(self, mod: Any) -> None:
         super().__init__(mod)
         self.moved = 0
+        self._splits: dict[Any, Any] = {}
+
+    def visit_tuple_getitem_(self, item: Any) -> Any:
+        """A part of what is split, in front of the transpose of the whole."""
+        item = self.visit_expr_post_order(item)
+        split = self._lookup(item.tuple_value)
+        permute = self._permute(split.args[0]) if call_name(split) == "relax.split" else None
+        if permute is None:
+            return item
+        axes, attrs = _axes(permute), split.attrs
+        if item.tuple_value not in self._splits:
+            sections = attrs.indices_or_sections
+            where = sections if isinstance(sections, int) else [int(index) for index in sections]
+            moved = relax.op.split(permute.args[0], where, axes[int(attrs.axis)])
+            self._splits[item.tuple_value] = self.builder_.emit(moved)
+        self.moved += 1
+        part = self.builder_.emit(relax.TupleGetItem(self._splits[item.tuple_value], item.index))
+        return relax.op.permute_dims(part, axes)
 
     def visit_call_(self, call: Any) -> Any:
         """Sink the transposes in front of `call`, or cancel it against one."""
@@ -64,7 +83,24 @@ class _Sinker(relax.PyExprMutator):  # type: ignore[misc]
             return call
         if call.op.name == "relax.permute_dims":
             return self._cancel(call)
+        if call.op.name == "relax.concat":
+            return self._concat(call)
+        shuffled = shuffled_channels(call, self._lookup)
+        if shuffled is not None:
+            self.moved += 1
+            return relax.op.permute_dims(self.builder_.emit(shuffled), [0, 3, 1, 2])
         return self._sink(call) if call.op.name in _ELEMENTWISE else self._swap(call)
+
+    def _concat(self, call: Any) -> Any:
+        parts = self._lookup(call.args[0])
+        permutes = [self._permute(part) for part in parts.fields] if _is_tuple(parts) else [None]
+        if any(permute is None or _axes(permute) != _axes(permutes[0]) for permute in permutes):
+            return call
+        axes = _axes(permutes[0])
+        sources = [permute.args[0] for permute in permutes if permute is not None]
+        moved = relax.op.concat(sources, axes[int(call.attrs.axis) % len(axes)])
+        self.moved += 1
+        return relax.op.permute_dims(self.builder_.emit(moved), axes)
 
     def _cancel(self, call: Any) -> Any:
         inner = self._permute(call.args[0])
@@ -117,16 +153,23 @@ class _Sinker(relax.PyExprMutator):  # type: ignore[misc]
         full = array.reshape((1,) * (len(axes) - array.ndim) + array.shape)
         return constant(np.transpose(full, np.argsort(axes)))
 
-    def _permute(self, arg: Any) -> Any | None:
+    def _lookup(self, arg: Any) -> Any:
         bound = self.lookup_binding(arg) if isinstance(arg, relax.Var) else arg
+        return arg if bound is None else bound
+
+    def _permute(self, arg: Any) -> Any | None:
+        bound = self._lookup(arg)
         if not isinstance(bound, relax.Call) or not isinstance(bound.op, tvm.ir.Op):
             return None
         known = bound.op.name == "relax.permute_dims" and dims_of_expr(bound) is not None
         return bound if known and bound.attrs.axes is not None else None
 
     def _constant(self, arg: Any) -> np.ndarray[Any, Any] | None:
-        bound = self.lookup_binding(arg) if isinstance(arg, relax.Var) else arg
-        return constant_value(bound)
+        return constant_value(self._lookup(arg))
+
+
+def _is_tuple(expr: Any) -> bool:
+    return isinstance(expr, relax.Tuple)
 
 
 def _axes(call: Any) -> list[int]:

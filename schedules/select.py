@@ -11,6 +11,7 @@ from .anchors.conv2d import conv2d
 from .anchors.convolution import convolution
 from .anchors.depthwise import depthwise
 from .anchors.gemm import linear
+from .anchors.interleave import interleave
 from .anchors.matmul import matmul
 from .anchors.resize_columns import resize_columns
 from .blocks.arithmetic import BYTES
@@ -116,8 +117,9 @@ def _anchored(
     if anchor.anchor == "matmul":
         found = linear(program, anchor, constants, facts, choice)
         return found or matmul(program, anchor, facts, choice)
-    if anchor.anchor == "resize_columns":
-        found = resize_columns(program, anchor)
+    if anchor.anchor in ("interleave", "resize_columns"):
+        lanes = interleave if anchor.anchor == "interleave" else resize_columns
+        found = lanes(program, anchor)
         return replace(found, for_groups=lambda device: group_rowwise(program, device))
     if anchor.anchor == "int8_conv2d":
         return conv2d(program, anchor, constants, facts, choice, BYTES)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from tvm import tirx
 
 from ..blocks.frame import Frame, build_kernel, i32, program_params
+from ..blocks.lanes import Lines, lines_of, power_of_two, shuffled, vector
 from ..facts import DeviceFacts
 from ..program import NotStaged, Program, Stage
-from ..rowwise.layout import row_layout
 from ..rowwise.schedule import rowwise
 from ..scheduled import Scheduled
 
@@ -41,29 +39,23 @@ def resize_columns(program: Program, anchor: Stage) -> Scheduled:
     NotStaged
         Something is fused, lies in 16 bits or in a slice, or the row has few columns.
     """
-    if len(program.stages) != 1 or program.halves or program.pitches:
-        raise NotStaged("more than the interpolation of dense float32 columns")
+    lines = lines_of(program)
     width = int(program.inputs[0].shape[-1])
     first = [int(column) for column in anchor.annotations[_COLUMNS]]
-    layout = row_layout(program)
-    lines = math.prod(anchor.shape[:-1]) // layout.tiles
-    if layout.blocks > 1 or min(width, len(first)) < 2:
-        raise NotStaged("too few rows or columns for vectors of columns")
+    most = power_of_two(min(width, len(first)))
+    if most == 1:
+        raise NotStaged("too few columns for vectors of columns")
     params = program_params(program)
 
     def emit(symbol: str, facts: DeviceFacts) -> tirx.PrimFunc:
-        lanes = min(facts.lanes, _power_of_two(min(width, len(first))))
+        lanes = min(facts.lanes, most)
         pieces = _pieces(first, width, lanes)
         return build_kernel(
             symbol, params, facts, lambda frame: _emit(frame, pieces, lanes, lines, width)
         )
 
-    _pieces(first, width, _power_of_two(min(width, len(first))))
+    _pieces(first, width, most)
     return replace(rowwise(program), emit=emit, pitched=frozenset())
-
-
-def _power_of_two(limit: int) -> int:
-    return 1 << (limit.bit_length() - 1)
 
 
 def _pieces(first: Sequence[int], width: int, lanes: int) -> list[_Piece]:
@@ -85,33 +77,21 @@ def _piece(begin: int, first: Sequence[int], width: int, lanes: int) -> _Piece:
     return _Piece(begin, start, left_lanes, second, right_lanes)
 
 
-def _emit(frame: Frame, pieces: Sequence[_Piece], lanes: int, lines: int, width: int) -> None:
+def _emit(frame: Frame, pieces: Sequence[_Piece], lanes: int, lines: Lines, width: int) -> None:
     source, _, weights, output = frame.buffers
-    columns = pieces[-1].begin + lanes
     with frame.tiles() as (tile, _channels):
-        with frame.loop(lines) as index:
-            line = frame.bind("line", tile * lines + index)
-            read, write = frame.bind("read", line * width), frame.bind("write", line * columns)
+        with frame.loop(lines.each) as index:
+            line = frame.bind("line", tile * lines.each + index)
+            read = frame.bind("read", line * width)
+            write = frame.bind("write", line * lines.columns)
             for piece in pieces:
-                low = frame.bind("low", source[_vector(read + piece.left, lanes)])
+                low = frame.bind("low", vector(source, read + piece.left, lanes))
                 high = low
                 if piece.right != piece.left:
-                    high = frame.bind("high", source[_vector(read + piece.right, lanes)])
-                weight = frame.bind("weight", weights[_vector(i32(piece.begin), lanes)])
-                low = _shuffled(frame, low, piece.left_lanes)
-                high = _shuffled(frame, high, piece.right_lanes)
+                    high = frame.bind("high", vector(source, read + piece.right, lanes))
+                weight = frame.bind("weight", vector(weights, i32(piece.begin), lanes))
+                low = shuffled(frame, [low], piece.left_lanes)
+                high = shuffled(frame, [high], piece.right_lanes)
                 one = tirx.Broadcast(tirx.FloatImm("float32", 1.0), lanes)
                 value = low * (one - weight) + high * weight
-                frame.store(output, _vector(write + piece.begin, lanes), value)
-
-
-def _vector(start: Any, lanes: int) -> Any:
-    return tirx.Ramp(start, i32(1), lanes)
-
-
-def _shuffled(frame: Frame, vector: Any, lanes: Sequence[int]) -> Any:
-    """The named lanes of `vector`; TVM prints a shuffle as C++, OpenCL C wants a literal."""
-    if not frame.facts.opencl:
-        return tirx.Shuffle([vector], [i32(lane) for lane in lanes])
-    numbers = [tirx.Shuffle([vector], [i32(lane)]) for lane in lanes]
-    return tirx.call_extern(f"float32x{len(lanes)}", f"(float{len(lanes)})", *numbers)
+                frame.store(output, tirx.Ramp(write + piece.begin, i32(1), lanes), value)

@@ -92,6 +92,13 @@ CASES: dict[str, Any] = {
         "y = Add(g, x)",
         *((37,), 37),
     ),
+    "channel shuffle": (
+        *("float[1,20,5,7] x", "float[1,24,5,7] y"),
+        "c = Conv(x, w) r = Sigmoid(c) j = Concat<axis=1>(c, r) g = Reshape(j, groups) "
+        "t = Transpose<perm=[0,2,1,3,4]>(g) s = Reshape(t, joined) "
+        "l, y = Split<axis=1>(s, parts)",
+        *((18, 20, 1, 1), 0),
+    ),
     "bilinear resize": (
         *("float[1,5,6,19] x", "float[1,5,17,70] y"),
         'c = Conv(x, w) y = Resize<mode="linear">(c, none, none, size)',
@@ -142,6 +149,9 @@ CONSTANTS = {
     "from": np.array([3]),
     "to": np.array([24]),
     "one": np.array([1]),
+    "groups": np.array([1, 2, 18, 5, 7]),
+    "joined": np.array([1, 36, 5, 7]),
+    "parts": np.array([12, 24]),
     "none": np.zeros(0, np.float32),
     "size": np.array([1, 5, 17, 70]),
     # Rows of zeros, of the lowest number, and of minus infinity.
