@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from ctypes import byref, c_char_p, c_int, c_size_t, c_uint, c_uint64, c_void_p
 from pathlib import Path
@@ -84,24 +85,33 @@ def compile_opencl(
     return lambda symbol: _launcher(program, by_symbol[symbol])
 
 
+def _run_flag() -> int:
+    """Where the runtime's gate says that the inference goes on."""
+    found = re.search(r"#define HETCOMP_RUN (\d+)", _PROLOGUE.read_text())
+    assert found is not None
+    return int(found[1])
+
+
 def _launcher(program: c_void_p, record: Kernel) -> Callable[..., None]:
     cl, status = _library(), c_int()
     kernel = c_void_p(cl.clCreateKernel(program, record.symbol.encode(), byref(status)))
     _done(status.value)
     sync = np.zeros(128, np.int32)
+    sync[_run_flag()] = 1
 
     def launch(*arguments: Any) -> None:
         *pointers, r0, r1, c0, c1 = arguments
         if r0 == r1 or c0 == c1:
             return
-        for index, pointer in enumerate([*pointers, c_void_p(sync.ctypes.data)]):
-            place = index if index < len(pointers) else len(pointers) + 4
-            _done(cl.clSetKernelArgSVMPointer(kernel, c_uint(place), pointer))
-        numbers = {len(pointers) + i: n for i, n in enumerate((r0, r1, c0, c1))}
-        numbers |= {len(pointers) + 5: 0, len(pointers) + 6: 0}
-        for place, number in numbers.items():
-            value = c_int(number)
-            _done(cl.clSetKernelArg(kernel, c_uint(place), c_size_t(4), byref(value)))
+        flags = c_void_p(sync.ctypes.data)
+        wait = signal = ticket = 0  # waits for nobody, and has its tiles to itself
+        for place, value in enumerate(
+            [*pointers, r0, r1, c0, c1, flags, wait, signal, flags, ticket]
+        ):
+            if isinstance(value, c_void_p):
+                _done(cl.clSetKernelArgSVMPointer(kernel, c_uint(place), value))
+            else:
+                _done(cl.clSetKernelArg(kernel, c_uint(place), c_size_t(4), byref(c_int(value))))
         _enqueue(kernel, record, (r1 - r0, c1 - c0))
 
     return launch
