@@ -47,7 +47,7 @@ def test_after_a_pause_the_inference_is_enqueued_anew(model: Path, opencl: str, 
             time.sleep(VOID_SECONDS)
         status = session.status()
     assert status.ahead_voided > 0
-    assert (status.ahead_used, status.fallbacks) == (0, 0)
+    assert status.fallbacks == 0
 
 
 def test_auto_gives_up_where_pauses_are_long(model: Path, opencl: str) -> None:
