@@ -77,9 +77,7 @@ def row_layout(program: Program) -> RowLayout:
         kept, limit = _keep(program, shared=False)
     shape = program.stages[-1].shape
     prefix = _choose_prefix(kept, shape, limit)
-    try:
-        _check_scratch(program, kept, prefix)
-    except NotStaged:
+    if not _scratch_fits(program, kept, prefix):
         prefix = limit  # one element a row needs no scratch
     blocks = _blocks(program, kept, limit)
     if blocks > 1:
@@ -98,6 +96,8 @@ def _blocks(program: Program, kept: Sequence[Stage], limit: int) -> int:
     *lead, columns = kept[-1].shape or (1,)
     rows, work = math.prod(lead), sum(_work(stage) for stage in kept)
     if limit < len(lead) + 1 or rows >= _ENOUGH_ROWS or any(map(_has_pieces, program.stages)):
+        return 1
+    if not _scratch_fits(program, kept, len(lead)):
         return 1
     most = min(-(-_ENOUGH_ROWS // rows), work // _TILE_WORK)
     even = [b for b in range(2, most + 1) if columns % (b * _LINE) == 0]
@@ -240,6 +240,14 @@ def _check_scratch(program: Program, kept: Sequence[Stage], limit: int) -> None:
     reads = _reads_of(final, scratch[0].buffer)
     if not all(_own_prefix(final, indices) == len(final.shape) for indices in reads):
         raise NotStaged("the last stage reads other elements of an intermediate than it writes")
+
+
+def _scratch_fits(program: Program, kept: Sequence[Stage], prefix: int) -> bool:
+    try:
+        _check_scratch(program, kept, prefix)
+    except NotStaged:
+        return False
+    return True
 
 
 def _scratch(program: Program, kept: Sequence[Stage], prefix: int) -> list[Stage]:

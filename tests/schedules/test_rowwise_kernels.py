@@ -366,6 +366,14 @@ def test_few_rows_are_cut_into_blocks_of_channels(channels: int, tiles: int) -> 
     assert (task.rows.extent, task.rows.ragged) == (tiles, False)
 
 
+def test_blocks_need_a_row_for_the_intermediate() -> None:
+    """The output's row has no room for floats: the pool's would be cut to bytes there."""
+    text = """t = Transpose<perm=[0,3,1,2]>(x) m = MaxPool<kernel_shape=[3,3], strides=[2,2]>(t)
+        p = Transpose<perm=[0,2,3,1]>(m) y = QuantizeLinear(p, scale, zero)"""
+    constants = {"scale": np.float32(0.03), "zero": np.uint8(120)}
+    check(model("float[1,7,7,256] x", "uint8[1,3,3,256] y", text, **constants), EXACT)
+
+
 def test_rows_with_pieces_are_whole() -> None:
     """A block may lie across the border between what is padded and what is not."""
     pads = np.array([0, 0, 40, 0, 0, 24])
