@@ -103,7 +103,9 @@ def _row(
         contest.search()
         report("comparing", 0.8)
         contest.compare()
-        row = contest.row(layer, session.status().tier, cache_bytes)
+        if session.status().device_bad:
+            raise DeviceError(session.status().why_no_gpu)
+        row = contest.row(layer, tier, cache_bytes)
     records.add(row)
     return row
 

@@ -101,7 +101,7 @@ class PlannerRow:
     model, layer, kind, variant, text
         First network that has it, its task there, kernel family, its variant and what it computes.
     key, tier
-        Hash of the kernel's code with its grids, and the synchronisation that really ran.
+        Hash of the kernel's code with its grids, and the synchronisation.
     mflop, weight_bytes, layer_bytes, chain_bytes
         Work, and bytes of weights, of all that a layer touches, and of all copies.
     cpu_us, gpu_us
