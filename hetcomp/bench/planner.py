@@ -21,6 +21,7 @@ from hetcomp.bench.networks import Failure, Progress, Results, over_networks, si
 from hetcomp.bench.planner_contest import Contest, Source
 from hetcomp.bench.planner_layers import Layer, build_chain, layers_of, spread
 from hetcomp.bench.planner_rows import PlannerOptions, PlannerRow
+from hetcomp.cost.profile_file import check_device
 from hetcomp.devices import describe_devices, fingerprint
 from hetcomp.errors import DeviceError
 from hetcomp.plan.forecast import profile_forecast
@@ -34,10 +35,13 @@ def bench_planner(options: PlannerOptions, progress: Progress | None = None) -> 
 
     Raises
     ------
-    DeviceError
-        There is no OpenCL device that serves.
+    ProfileError
+        The profile to plan by is another device's.
     """
     report = progress or silent
+    if options.profile:
+        device = fingerprint(describe_devices(), pinned=True)
+        check_device(options.profile, device, "the profile to plan by")
     layers, failed = _layers(options, lambda text, part: report(text, 0.2 * part))
     records = _Records(options)
     named = {f"{layer.model} {layer.name}": layer for layer in layers}

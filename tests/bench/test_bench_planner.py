@@ -26,8 +26,9 @@ from hetcomp.bench.planner_layers import spread
 from hetcomp.bench.planner_plot import plot_planner
 from hetcomp.bench.planner_rows import PlannerOptions, PlannerRow, summarize
 from hetcomp.cost.costs import SyncCost
+from hetcomp.cost.profile import DeviceProfile
 from hetcomp.devices import describe_devices
-from hetcomp.errors import DeviceError, InputError
+from hetcomp.errors import DeviceError, InputError, ProfileError
 from hetcomp.plan.candidates import parts_of
 from hetcomp.plan.contention import Contention
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
@@ -200,6 +201,12 @@ def test_the_summary_leaves_cache_effects_out_of_the_largest() -> None:
 def test_options_are_checked(field: str, value: tuple[str, ...]) -> None:
     with pytest.raises(InputError):
         PlannerOptions(**{"models": ("resnet18",), field: value})
+
+
+def test_a_profile_of_another_device_is_refused() -> None:
+    elsewhere = DeviceProfile("elsewhere", {}, 0, {"svm-ahead": SyncCost()})
+    with pytest.raises(ProfileError, match="another device"):
+        bench_planner(PlannerOptions(("resnet18",), profile=elsewhere))
 
 
 def test_one_layer_for_real(tmp_path: Path) -> None:
