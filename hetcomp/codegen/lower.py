@@ -16,9 +16,10 @@ from hetcomp.errors import UnsupportedOperatorError
 from hetcomp.frontend import ImportedModel
 from hetcomp.passes.relax_values import constant_value
 from hetcomp.passes.task_names import value_names
-from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
+from hetcomp.plan.graph import Grid, Kernel, RowSpan, Space, Task, TaskGraph, Tensor
 from hetcomp.schedules.choice import DIRECT, Choice
 from hetcomp.schedules.facts import DeviceFacts, GroupFacts
+from hetcomp.schedules.footprint import ElementSpan, footprints
 from hetcomp.schedules.half import HalfFormat, Halves, is_large_weight
 from hetcomp.schedules.opaque import OPAQUE
 from hetcomp.schedules.program import Pitches
@@ -126,6 +127,7 @@ class _Builder:
         self._kernels: list[LoweredKernel] = []
         self._records: list[Kernel] = []
         self._kernel_of: dict[tuple[Any, ...], int] = {}
+        self._footprints: list[tuple[ElementSpan | None, ...]] = []
         self._slices: Mapping[Any, Slice] = {}
         self._default_of: dict[tuple[str, frozenset[int]], Scheduled] = {}
         self._values: dict[Any, tuple[int, ...]] = {}
@@ -212,7 +214,15 @@ class _Builder:
             for i, array in enumerate(arrays)
         ]
         self._tasks.append(
-            _task_record(self._source(var), scheduled, index, inputs, outputs, self._tensors)
+            _task_record(
+                self._source(var),
+                scheduled,
+                index,
+                self._footprints[index],
+                inputs,
+                outputs,
+                self._tensors,
+            )
         )
 
     def _is_sliced(self, var: Any, call: Any) -> bool:
@@ -311,6 +321,7 @@ class _Builder:
             why = "" if self._gpu else "compiled without OpenCL kernels"
             record = kernel_record(kernel, len(func.params), self._facts, why, tuned)
             self._kernels.append(kernel)
+            self._footprints.append(footprints(func, scheduled))
             self._records.append(record)
         return self._kernel_of[key]
 
@@ -399,6 +410,7 @@ def _task_record(
     source: tuple[str, ...],
     scheduled: Scheduled,
     kernel: int,
+    touched: Sequence[ElementSpan | None],
     inputs: Sequence[int],
     outputs: Sequence[int],
     tensors: Sequence[Tensor],
@@ -421,7 +433,19 @@ def _task_record(
         heads=scheduled.heads,
         source=source,
         in_place=tuple(sorted(scheduled.in_place)),
+        row_spans=tuple(
+            _row_span(span, tensors[tensor])
+            for span, tensor in zip(touched, (*inputs, *outputs), strict=True)
+        ),
     )
+
+
+def _row_span(span: ElementSpan | None, tensor: Tensor) -> RowSpan | None:
+    """In bytes; None for a constant, which every tile may read."""
+    if span is None or tensor.space is Space.CONSTANT:
+        return None
+    item = tensor.size_bytes // math.prod(tensor.shape)
+    return RowSpan(item * span.begin, item * span.step, item * span.size)
 
 
 def _grid(grid: TileGrid) -> Grid:

@@ -12,7 +12,16 @@ from typing import Any
 
 from hetcomp.cost.kernel_facts import KernelFacts
 
-__all__ = ["FORMAT_VERSION", "Grid", "Kernel", "Space", "Task", "TaskGraph", "Tensor"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Grid",
+    "Kernel",
+    "RowSpan",
+    "Space",
+    "Task",
+    "TaskGraph",
+    "Tensor",
+]
 
 FORMAT_VERSION = 3
 
@@ -46,6 +55,23 @@ class Grid:
         if self.ragged and cut == self.extent - 1:
             return self.extent if self.extent == 1 else cut - 1
         return cut
+
+
+@dataclass(frozen=True)
+class RowSpan:
+    """Bytes of a tensor that row tiles touch: tile i `size` bytes from `begin + i * step` on.
+
+    Of a slice, as if its rows lay side by side. What lies before 0 or behind the end is padding.
+    """
+
+    begin: int
+    step: int
+    size: int
+
+    def of_tiles(self, first: int, end: int) -> range:
+        """The bytes of tiles [first, end)."""
+        begin = max(0, self.begin + first * self.step)
+        return range(begin, max(begin, self.begin + (end - 1) * self.step + self.size))
 
 
 @dataclass(frozen=True)
@@ -139,6 +165,9 @@ class Task:
     in_place
         Positions of inputs that the kernel reads only where it writes, right before that: its
         output may take the memory of one of them.
+    row_spans
+        For each input, then each output, what of it row tiles touch; None where that is not known
+        or is all of it, and empty where nothing is known.
     """
 
     name: str
@@ -156,6 +185,11 @@ class Task:
     heads: int = 0
     source: tuple[str, ...] = ()
     in_place: tuple[int, ...] = ()
+    row_spans: tuple[RowSpan | None, ...] = ()
+
+    def span_of(self, position: int) -> RowSpan | None:
+        """The span of an input, or of an output behind the inputs."""
+        return self.row_spans[position] if self.row_spans else None
 
 
 @dataclass(frozen=True)
@@ -208,4 +242,6 @@ def _task(item: dict[str, Any]) -> Task:
         fields[key] = tuple(fields[key])
     for key in ("rows", "channels"):
         fields[key] = Grid(**fields[key])
+    spans = (None if span is None else RowSpan(**span) for span in fields.get("row_spans", ()))
+    fields["row_spans"] = tuple(spans)
     return Task(**fields)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -308,6 +309,8 @@ def _run_checked(task: Task, function: Callable[..., Any], memory: _Memory) -> N
     whole: list[Array] = []
     for parts in cuts(task):
         written = [_written(task, function, memory, part) for part in parts]
+        for part, masks in zip(parts, written, strict=True):
+            _check_spans(task, memory, part, masks)
         for output, masks in enumerate(zip(*written, strict=True)):
             counts = sum(mask.astype(np.int32) for mask in masks)
             assert (counts == 1).all(), _complaint(task, parts, counts)
@@ -370,8 +373,48 @@ def _run_parts(
 ) -> list[Array]:
     _clear(task, memory, FILLS[0])
     for part in parts:
-        _call(task, function, memory, part)
+        with _poisoned(task, memory, part):
+            _call(task, function, memory, part)
     return [memory.buffer(output).data[memory.region(output)] for output in task.outputs]
+
+
+@contextmanager
+def _poisoned(task: Task, memory: _Memory, part: Range) -> Iterator[None]:
+    """Bytes of float inputs that no tile of the part is said to touch become NaN meanwhile."""
+    saved = []
+    for position, tensor in enumerate(task.inputs):
+        kind, span = memory.graph.tensors[tensor], task.span_of(position)
+        if span is None or kind.pitch_bytes or not kind.dtype.startswith("float"):
+            continue
+        data = memory.buffer(tensor).data
+        if any(memory.buffer(other) is memory.buffer(tensor) for other in _others(task, position)):
+            continue
+        saved.append((data, data.copy()))
+        touched = span.of_tiles(part.row_begin, part.row_end)
+        data[: touched.start] = FILLS[0]
+        data[touched.stop :] = FILLS[0]
+    yield
+    for data, old in saved:
+        data[:] = old
+
+
+def _others(task: Task, position: int) -> list[int]:
+    """The task's tensors but for one input."""
+    return [*task.inputs[:position], *task.inputs[position + 1 :], *task.outputs]
+
+
+def _check_spans(
+    task: Task, memory: _Memory, part: Range, masks: Sequence[npt.NDArray[np.bool_]]
+) -> None:
+    """What a part writes lies where its tiles are said to write; masks are by elements."""
+    for place, (output, mask) in enumerate(zip(task.outputs, masks, strict=True)):
+        span = task.span_of(len(task.inputs) + place)
+        if span is None or not mask.any():
+            continue
+        item = np.dtype(memory.graph.tensors[output].dtype).itemsize
+        written, touched = np.flatnonzero(mask), span.of_tiles(part.row_begin, part.row_end)
+        inside = touched.start <= written[0] * item and written[-1] * item < touched.stop
+        assert inside, f"{task.name}: {part} writes beside {touched}"
 
 
 def _clear(task: Task, memory: _Memory, byte: int) -> None:
