@@ -160,7 +160,10 @@ def _own_times(
 def _edge(item: Input, maker: int, made: Shares, used: Shares, sync: SyncCost) -> Edge:
     to_cpu, to_gpu = item.crossing(made, used)
     line_us = sync.transfer_us(1.0)
-    # Until a wait is for rows, a part waits for all that the other processor makes of its input.
     cpu_waits = (made.cpu < 1.0)[:, None] & (used.cpu > 0.0)[None, :]
     gpu_waits = (made.cpu > 0.0)[:, None] & (used.cpu < 1.0)[None, :]
+    if item.by_rows:
+        rows = made.rows[:, None] & used.rows[None, :]
+        cpu_waits &= ~rows | (to_cpu > 0.0)
+        gpu_waits &= ~rows | (to_gpu > 0.0)
     return Edge(maker, line_us * to_cpu, line_us * to_gpu, cpu_waits, gpu_waits)

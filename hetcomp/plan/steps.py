@@ -1,8 +1,10 @@
 """From a plan to the step table: who runs which tiles, in which order, and who waits for whom.
 
-The unit of dependence is a root tensor's bytes in the arena: a step waits for every earlier step
-of the other processor that wrote bytes it touches or read bytes it writes (RAW, WAW, WAR, memory
-re-use included). The two halves of one task write disjoint elements and do not wait for each
+The unit of dependence is bytes in the arena: a step waits for every earlier step of the other
+processor that wrote bytes it touches or read bytes it writes (RAW, WAW, WAR, memory re-use
+included). Cut by rows, a step touches the rows of its tiles and the halo of its window, where the
+task says so (`Task.row_spans`), so that halves with equal cuts run ahead of each other where no
+halo crosses. The two halves of one task write disjoint elements and do not wait for each
 other. Steps follow the task order and wait only for earlier tasks, so no cycle can arise.
 """
 
@@ -22,18 +24,21 @@ __all__ = ["make_table"]
 
 @dataclass(frozen=True)
 class _Span:
-    """Bytes [begin, end) of the arena; of rows `pitch` apart the bytes [left, right)."""
+    """Bytes [begin, end) of the arena; of rows `pitch` apart, from `base` on, [left, right)."""
 
     begin: int
     end: int
+    base: int
     pitch: int
     left: int
     right: int
 
     def meets(self, other: _Span) -> bool:
-        if self.begin == other.begin and self.pitch == other.pitch:
+        if self.begin >= other.end or other.begin >= self.end:
+            return False
+        if self.base == other.base and self.pitch == other.pitch:
             return self.left < other.right and other.left < self.right
-        return self.begin < other.end and other.begin < self.end
+        return True
 
 
 @dataclass(frozen=True)
@@ -96,12 +101,11 @@ def make_table(
     by_task = {decision.task: decision for decision in plan.decisions}
     cpu, gpu = _Lane(), _Lane()
     for index, task in enumerate(graph.tasks):
-        access = _access(graph, memory, index)
         cpu_step, gpu_step = _steps(task, index, by_task[task.name])
         if cpu_step is not None:
-            cpu.add(cpu_step, access, gpu)
+            cpu.add(cpu_step, _access(graph, memory, cpu_step), gpu)
         if gpu_step is not None:
-            gpu.add(gpu_step, access, cpu)
+            gpu.add(gpu_step, _access(graph, memory, gpu_step), cpu)
     return StepTable(
         name=plan.name,
         cpu=_with_signals(cpu, gpu, last_signals=False),
@@ -132,25 +136,39 @@ def _steps(task: Task, index: int, decision: Decision) -> tuple[Step | None, Ste
     return (halves[0] if cut > 0 else None), (halves[1] if cut < extent else None)
 
 
-def _access(graph: TaskGraph, memory: MemoryMap, index: int) -> _Access:
-    task = graph.tasks[index]
-    return _Access(index, _spans(graph, memory, task.inputs), _spans(graph, memory, task.outputs))
+def _access(graph: TaskGraph, memory: MemoryMap, step: Step) -> _Access:
+    task = graph.tasks[step.task]
+    spans = [
+        _span(graph, memory, tensor, _touched(task, position, step))
+        for position, tensor in enumerate(task.inputs + task.outputs)
+        if graph.tensors[tensor].space is Space.ARENA
+    ]
+    n_outputs = sum(graph.tensors[tensor].space is Space.ARENA for tensor in task.outputs)
+    split = len(spans) - n_outputs
+    return _Access(step.task, tuple(spans[:split]), tuple(spans[split:]))
 
 
-def _spans(graph: TaskGraph, memory: MemoryMap, tensors: tuple[int, ...]) -> tuple[_Span, ...]:
-    arena = sorted({t for t in tensors if graph.tensors[t].space is Space.ARENA})
-    return tuple(_span(graph, memory, tensor) for tensor in arena)
+def _touched(task: Task, position: int, step: Step) -> range | None:
+    """The bytes of a parameter that a step touches, None for all."""
+    span = task.span_of(position)
+    return None if span is None else span.of_tiles(step.row_begin, step.row_end)
 
 
-def _span(graph: TaskGraph, memory: MemoryMap, index: int) -> _Span:
-    """The bytes of a tensor; those of a whole one are a single row."""
+def _span(graph: TaskGraph, memory: MemoryMap, index: int, touched: range | None) -> _Span:
+    """The bytes of a tensor, or those `touched` of it; those of a whole one are a single row."""
     tensor, root = graph.tensors[index], graph.root(index)
-    begin, size = memory.offsets[root], graph.tensors[root].size_bytes
+    base, size = memory.offsets[root], graph.tensors[root].size_bytes
     if not tensor.pitch_bytes:
-        return _Span(begin, begin + size, size, 0, size)
+        if touched is None or tensor.size_bytes != size:
+            return _Span(base, base + size, base, size, 0, size)
+        return _Span(base + touched.start, base + min(touched.stop, size), base, size, 0, size)
     width = tensor.shape[-1] * tensor.size_bytes // math.prod(tensor.shape)
+    begin, end = base, base + size
+    if touched is not None:
+        begin = base + touched.start // width * tensor.pitch_bytes
+        end = min(end, base - (-touched.stop // width) * tensor.pitch_bytes)
     left = tensor.offset_bytes
-    return _Span(begin, begin + size, tensor.pitch_bytes, left, left + width)
+    return _Span(begin, end, base, tensor.pitch_bytes, left, left + width)
 
 
 def _last_conflict(access: _Access, other: _Lane, waited: int) -> int:

@@ -84,12 +84,19 @@ class Input:
     size_bytes
         All of it.
     local_axes
-        Axes along which a half of the task reads only its own part of it.
+        Axes along which a half of the task reads only its own part of it, and its halo.
+    halo
+        Parts of it that a half by rows reads before and behind its own part.
+    by_rows
+        Whether it is known which rows of it the maker's tiles write and the task's tiles read, so
+        that a half waits for the rows it reads and no others.
     """
 
     maker: int | None
     size_bytes: int
     local_axes: frozenset[Axis]
+    halo: tuple[float, float] = (0.0, 0.0)
+    by_rows: bool = False
 
     def crossing(self, made: Shares, used: Shares) -> tuple[Array, Array]:
         """Bytes that cross to the CPU and to the GPU, each of shape (made, used)."""
@@ -113,8 +120,9 @@ class Input:
         upto = np.where(used.cpu > 0.0, 1.0, 0.0)
         since = np.where(used.cpu < 1.0, 0.0, 1.0)
         if Axis.ROWS in self.local_axes:
-            upto = np.where(used.rows, used.cpu, upto)
-            since = np.where(used.rows, used.cpu, since)
+            before, behind = self.halo
+            upto = np.where(used.rows, np.minimum(used.cpu + behind, 1.0), upto)
+            since = np.where(used.rows, np.maximum(used.cpu - before, 0.0), since)
         return upto, since
 
 
@@ -162,8 +170,11 @@ def _inputs(graph: TaskGraph) -> tuple[tuple[Input, ...], ...]:
             if graph.tensors[root].space is not Space.ARENA:
                 continue
             axes = _local_axes(graph, task, position)
+            halo = _halo(graph, task, position)
             parts = _parts(graph, makers.get(root, {}), tensor)
-            inputs += [Input(maker, size, axes) for maker, size in parts.items()]
+            for maker, size in parts.items():
+                by_rows = maker is not None and halo is not None and _writes_rows(graph, maker)
+                inputs.append(Input(maker, size, axes, halo or (0.0, 0.0), by_rows))
         found.append(tuple(inputs))
         for tensor in task.outputs:
             _note_maker(graph, makers, index, tensor)
@@ -188,6 +199,22 @@ def _note_maker(
     if not graph.tensors[tensor].pitch_bytes:
         makers[root] = {}
     makers.setdefault(root, {})[tensor] = index
+
+
+def _halo(graph: TaskGraph, task: Task, position: int) -> tuple[float, float] | None:
+    """Parts of an input that a cut by rows reads beside its own, before and behind the cut; None
+    where that is not known. Negative where the window leaves rows out."""
+    span = task.span_of(position)
+    if span is None:
+        return None
+    size = graph.tensors[task.inputs[position]].size_bytes
+    return -span.begin / size, (span.begin + span.size - span.step) / size
+
+
+def _writes_rows(graph: TaskGraph, maker: int) -> bool:
+    """Whether it is known which rows the tiles of a task write."""
+    task = graph.tasks[maker]
+    return all(task.span_of(len(task.inputs) + i) is not None for i in range(len(task.outputs)))
 
 
 def _local_axes(graph: TaskGraph, task: Task, position: int) -> frozenset[Axis]:
