@@ -72,7 +72,7 @@ def _tile_elements(program: Program, scheduled: Scheduled) -> int:
         return 0
     total = math.prod(shape)
     whole = tile > 0 and scheduled.rows.extent == -(-total // tile)
-    return tile if whole and (total % tile == 0 or facts.batches == 1) else 0
+    return tile if whole and (total % tile == 0 or scheduled.heads == 0) else 0
 
 
 def _line(intervals: Sequence[Interval], size: int) -> ElementSpan | None:
