@@ -24,6 +24,7 @@ from hetcomp.plan.plan import Place, Plan
 from hetcomp.plan.planners import fixed_split, single
 from hetcomp.plan.simulate import Simulator, measured_times
 from hetcomp.plan.steps import make_table
+from hetcomp.plan.tickets import with_tickets
 from hetcomp.runtime import Session, load
 from hetcomp.tune.measure import MeasureOptions, measure
 from hetcomp.tune.priority import favoured
@@ -231,16 +232,21 @@ def _compared(timed: Sequence[Plan], comparisons: Sequence[Comparison]) -> str:
 
 def _shared_plans(graph: TaskGraph, costs: Costs, goal: Goal) -> list[Plan]:
     """Plans by what halves took and by what whole tasks took: what halves of both processors take
-    from a shared cache at once lies between what was measured of each alone."""
+    from a shared cache at once lies between what was measured of each alone. And tickets for the
+    former's large splits, which even out what no prediction knows."""
     whole = Costs(costs.tasks, costs.device)
     plan = by_times(graph, costs, SyncCost(), "by times", goal=goal)
     other = by_times(graph, whole, SyncCost(), "by whole tasks", goal=goal)
-    return [plan] if _same(plan, other) else [plan, other]
+    ticketed = with_tickets(graph, plan, "by tickets")
+    others = [one for one in (other, ticketed) if not _same(plan, one)]
+    return [plan, *others]
 
 
 def _same(one: Plan, other: Plan) -> bool:
     pairs = zip(one.decisions, other.decisions, strict=True)
-    return all((a.place, a.axis, a.cut) == (b.place, b.axis, b.cut) for a, b in pairs)
+    return all(
+        (a.place, a.axis, a.cut, a.mode) == (b.place, b.axis, b.cut, b.mode) for a, b in pairs
+    )
 
 
 def _with_reasons(
