@@ -18,8 +18,10 @@ from hetcomp.cost.launches import Array, Launches
 
 __all__ = ["Estimate", "ProcessorFacts", "estimate", "processor_facts"]
 
-_HEAVY = 16.0
+_HEAVY = 24.0
 """A division or function, in light operations: its vector code is about that long."""
+_SCATTERED = 20.0
+"""A read out of order, in light operations: element by element instead of a vector."""
 _TRANSFORM = 5.0
 """Light operations per element that Winograd's transforms read and write."""
 _DEPTHWISE = 3.0
@@ -142,7 +144,8 @@ def estimate(launches: Launches, processor: ProcessorFacts) -> Estimate:
     wanted = launches.fact("pixels") * launches.fact("columns") * share
     depth = launches.fact("depth") * launches.fact("map_taps") * launches.fact("groups")
     macs = outputs * depth * np.maximum(1.0, launches.fact("positions"))
-    light = (launches.fact("light_ops") + _HEAVY * launches.fact("heavy_ops")) * share
+    light = launches.fact("light_ops") + _HEAVY * launches.fact("heavy_ops")
+    light = (light + _SCATTERED * launches.fact("scattered_reads")) * share
     weight_bytes = _touched_weights(launches) * launches.channel_share
     input_bytes = launches.fact("input_bytes") * launches.row_share
     output_bytes = launches.fact("output_bytes") * share
