@@ -57,6 +57,8 @@ def fusion_pipeline(*, integers: bool = True, fuse_attention: bool = True) -> An
             LegalizeAnchors(),
             relax.transform.DeadCodeElimination(),
             # Tasks: an anchor with its element-wise tail, or a chain of element-wise operators
+            # (not a depthwise convolution with the product behind it: with all inputs in the cache
+            # MobileNetV2's 17 pairs would gain 2.6% of the network, one core with 2 MiB of L2)
             relax.transform.AnnotateTIROpPattern(),
             GuardBroadcasts(),
             RememberValues(),
