@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,13 +10,17 @@ from typing import Any
 
 from hetcomp.bench.phone_ops import PHONES, phone_samples
 from hetcomp.cost.booster import TrainOptions
-from hetcomp.cost.predictor import processors_of
+from hetcomp.cost.predictor import PredictedTimes, Predictor, processors_of
 from hetcomp.cost.profile import DeviceProfile, KernelSample
 from hetcomp.cost.roofline import ProcessorFacts
 from hetcomp.cost.validation import Errors, cross_predict, validate
+from hetcomp.cost.work import Part
 from hetcomp.errors import InputError
 
-__all__ = ["ErrorRow", "phone_errors", "profile_errors"]
+__all__ = ["ErrorRow", "phone_errors", "prediction_us", "profile_errors"]
+
+_BATCH = 4096
+"""Parts that a planner may ask for at once."""
 
 Progress = Callable[[str, float], None]
 
@@ -47,6 +52,21 @@ def profile_errors(
     """
     facts = processors_of(profile)
     return _rows(profile.device, profile.samples, facts, least_us, options, folds)
+
+
+def prediction_us(profile: DeviceProfile) -> float:
+    """Processor time of one prediction in a batch, by the models of `profile`, in microseconds."""
+    works = [sample.work for sample in profile.samples if sample.work.processor == "cpu"]
+    times = PredictedTimes(Predictor.of_profile(profile), works, [])
+    parts = [
+        Part(task, "cpu", 0, -(-work.rows * (1 + number % 8) // 8), 0, work.channels)
+        for number in range(_BATCH // max(1, len(works)) + 1)
+        for task, work in enumerate(works)
+    ]
+    times.times_us(parts)
+    begin = time.process_time()
+    times.times_us(parts)
+    return 1e6 * (time.process_time() - begin) / max(1, len(parts))
 
 
 def phone_errors(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -51,7 +51,7 @@ def predictors(
     """
     from hetcomp.bench.network_times import measured_networks, network_times
     from hetcomp.bench.networks import Results
-    from hetcomp.bench.predictors import phone_errors, profile_errors
+    from hetcomp.bench.predictors import phone_errors, prediction_us, profile_errors
     from hetcomp.cost.booster import TrainOptions
     from hetcomp.cost.profile_file import load_profile
     from hetcomp.cost.training import with_models
@@ -60,6 +60,7 @@ def predictors(
         raise InputError("nothing to predict by: give --profile, or --phones alone")
     options = TrainOptions(seed=seed)
     rows: list[ErrorRow] = []
+    one_us: float | None = None
     times: Results[NetworkTime] = Results((), ())
     with progress_bar() as progress:
         if phones is not None:
@@ -68,15 +69,19 @@ def predictors(
             progress("this device", 0.0)
             device = load_profile(profile)
             rows += profile_errors(device, _LEAST_US, options, folds)
+            device = device if device.models else with_models(device, options)
+            one_us = prediction_us(device)
             if networks is not None:
-                device = device if device.models else with_models(device, options)
                 times = network_times(device, measured_networks(networks), progress)
     if as_json:
-        data = {"folds": folds, "seed": seed, "rows": [row.to_json() for row in rows]}
+        data: dict[str, Any] = {"folds": folds, "seed": seed, "prediction_us": one_us}
+        data |= {"rows": [row.to_json() for row in rows]}
         failed = [asdict(failure) for failure in times.failed]
         print_json({**data, "networks": [row.to_json() for row in times.rows], "failed": failed})
     else:
         _print(rows)
+        if one_us is not None:
+            click.echo(f"one prediction in a batch: {one_us:.1f} µs")
         _print_networks(times)
     if times.failed:
         sys.exit(FAILED)

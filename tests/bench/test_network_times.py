@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hetcomp.bench.network_times import measured_networks, network_times
 from hetcomp.bench.networks import silent
+from hetcomp.bench.predictors import prediction_us
+from hetcomp.cost.booster import TrainOptions
 from hetcomp.cost.costs import SyncCost
-from hetcomp.cost.profile import DeviceProfile
+from hetcomp.cost.profile import DeviceProfile, KernelSample
+from hetcomp.cost.training import with_models
+from hetcomp.cost.work import KernelWork
 from hetcomp.errors import InputError
 
 LIMITS = {"flops_per_us": 1e5, "bytes_per_us": 2e4, "near_bytes_per_us": 6e4}
@@ -58,3 +63,11 @@ def test_a_network_is_predicted_without_compiling_it() -> None:
     assert 3.5 < cpu.predicted_ms < 30.0
     assert gpu.predicted_ms > cpu.predicted_ms
     assert cpu.error_percent == pytest.approx(100 * (cpu.predicted_ms / 5.0 - 1))
+
+
+def test_a_prediction_is_timed_in_a_batch() -> None:
+    facts = {"pixels": 64.0, "columns": 64.0, "depth": 64.0, "taps": 1.0, "map_taps": 1.0}
+    work = KernelWork("linear", "direct", "cpu", 8, 4, 8, 4, facts)
+    samples = tuple(KernelSample(work, (10.0 + n,), f"g{n}") for n in range(30))
+    profile = with_models(replace(PROFILE, samples=samples), TrainOptions(rounds=20))
+    assert 0.0 < prediction_us(profile) < 500.0
