@@ -26,8 +26,8 @@ def test_on_an_emulated_core(cpu: ArmCpu, form: HalfFormat, tmp_path: Path) -> N
     cases = [half_case(name, form) for name in NAMES]
     trials = [Trial(lower(model, cpu.facts, half=form), feeds) for model, feeds in cases]
     outputs = run_trials(trials, 0, lambda arena: execute_on_arm(arena, cpu, tmp_path))
-    for name, (model, feeds), got in zip(NAMES, cases, outputs, strict=True):
-        roundings = CHAINED if cpu is FP16 else roundings_of(name)
+    for name, (model, feeds), trial, got in zip(NAMES, cases, trials, outputs, strict=True):
+        roundings = CHAINED if cpu is FP16 else roundings_of(name, trial.lowered)
         assert_near(got, reference(model, feeds), form, roundings)
 
 
