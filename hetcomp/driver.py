@@ -16,6 +16,8 @@ from hetcomp.codegen.image import write_image
 from hetcomp.codegen.kernels import cpu_object, opencl_source
 from hetcomp.codegen.link import link_model
 from hetcomp.codegen.lower import Lowered, lower_tasks
+from hetcomp.cost.profile import DeviceProfile
+from hetcomp.cost.profile_file import load_profile
 from hetcomp.device_class import find_groups
 from hetcomp.errors import InputError
 from hetcomp.frontend import ImportedModel, import_onnx
@@ -113,13 +115,14 @@ def compile(
     compile_target = find_target(target, f16_products=chained)
     if options.plan_is_file:
         read_plan(options.plan)  # a bad file is refused before minutes of work
+    profile = load_profile(options.profile) if options.profile else None
     stages = _Stages(progress or (lambda _stage, _done: None))
     with stages.stage("import", 0.05):
         imported = import_onnx(model, shapes=shapes)
     with tempfile.TemporaryDirectory(prefix="hetcomp-") as folder:
         kernels = _generate(imported, compile_target, options, Path(folder), stages)
         with stages.stage("plan", 0.75):
-            placement = _place(kernels, options, Path(folder), stages)
+            placement = _place(kernels, options, Path(folder), stages, profile)
         with stages.stage("link", 0.95):
             _link(kernels, placement, options.memory_limit, path)
     stages.report("done", 1.0)
@@ -177,14 +180,20 @@ def _choices(
     return tuned_choices(options, target, groups)
 
 
-def _place(kernels: _Kernels, options: CompileOptions, folder: Path, stages: _Stages) -> Placement:
+def _place(
+    kernels: _Kernels,
+    options: CompileOptions,
+    folder: Path,
+    stages: _Stages,
+    profile: DeviceProfile | None,
+) -> Placement:
     """Choose the plans; `auto` links a trial .so and measures on this machine."""
     graph = kernels.lowered.graph
     if options.plan != "auto":
         return choose_plan(graph, options, None, stages.report)
     trial = folder / "trial.so"
     _link(kernels, Placement(base_plans(graph), {}), options.memory_limit, trial)
-    return choose_plan(graph, options, trial, stages.report)
+    return choose_plan(graph, options, trial, stages.report, profile)
 
 
 def _link(kernels: _Kernels, placement: Placement, limit_bytes: int, output: Path) -> None:

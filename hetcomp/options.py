@@ -59,6 +59,9 @@ class CompileOptions:
         What plan `auto` is to achieve.
     memory_limit
         Largest memory for activations in bytes, 0 for none.
+    profile
+        File of `hetcomp profile`: predicts the tasks' times in `auto`, which then measures whole
+        plans only. Empty: tasks are measured.
 
     Raises
     ------
@@ -83,6 +86,7 @@ class CompileOptions:
     tuned: str = ""
     goal: Goal = field(default_factory=Goal)
     memory_limit: int = 0
+    profile: str = ""
 
     def __post_init__(self) -> None:
         if not self.plan:
@@ -109,6 +113,8 @@ class CompileOptions:
             raise InputError(f"memory_limit must not be negative, got {self.memory_limit}")
         if self.plan != "auto" and self.goal != Goal():
             raise InputError(f"a goal ({self.goal.text}) is for plan auto, not '{self.plan}'")
+        if self.plan != "auto" and self.profile:
+            raise InputError(f"a device profile is for plan auto, not '{self.plan}'")
         if self.plan in ("gpu", "split") and not self.gpu:
             raise InputError(f"plan '{self.plan}' needs OpenCL kernels, but gpu is off")
 

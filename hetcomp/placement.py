@@ -11,18 +11,20 @@ from typing import Any
 import numpy as np
 
 from hetcomp.cost.cache import TimesCache
-from hetcomp.cost.costs import Costs, SyncCost
+from hetcomp.cost.costs import Costs
+from hetcomp.cost.profile import DeviceProfile
+from hetcomp.cost.profile_file import check_device
 from hetcomp.devices import describe_devices, fingerprint
 from hetcomp.errors import DeviceError, PlanError
 from hetcomp.goal import Goal
 from hetcomp.options import CompileOptions
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.check import check_plan
+from hetcomp.plan.forecast import Forecast, measured_forecast, profile_forecast
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.io import read_plan
 from hetcomp.plan.plan import Place, Plan
 from hetcomp.plan.planners import fixed_split, single
-from hetcomp.plan.simulate import Simulator, measured_times
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.tickets import with_tickets
 from hetcomp.runtime import Session, load
@@ -55,7 +57,11 @@ def base_plans(
 
 
 def choose_plan(
-    graph: TaskGraph, options: CompileOptions, trial: Path | None, progress: Progress
+    graph: TaskGraph,
+    options: CompileOptions,
+    trial: Path | None,
+    progress: Progress,
+    profile: DeviceProfile | None = None,
 ) -> Placement:
     """Plans for `options.plan`.
 
@@ -69,15 +75,19 @@ def choose_plan(
         A linked .so to measure on; needed for `auto`.
     progress
         Called while measuring.
+    profile
+        Predicts the tasks' times for `auto`; None measures them.
 
     Raises
     ------
     PlanError
         The plan does not fit the model, or `strict` forbids what it would fall back to.
+    ProfileError
+        The profile is another device's.
     """
     if options.plan == "auto":
         assert trial is not None
-        return _measured(graph, options, trial, progress)
+        return _measured(graph, options, trial, progress, profile)
     base = base_plans(graph)
     if options.plan_is_file:
         chosen = read_plan(options.plan)
@@ -109,15 +119,20 @@ def _check_strict(graph: TaskGraph, options: CompileOptions, plan: Plan) -> None
 
 
 def _measured(
-    graph: TaskGraph, options: CompileOptions, trial: Path, progress: Progress
+    graph: TaskGraph,
+    options: CompileOptions,
+    trial: Path,
+    progress: Progress,
+    profile: DeviceProfile | None,
 ) -> Placement:
-    """Time every task on either processor, plan by these times, time the plans, keep the best."""
+    """Time or predict every task on either processor, plan by that, time the plans, keep the
+    best."""
 
     def report(text: str, done: float) -> None:
         progress(text, 0.75 + 0.2 * done)
 
     try:
-        return _measured_with(graph, options, trial, report)
+        return _measured_with(graph, options, trial, report, profile)
     except DeviceError as error:
         if options.strict:
             raise
@@ -127,7 +142,11 @@ def _measured(
 
 
 def _measured_with(
-    graph: TaskGraph, options: CompileOptions, trial: Path, report: Progress
+    graph: TaskGraph,
+    options: CompileOptions,
+    trial: Path,
+    report: Progress,
+    profile: DeviceProfile | None,
 ) -> Placement:
     cache = TimesCache() if options.use_cache else None
     limits = MeasureOptions(cap_seconds=options.measure_seconds)
@@ -136,15 +155,28 @@ def _measured_with(
         if why_no_gpu and options.strict and options.gpu:
             raise PlanError(f"strict: plan 'auto' cannot use the OpenCL device: {why_no_gpu}")
         device = fingerprint(describe_devices(), pinned=session.status().gpu_pinned)
-        costs = measure(
-            session, device, gpu=not why_no_gpu, cache=cache, options=limits, progress=report
-        )
-        plans = base_plans(graph, costs)
+        if profile is not None and not why_no_gpu:
+            check_device(profile, device, options.profile)
+            forecast = profile_forecast(graph, profile)
+        else:
+            forecast = measured_forecast(
+                graph,
+                measure(
+                    session,
+                    device,
+                    gpu=not why_no_gpu,
+                    cache=cache,
+                    options=limits,
+                    progress=report,
+                ),
+            )
+        plans = base_plans(graph, forecast.costs)
         if why_no_gpu:
             cpu = plans[0]
             notes = {"auto": f"all on the CPU: {why_no_gpu}", "device": device}
             return Placement((dataclasses.replace(cpu, name="auto"), *plans), notes)
-        placement = _compare(session, graph, costs, plans, options, report, device)
+        shared = _shared_plans(graph, forecast, options.goal, by_profile=profile is not None)
+        placement = _compare(session, graph, forecast, shared, plans, options, report, device)
         if session.status().fallbacks:
             raise DeviceError(session.status().why_no_gpu)  # the times were the CPU's
         return placement
@@ -164,13 +196,13 @@ def _why_no_gpu(session: Session, graph: TaskGraph, options: CompileOptions) -> 
 def _compare(
     session: Session,
     graph: TaskGraph,
-    costs: Costs,
+    forecast: Forecast,
+    shared: Sequence[Plan],
     plans: tuple[Plan, ...],
     options: CompileOptions,
     report: Progress,
     device: str,
 ) -> Placement:
-    shared = _shared_plans(graph, costs, options.goal)
     candidates = [*shared, *plans]
     tables = [make_table(graph, plan, limit_bytes=options.memory_limit) for plan in candidates]
     times = time_tables(
@@ -180,7 +212,7 @@ def _compare(
         cap_seconds=options.measure_seconds,
         progress=report,
     )
-    simulator = Simulator(graph, measured_times(graph, costs, SyncCost()), SyncCost())
+    simulator = forecast.simulator(graph)
     timed = [
         dataclasses.replace(
             plan,
@@ -202,7 +234,7 @@ def _compare(
     if not options.goal.is_fastest:
         best, text = 0, f"planned for {options.goal.text}; {text}"
     notes = {"auto": text, "candidates": records, "device": device}
-    winner = _with_reasons(graph, costs, timed, best, len(shared))
+    winner = _with_reasons(graph, forecast.costs, timed, best, len(shared))
     return Placement((winner, *timed[len(shared) :]), notes)
 
 
@@ -230,16 +262,21 @@ def _compared(timed: Sequence[Plan], comparisons: Sequence[Comparison]) -> str:
     return f"fastest of the plans, some as predicted for want of undisturbed rounds: {text}"
 
 
-def _shared_plans(graph: TaskGraph, costs: Costs, goal: Goal) -> list[Plan]:
-    """Plans by what halves took and by what whole tasks took: what halves of both processors take
-    from a shared cache at once lies between what was measured of each alone. And tickets for the
-    former's large splits, which even out what no prediction knows."""
-    whole = Costs(costs.tasks, costs.device)
-    plan = by_times(graph, costs, SyncCost(), "by times", goal=goal)
-    other = by_times(graph, whole, SyncCost(), "by whole tasks", goal=goal)
-    ticketed = with_tickets(graph, plan, "by tickets")
-    others = [one for one in (other, ticketed) if not _same(plan, one)]
-    return [plan, *others]
+def _shared_plans(
+    graph: TaskGraph, forecast: Forecast, goal: Goal, *, by_profile: bool
+) -> list[Plan]:
+    """Plans by what a profile predicts; or by what halves took and by what whole tasks took: what
+    halves of both processors take from a shared cache at once lies between what was measured of
+    each alone. And tickets for the first plan's large splits, which even out what no prediction
+    knows."""
+    costs, sync, times = forecast.costs, forecast.sync, forecast.times
+    name = "by profile" if by_profile else "by times"
+    plan = by_times(graph, costs, sync, name, times=times, goal=goal)
+    others = [with_tickets(graph, plan, "by tickets")]
+    if not by_profile:
+        whole = Costs(costs.tasks, costs.device)
+        others.insert(0, by_times(graph, whole, sync, "by whole tasks", goal=goal))
+    return [plan, *(one for one in others if not _same(plan, one))]
 
 
 def _same(one: Plan, other: Plan) -> bool:

@@ -51,6 +51,10 @@ __all__ = ["compile_command"]
     help="Data base of hetcomp tune, whose winners set the kernels' parameters.",
 )  # fmt: skip
 @click.option(
+    "--profile", metavar="F.json", type=click.Path(path_type=Path),
+    help="Device profile of this machine: auto predicts tasks by it and measures plans only.",
+)  # fmt: skip
+@click.option(
     "--exact", is_flag=True,
     help="Compute convolutions directly, without Winograd's method and its larger rounding error.",
 )  # fmt: skip
@@ -66,6 +70,7 @@ def compile_command(
     shapes: tuple[str, ...],
     device_class: str,
     tuned: Path | None,
+    profile: Path | None,
     exact: bool,
     objective: str,
     granularity: str,
@@ -84,6 +89,7 @@ def compile_command(
         strict=strict,
         device_class=device_class,
         tuned=str(tuned or ""),
+        profile=str(profile or ""),
         exact=exact,
         precision=precision,
         goal=parse_goal(objective, granularity, gpu_cap, watts),

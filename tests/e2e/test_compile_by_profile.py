@@ -1,0 +1,73 @@
+"""`compile --profile`: tasks are predicted, plans are measured, other devices are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hetcomp
+from hetcomp.bench import zoo
+from hetcomp.cost.costs import SyncCost
+from hetcomp.cost.profile import DeviceProfile
+from hetcomp.cost.profile_file import save_profile
+from hetcomp.devices import describe_devices, fingerprint
+from hetcomp.errors import InputError, ProfileError
+from hetcomp.options import CompileOptions
+from hetcomp.runtime import read_image
+
+LIMITS = {
+    f"{processor}.{name}": value
+    for processor in ("cpu", "gpu")
+    for name, value in (
+        ("flops_per_us", 1e5), ("bytes_per_us", 1e4), ("near_bytes_per_us", 1e5),
+    )
+}  # fmt: skip
+
+
+def profile() -> DeviceProfile:
+    device = fingerprint(describe_devices(), pinned=True)
+    return DeviceProfile(device, {}, 0, {"svm-ahead": SyncCost()}, limits=LIMITS)
+
+
+@pytest.mark.usefixtures("opencl")
+def test_plans_are_made_by_the_profile_and_measured(tmp_path: Path) -> None:
+    model = zoo.build("squeezenet", size=64)
+    save_profile(profile(), tmp_path / "device.json")
+    options = CompileOptions(profile=str(tmp_path / "device.json"), pin="on")
+    hetcomp.compile(model, output=tmp_path / "m.so", options=options)
+    candidates = read_image(tmp_path / "m.so").build["candidates"]
+    names = [candidate["plan"] for candidate in candidates]
+    assert names[0] == "by profile"
+    assert {"cpu", "gpu", "split"} <= set(names)
+    assert "by whole tasks" not in names
+    assert all(candidate["measured_us"] > 0.0 for candidate in candidates)
+    feeds = zoo.random_inputs(model)
+    with hetcomp.load(tmp_path / "m.so", quiet=True) as auto:
+        got = auto.run(feeds)
+    with hetcomp.load(tmp_path / "m.so", plan="cpu", quiet=True) as cpu:
+        expected = cpu.run(feeds)
+    for name, want in expected.items():
+        np.testing.assert_allclose(got[name], want, atol=1e-5 * np.abs(want).max(), rtol=0)
+
+
+@pytest.mark.usefixtures("opencl")
+def test_another_devices_profile_is_refused(tmp_path: Path) -> None:
+    save_profile(dataclasses.replace(profile(), device="elsewhere"), tmp_path / "device.json")
+    options = CompileOptions(profile=str(tmp_path / "device.json"), pin="on")
+    with pytest.raises(ProfileError, match="elsewhere"):
+        hetcomp.compile(zoo.build("bert_tiny"), output=tmp_path / "m.so", options=options)
+    assert not (tmp_path / "m.so").exists()
+
+
+def test_a_missing_profile_is_refused_at_once(tmp_path: Path) -> None:
+    options = CompileOptions(profile=str(tmp_path / "none.json"))
+    with pytest.raises(ProfileError, match=r"none\.json"):
+        hetcomp.compile(b"", output=tmp_path / "m.so", options=options)
+
+
+def test_a_profile_is_for_plan_auto() -> None:
+    with pytest.raises(InputError, match="plan auto, not 'cpu'"):
+        CompileOptions(plan="cpu", profile="device.json")
