@@ -29,7 +29,8 @@ class Goal:
         Every `operator` by itself, or alike all tasks of a `chain` without branches, of a
         `subgraph` between a fork and its join, or of the whole `model`.
     gpu_cap
-        Largest part of an inference's time in which the GPU may be busy, 1 for no limit.
+        Largest part of an inference's time in which the GPU may be busy, 1 for no limit; for
+        `throughput`, of the time from one result of the pipeline to the next.
     cpu_watts, gpu_watts
         Power of either processor at work, for `energy`.
 

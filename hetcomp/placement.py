@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from hetcomp.cost.profile import DeviceProfile
 from hetcomp.cost.profile_file import check_device
 from hetcomp.devices import describe_devices, fingerprint
 from hetcomp.errors import DeviceError, PlanError
-from hetcomp.goal import Goal
 from hetcomp.options import CompileOptions
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.check import check_plan
@@ -175,7 +175,7 @@ def _measured_with(
             cpu = plans[0]
             notes = {"auto": f"all on the CPU: {why_no_gpu}", "device": device}
             return Placement((dataclasses.replace(cpu, name="auto"), *plans), notes)
-        shared = _shared_plans(graph, forecast, options.goal, by_profile=profile is not None)
+        shared = _shared_plans(graph, forecast, options, by_profile=profile is not None)
         placement = _compare(session, graph, forecast, shared, plans, options, report, device)
         if session.status().fallbacks:
             raise DeviceError(session.status().why_no_gpu)  # the times were the CPU's
@@ -263,19 +263,26 @@ def _compared(timed: Sequence[Plan], comparisons: Sequence[Comparison]) -> str:
 
 
 def _shared_plans(
-    graph: TaskGraph, forecast: Forecast, goal: Goal, *, by_profile: bool
+    graph: TaskGraph, forecast: Forecast, options: CompileOptions, *, by_profile: bool
 ) -> list[Plan]:
     """Plans by what a profile predicts; or by what halves took and by what whole tasks took: what
     halves of both processors take from a shared cache at once lies between what was measured of
     each alone. And tickets for the first plan's large splits, which even out what no prediction
     knows."""
-    costs, sync, times = forecast.costs, forecast.sync, forecast.times
-    name = "by profile" if by_profile else "by times"
-    plan = by_times(graph, costs, sync, name, times=times, goal=goal)
+    plan_by = partial(
+        by_times,
+        graph,
+        sync=forecast.sync,
+        goal=options.goal,
+        contention=forecast.contention,
+        limit_bytes=options.memory_limit,
+    )
+    costs, name = forecast.costs, "by profile" if by_profile else "by times"
+    plan = plan_by(costs=costs, name=name, times=forecast.times)
     others = [with_tickets(graph, plan, "by tickets")]
     if not by_profile:
         whole = Costs(costs.tasks, costs.device)
-        others.insert(0, by_times(graph, whole, sync, "by whole tasks", goal=goal))
+        others.insert(0, plan_by(costs=whole, name="by whole tasks"))
     return [plan, *(one for one in others if not _same(plan, one))]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hetcomp.cost.work import Part
 
-__all__ = ["Costs", "PartTime", "SyncCost", "TaskCost"]
+__all__ = ["LINE_BYTES", "Costs", "PartTime", "SyncCost", "TaskCost"]
 
 LINE_BYTES = 64
 """Unit in which caches hand data over."""

@@ -9,11 +9,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hetcomp.cost.costs import Costs, SyncCost
+from hetcomp.cost.costs import Costs, SyncCost, TaskCost
 from hetcomp.cost.times import Stretched, Times
 from hetcomp.errors import InternalError
 from hetcomp.goal import Goal
 from hetcomp.plan.candidates import Choice, candidates
+from hetcomp.plan.contention import Contention
 from hetcomp.plan.granularity import alike_candidates, unit_starts
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.objective import achieved, keeps_cap, objective_of
@@ -41,6 +42,8 @@ def by_times(
     *,
     times: Times | None = None,
     goal: Goal | None = None,
+    contention: Contention | None = None,
+    limit_bytes: int = 0,
 ) -> Plan:
     """Place or split every task as is predicted to serve the goal best.
 
@@ -58,6 +61,10 @@ def by_times(
         Times of parts of tasks; None takes those between the measured ones of `costs`.
     goal
         What to achieve; None: the least latency.
+    contention
+        How much the processors slow each other; None: not at all.
+    limit_bytes
+        Memory that the plan will have, see `make_table`; waits depend on it. 0: no limit.
 
     Returns
     -------
@@ -68,7 +75,9 @@ def by_times(
     if len(costs.tasks) != len(graph.tasks):
         raise InternalError(f"{len(costs.tasks)} costs for {len(graph.tasks)} tasks")
     goal = goal or Goal()
-    planner = _Planner(graph, costs, sync, times or measured_times(graph, costs, sync), goal, name)
+    times = times or measured_times(graph, costs, sync)
+    simulator = Simulator(graph, times, sync, contention)
+    planner = _Planner(simulator, costs, goal, name, limit_bytes)
     alone = planner.cpu_only()
     shared = planner.best()
     if not keeps_cap(goal, shared.simulation):
@@ -88,18 +97,12 @@ class _Planner:
     """Plans one graph for one goal."""
 
     def __init__(
-        self,
-        graph: TaskGraph,
-        costs: Costs,
-        sync: SyncCost,
-        times: Times,
-        goal: Goal,
-        name: str,
+        self, simulator: Simulator, costs: Costs, goal: Goal, name: str, limit_bytes: int
     ) -> None:
-        self._graph, self._costs, self._sync, self._times = graph, costs, sync, times
-        self._goal, self._name = goal, name
-        self._starts = unit_starts(graph, goal.granularity)
-        self._simulator = Simulator(graph, times, sync)
+        self._simulator, self._graph = simulator, simulator.graph
+        self._costs, self._goal, self._name = costs, goal, name
+        self._limit_bytes = limit_bytes
+        self._starts = unit_starts(self._graph, goal.granularity)
 
     def cpu_only(self) -> _Outcome:
         """Everything on the CPU."""
@@ -109,21 +112,30 @@ class _Planner:
         """What the search finds where the GPU's work takes `stretch` times as long as it does."""
         objective = objective_of(self._goal)
         choices = self._choices(_stretched(self._costs, stretch))
-        times = Stretched(self._times, stretch)
-        problem = make_problem(self._graph, choices, times, self._sync)
+        times = Stretched(self._simulator.times, stretch)
+        problem = self._problem(choices, times)
         found = search(problem, objective, starts=self._starts)
         gpu_steps = _gpu_steps(problem, found.picks)
         if gpu_steps < len(self._graph.tasks) // 2:  # it wakes up later than was assumed
-            problem = make_problem(self._graph, choices, times, self._sync, gpu_steps)
+            problem = self._problem(choices, times, gpu_steps)
             found = search(problem, objective, starts=self._starts)
         return self._outcome(choices, found.picks)
 
+    def _problem(
+        self, choices: Sequence[Sequence[Choice]], times: Times, gpu_steps: int | None = None
+    ) -> Problem:
+        simulator = self._simulator
+        return make_problem(
+            self._graph, choices, times, simulator.sync, gpu_steps, simulator.contention
+        )
+
     def _choices(self, costs: Costs) -> tuple[tuple[Choice, ...], ...]:
+        costs = _contended(costs, self._simulator.contention)
         single = self._goal.granularity == "operator"
         return candidates(self._graph, costs) if single else alike_candidates(self._graph, costs)
 
     def _outcome(self, choices: Sequence[Sequence[Choice]], picks: Sequence[int]) -> _Outcome:
-        problem = make_problem(self._graph, choices, self._times, self._sync)
+        problem = self._problem(choices, self._simulator.times)
         decisions = []
         for index, pick in enumerate(picks):
             cost, whole = price(problem, index, picks), self._costs.tasks[index]
@@ -139,7 +151,8 @@ class _Planner:
             reason = "; for ".join(filter(None, (reason, self._goal.text)))
             decisions.append(replace(decision, reason=reason))
         plan = Plan(self._name, tuple(decisions))
-        simulation = self._simulator.run(make_table(self._graph, plan))
+        table = make_table(self._graph, plan, limit_bytes=self._limit_bytes)
+        simulation = self._simulator.run(table)
         return _Outcome(replace(plan, predicted_us=simulation.makespan_us), simulation)
 
 
@@ -147,6 +160,15 @@ def _gpu_steps(problem: Problem, picks: Sequence[int]) -> int:
     return sum(
         bool(options.on_gpu[pick]) for options, pick in zip(problem.tasks, picks, strict=True)
     )
+
+
+def _contended(costs: Costs, contention: Contention) -> Costs:
+    """Whole tasks as they run beside others: splits balance by these."""
+    tasks = (
+        TaskCost(cost.cpu_us * on_cpu, None if cost.gpu_us is None else cost.gpu_us * on_gpu)
+        for cost, on_cpu, on_gpu in zip(costs.tasks, contention.cpu, contention.gpu, strict=True)
+    )
+    return replace(costs, tasks=tuple(tasks))
 
 
 def _stretched(costs: Costs, stretch: float) -> Costs:

@@ -56,5 +56,10 @@ def achieved(goal: Goal, simulation: Simulation) -> float:
 
 
 def keeps_cap(goal: Goal, simulation: Simulation) -> bool:
-    """Whether the GPU is busy no longer than `goal` allows."""
-    return simulation.gpu.busy_us <= goal.gpu_cap * simulation.makespan_us
+    """Whether the GPU is busy no longer than `goal` allows.
+
+    Of an inference's time; in a pipeline, where the next one begins before, of its period.
+    """
+    pipelined = goal.objective == "throughput"
+    time_us = achieved(goal, simulation) if pipelined else simulation.makespan_us
+    return simulation.gpu.busy_us <= goal.gpu_cap * time_us

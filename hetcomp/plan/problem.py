@@ -3,7 +3,8 @@
 This is the model that all planners share, the exact one included. Each processor runs its parts in
 the order of the tasks. A part starts when its processor is free and, where it reads what the other
 one made, when that is done; it takes its own time, that of the lines it takes over, and a
-synchronisation where it waits.
+synchronisation where it waits. What contention adds is known of the two parts of a split alone,
+which run at the same time: whatever else runs side by side goes undisturbed here.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from hetcomp.cost.costs import SyncCost
 from hetcomp.cost.times import Times
 from hetcomp.cost.work import Part
 from hetcomp.plan.candidates import Choice, parts_of
+from hetcomp.plan.contention import Contention
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.transfer import Input, Share, Shares, Transfers, output_rows
 
@@ -97,6 +99,7 @@ def make_problem(
     times: Times,
     sync: SyncCost,
     gpu_steps: int | None = None,
+    contention: Contention | None = None,
 ) -> Problem:
     """Price all `choices`, asking `times` once.
 
@@ -112,7 +115,10 @@ def make_problem(
         What working together costs.
     gpu_steps
         How many steps the GPU will have, as far as known: enqueueing many hides its waking up.
+    contention
+        How much the parts of a split slow each other; None: not at all.
     """
+    slow = contention or Contention.none(len(graph.tasks))
     own_us = _own_times(graph, choices, times)
     shares = [Shares([choice.share for choice in options]) for options in choices]
     transfers = Transfers(graph)
@@ -123,6 +129,9 @@ def make_problem(
         cpu_us = cpu_us + np.where(used.channels, border_us, 0.0)
         gpu_us = gpu_us + np.where(used.channels, border_us, 0.0)
         gpu_us = gpu_us + np.where(used.cpu < 1.0, sync.gpu_launch_us, 0.0)
+        split = used.rows | used.channels
+        cpu_us = cpu_us * np.where(split, slow.cpu[index], 1.0)
+        gpu_us = gpu_us * np.where(split, slow.gpu[index], 1.0)
         edges = []
         for item in transfers.inputs[index]:
             if item.maker is None:
@@ -130,7 +139,6 @@ def make_problem(
                 gpu_us = gpu_us + sync.transfer_us(1.0) * to_gpu[0]
             else:
                 edges.append(_edge(item, item.maker, shares[item.maker], used, sync))
-        split = used.rows | used.channels
         sync_us = np.where(split, sync.split_us, sync.handover_us)
         tasks.append(Options(cpu_us, gpu_us, used.cpu > 0.0, used.cpu < 1.0, sync_us, tuple(edges)))
     steps = len(graph.tasks) if gpu_steps is None else gpu_steps

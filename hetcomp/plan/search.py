@@ -2,10 +2,12 @@
 
 A state stands for placements of the first tasks. All that the rest of the network can see of them
 are the clocks of both processors, and for every tensor still to be read who made it and when. Of
-two states that agree on the makers the one that is nowhere later dominates. On a chain this is the
-exact dynamic programme over the last placement, with all that is not dominated kept; where many
-tensors live at once, states are kept up to `width`: half of them those with the least time so far,
-half those with the least work, which have branches to run side by side.
+two states that agree on the makers' placements the one with neither clock later dominates. On a
+chain this is the exact dynamic programme over the last placement, with all that is not dominated
+kept. On other graphs it is an approximation: when the makers ended is not compared (a tensor made
+before the last task may be there sooner in the state that is dropped; clocks bound those times),
+and where many tensors live at once, states are kept up to `width`: half of them those with the
+least time so far, half those with the least work, which have branches to run side by side.
 """
 
 from __future__ import annotations

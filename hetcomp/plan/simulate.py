@@ -22,7 +22,7 @@ from hetcomp.plan.replay import Lane, Span, replay
 from hetcomp.plan.table import Step, StepTable
 from hetcomp.plan.transfer import Share, Transfers, output_rows
 
-__all__ = ["Simulation", "Simulator", "Timeline", "measured_times", "simulate", "step_part"]
+__all__ = ["Simulation", "Simulator", "Timeline", "measured_times", "step_part"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Simulator:
         contention: Contention | None = None,
     ) -> None:
         self.graph, self.times, self.sync = graph, times, sync
-        self._contention = contention or Contention.none(len(graph.tasks))
+        self.contention = contention or Contention.none(len(graph.tasks))
         self._transfers = Transfers(graph)
         self._known_us: dict[Part, float] = {}
 
@@ -150,7 +150,7 @@ class Simulator:
         return time_us * (share if processor == "cpu" else 1.0 - share)
 
     def _lane(self, processor: str, steps: Sequence[Step], shares: Sequence[Share]) -> Lane:
-        factors = getattr(self._contention, processor)
+        factors = getattr(self.contention, processor)
         return Lane(
             times_us=[self._step_us(processor, step, shares) for step in steps],
             waits=[step.wait for step in steps],
@@ -170,17 +170,6 @@ class Simulator:
         if step.wait:
             time_us += self.sync.split_us if share.split else self.sync.handover_us
         return time_us
-
-
-def simulate(
-    graph: TaskGraph,
-    table: StepTable,
-    times: Times,
-    sync: SyncCost,
-    contention: Contention | None = None,
-) -> Simulation:
-    """Predict one inference by `table`; see `Simulator`, which is quicker for several tables."""
-    return Simulator(graph, times, sync, contention).run(table)
 
 
 def measured_times(graph: TaskGraph, costs: Costs, sync: SyncCost) -> MeasuredTimes:

@@ -11,15 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from statistics import median
 
+from hetcomp.cost.costs import LINE_BYTES
 from hetcomp.cost.samples import typical
 from hetcomp.plan.table import StepTable
 from hetcomp.profile.probes import FIRST, SECOND, Room
 from hetcomp.profile.tables import table_of
 from hetcomp.profile.timing import Bench, cpu_us, gpu_us
 
-__all__ = ["LINE_BYTES", "Lines", "measure_lines"]
+__all__ = ["Lines", "measure_lines"]
 
-LINE_BYTES = 64
 _SIZES = (32 << 10, 64 << 10, 128 << 10, 256 << 10)
 """Small enough for source, block and target together in a second-level cache."""
 _STEPS = 12

@@ -68,7 +68,7 @@ class Sampler:
         typical = float(np.median(list(errors.values()))) if errors else 1.0
         return {
             family.name: family.weight
-            * min(2.0, max(0.5, errors.get(family.name, typical) / typical))
+            * min(_MOST, max(1.0 / _MOST, errors.get(family.name, typical) / typical))
             for family in FAMILIES
         }
 

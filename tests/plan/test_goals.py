@@ -78,6 +78,25 @@ def test_the_gpu_keeps_its_cap(cap: float) -> None:
         assert simulation.gpu.busy_us > 0.5 * cap * simulation.makespan_us
 
 
+def test_the_cap_of_a_pipeline_is_on_its_period() -> None:
+    graph = chain(12, rows=Grid(32))
+    costs = costs_of(graph, 300.0, 320.0)
+    plan = by_times(graph, costs, SYNC, goal=Goal("throughput", gpu_cap=0.4))
+    simulation = simulated(graph, costs, plan)
+    period_us = max(simulation.cpu.busy_us, simulation.gpu.busy_us)
+    assert 0.2 * period_us < simulation.gpu.busy_us <= 0.4 * period_us
+
+
+def test_a_plan_is_predicted_with_the_memory_that_it_will_have() -> None:
+    graph = residual()
+    costs = costs_of(graph, 300.0, 320.0)
+    limit = make_table(graph, by_times(graph, costs, SYNC), room=1.0).arena_bytes
+    plan = by_times(graph, costs, SYNC, limit_bytes=limit)
+    table = make_table(graph, plan, limit_bytes=limit)
+    run = Simulator(graph, measured_times(graph, costs, SYNC), SYNC).run(table)
+    assert run.makespan_us == plan.predicted_us
+
+
 def test_energy_goes_where_it_costs_least() -> None:
     graph = chain(4, rows=Grid(32))
     costs = costs_of(graph, 300.0, 500.0)

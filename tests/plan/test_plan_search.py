@@ -10,12 +10,14 @@ from plan_graphs import GraphBuilder, chain
 from hetcomp.cost.costs import Costs, SyncCost, TaskCost
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.candidates import candidates
+from hetcomp.plan.contention import Contention
 from hetcomp.plan.graph import Grid, TaskGraph
 from hetcomp.plan.objective import THROUGHPUT, energy
-from hetcomp.plan.plan import Axis
+from hetcomp.plan.plan import Axis, Place
 from hetcomp.plan.problem import Problem, make_problem
 from hetcomp.plan.search import search
-from hetcomp.plan.simulate import measured_times
+from hetcomp.plan.simulate import Simulator, measured_times
+from hetcomp.plan.steps import make_table
 
 FREE = SyncCost(0, 0, 0, 0, 0, 0, 0, 0)
 
@@ -104,3 +106,23 @@ def test_a_large_network_is_planned_in_time() -> None:
     begin = time.perf_counter()
     by_times(graph, costs_of(graph, (80.0, 90.0)), SyncCost())
     assert time.perf_counter() - begin < 20.0  # 1 s on an idle machine
+
+
+@pytest.mark.parametrize(("slow", "share"), [((1.0, 1.0), 0.5), ((1.0, 3.0), 0.75)])
+def test_splits_balance_what_contention_leaves(slow: tuple[float, float], share: float) -> None:
+    graph = chain(2, rows=Grid(32), channels=Grid(1))
+    costs, contention = costs_of(graph, (800.0, 800.0)), Contention((slow[0],) * 2, (slow[1],) * 2)
+    plan = by_times(graph, costs, FREE, contention=contention)
+    assert [decision.cut / 32 for decision in plan.decisions] == [share, share]
+    assert plan.predicted_us == pytest.approx(2 * 800.0 * share)
+    assert [decision.predicted_us for decision in plan.decisions] == [800.0 * share] * 2
+    simulator = Simulator(graph, measured_times(graph, costs, FREE), FREE, contention)
+    assert simulator.run(make_table(graph, plan)).makespan_us == plan.predicted_us
+
+
+def test_nothing_is_split_where_contention_takes_all_that_it_gains() -> None:
+    graph = chain(2, rows=Grid(32), channels=Grid(1))
+    contention = Contention((2.5,) * 2, (2.5,) * 2)
+    plan = by_times(graph, costs_of(graph, (800.0, 900.0)), FREE, contention=contention)
+    assert {decision.place for decision in plan.decisions} == {Place.CPU}
+    assert plan.predicted_us == pytest.approx(1600.0)

@@ -15,7 +15,7 @@ from hetcomp.plan.cuts import cut_at, near_cuts
 from hetcomp.plan.graph import Grid, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Place, Plan
 from hetcomp.plan.planners import by_times, fixed_split, single
-from hetcomp.plan.simulate import measured_times, simulate
+from hetcomp.plan.simulate import Simulator, measured_times
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.transfer import Share, Shares, Transfers
 
@@ -30,7 +30,7 @@ def same(graph: TaskGraph, cpu_us: float, gpu_us: float | None) -> Costs:
 
 def predicted_us(graph: TaskGraph, plan: Plan, costs: Costs, sync: SyncCost) -> float:
     times = measured_times(graph, costs, sync)
-    return simulate(graph, make_table(graph, plan), times, sync).makespan_us
+    return Simulator(graph, times, sync).run(make_table(graph, plan)).makespan_us
 
 
 def test_single_keeps_what_the_gpu_cannot_do_on_the_cpu() -> None:
