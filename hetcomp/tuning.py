@@ -59,8 +59,7 @@ class TuneOptions:
     device_class
         As in `CompileOptions`; `auto` does not go for an OpenCL device of a remote.
     exact, precision
-        As in `CompileOptions`: what is compiled otherwise has other kernels. Those of f16 and bf16
-        take the winners of `f32`.
+        As in `CompileOptions`: what is compiled otherwise has other kernels.
 
     Raises
     ------
@@ -179,7 +178,8 @@ def tune_tasks(
     remote = Remote.parse(options.remote) if options.remote else None
     records = Database(Path(database))
     stamp = _stamp(options, remote)
-    own = [for_processors(task, stamp.processors) for task in tasks]
+    groups = stamp.groups is not None
+    own = [for_processors(task, stamp.processors, groups=groups) for task in tasks]
     wanted = [task for task in own if task is not None]
     loop_options = LoopOptions(options.trials, options.time_limit_s, options.seed)
     with TrialRunner(remote) as runner:

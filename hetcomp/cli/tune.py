@@ -34,7 +34,10 @@ _COLUMNS = ("task", "uses", "trials", "failed", "default µs", "ratio", "paramet
     "--trials", default=200, show_default=True, type=click.IntRange(min=1),
     help="Candidates of all tasks together, those in DB included.",
 )  # fmt: skip
-@click.option("--time-limit", type=float, metavar="SECONDS", help="Stop trying after this time.")
+@click.option(
+    "--time-limit", type=float, metavar="SECONDS",
+    help="Start no candidate after three quarters of it; confirming may take longer.",
+)  # fmt: skip
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "gpu", "both"]), default="auto",
     show_default=True, help="Whose time counts; auto: both where an OpenCL device serves.",
@@ -51,8 +54,8 @@ _COLUMNS = ("task", "uses", "trials", "failed", "default µs", "ratio", "paramet
 @click.option("--seed", default=0, show_default=True, help="Of the search's random choices.")
 @click.option(
     "--rpc", default="", metavar="HOST:PORT[,KEY]",
-    help="Measure on a TVM RPC server; with KEY, on a device of that tracker. Its OpenCL device, "
-    "which --device gpu or both takes, needs --device-class.",
+    help="Measure on a TVM RPC server of this machine's kind; with KEY, on a device of that "
+    "tracker. Its OpenCL device, which --device gpu or both takes, needs --device-class.",
 )  # fmt: skip
 @click.option(
     "--shape", "shapes", multiple=True, metavar="NAME=N,N,...",

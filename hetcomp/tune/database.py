@@ -119,6 +119,8 @@ class Database:
 def merge(sources: Sequence[Path], output: Path) -> int:
     """Write the records of all `sources`, each once, to `output`; returns how many.
 
+    What `output` holds already stays.
+
     Raises
     ------
     InputError
@@ -128,6 +130,7 @@ def merge(sources: Sequence[Path], output: Path) -> int:
     for path in sources:
         if not path.is_file():
             raise InputError(f"data base '{path}' does not exist")
+    for path in (*sources, *([output] if output.is_file() else [])):
         lines |= {_line(record): record.time for record in _read(path)}
     with atomic_path(output) as temporary:
         temporary.write_text("".join(sorted(lines, key=lambda line: lines[line])), "utf-8")

@@ -23,6 +23,8 @@ __all__ = ["ALGORITHM", "TaskCollector", "TuneTask", "for_processors", "spaces_o
 ALGORITHM = "algorithm"
 """Name of the parameter on which the rest of a space depends."""
 _SMALL_BYTES = 16 << 10
+_NOT_OF_GROUPS = ("opencl.unroll", "opencl.prefetch")
+"""Parameters that kernels whose work-items share a tile do not read."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,18 @@ def _base(default: Scheduled) -> Choice:
     return Choice() if own == default.variant else Choice(algorithm=default.variant)
 
 
-def for_processors(task: TuneTask, processors: Collection[str]) -> TuneTask | None:
-    """The task without parameters of processors that are not tuned for; None if none are left."""
+def for_processors(
+    task: TuneTask, processors: Collection[str], *, groups: bool = False
+) -> TuneTask | None:
+    """The task without parameters of processors that are not tuned for; None if none are left.
+
+    With `groups`, OpenCL kernels are of class `gpu`, which have no use for some parameters either.
+    """
     if not task.opencl and "cpu" not in processors:
         return None
     parts = {"cpu": "cpu.", "gpu": "opencl."}
     idle = tuple(prefix for name, prefix in parts.items() if name not in processors)
+    idle += _NOT_OF_GROUPS if groups else ()
     spaces = {
         name: replace(space, knobs=tuple(k for k in space.knobs if not k.name.startswith(idle)))
         for name, space in task.spaces.items()

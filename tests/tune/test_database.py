@@ -61,6 +61,8 @@ def test_merge_keeps_each_record_once_in_order_of_time(tmp_path: Path) -> None:
             Database(path).add(record)
     assert merge([one, two], both) == 2
     assert Database(both).records == (RECORD, FAILED)
+    assert merge([two], both) == 2  # what it holds already stays
+    assert Database(both).records == (RECORD, FAILED)
     with pytest.raises(InputError, match="missing"):
         merge([tmp_path / "missing"], both)
 
