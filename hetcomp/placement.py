@@ -259,7 +259,7 @@ def _compared(timed: Sequence[Plan], comparisons: Sequence[Comparison]) -> str:
     )
     if all(comparison.measured for comparison in comparisons):
         return f"fastest of the measured plans: {text}"
-    return f"fastest of the plans, some as predicted for want of undisturbed rounds: {text}"
+    return f"fastest of the measured plans, by prediction where disturbed times tie: {text}"
 
 
 def _shared_plans(

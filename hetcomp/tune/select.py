@@ -3,15 +3,18 @@
 Tables take turns, and two tables are compared by the ratios of their times within rounds, since the
 machine's speed drifts. Only inferences count during which the system took no processor from this
 process: a plan for both processors suffers from other load on either, and waits for itself, so that
-on a busy machine a comparison of disturbed times says which plan is disturbed more.
+on a busy machine a comparison of disturbed times says which plan is disturbed more. Where a machine
+is never calm for long enough all rounds count. A prediction never overrules them: it only decides
+between times that are equal within their scatter.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from statistics import median
+from itertools import combinations_with_replacement
+from statistics import median, quantiles
 
 from hetcomp.cost.samples import undisturbed
 from hetcomp.plan.table import StepTable
@@ -24,7 +27,9 @@ _TURN_SECONDS = 0.02
 _REPS = (3, 30)
 """Timed inferences a turn: as many as fit `_TURN_SECONDS`, within these."""
 _PAIRS = 3
-"""Calm rounds of two tables that make a comparison."""
+"""Rounds in which both of two tables were calm that make a comparison."""
+_TIE = 0.1
+"""Two tables may be equal whose disturbed times differ by no more than this part."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,8 @@ class Comparison:
     calm_rounds
         Rounds in which both were calm.
     measured
-        Whether `ratio` is the median of such rounds; with too few of them it is predicted.
+        Whether `ratio` is the median of such rounds, or of all rounds where there are too few of
+        them. If not, the rounds leave open which table is faster, and the prediction decided.
     """
 
     ratio: float
@@ -92,7 +98,7 @@ def time_tables(
     feeds
         Inputs to run with; indices among them must be valid.
     rounds, most_rounds
-        Turns of every table, and how many more may follow while too few of them are calm.
+        Turns of every table, and how many there may be while too few are calm for two of them.
     cap_seconds
         No further round starts after this time; the first is always done.
     progress
@@ -108,7 +114,7 @@ def time_tables(
     found: list[list[Round]] = [[] for _ in tables]
     begin = time.perf_counter()
     for number in range(most_rounds):
-        if number >= rounds and all(_calm(turns) >= _PAIRS for turns in found):
+        if number >= rounds and _all_comparable(found):
             break
         for turn in range(len(tables)):
             index = (turn + number) % len(tables)
@@ -124,20 +130,33 @@ def time_tables(
 
 
 def compare(one: TableTimes, other: TableTimes, predicted: float) -> Comparison:
-    """Time of `one` over that of `other`; measured where enough rounds were calm."""
-    ratios = [
+    """Time of `one` over that of `other`, by calm rounds, by all rounds, or in doubt as predicted.
+
+    A prediction counts where the median of all rounds is within `_TIE` of 1 and a quarter of them
+    or more is on either side, and then no further than to the nearer quartile.
+    """
+    pairs = list(zip(one.rounds, other.rounds, strict=True))
+    calm = [
         median(mine.calm_us) / median(theirs.calm_us)
-        for mine, theirs in zip(one.rounds, other.rounds, strict=True)
+        for mine, theirs in pairs
         if mine.calm_us and theirs.calm_us
     ]
-    measured = len(ratios) >= _PAIRS
-    return Comparison(median(ratios) if measured else predicted, len(ratios), measured)
+    if len(calm) >= _PAIRS:
+        return Comparison(median(calm), len(calm), True)
+    ratios = [
+        undisturbed(mine.samples_us) / undisturbed(theirs.samples_us) for mine, theirs in pairs
+    ]
+    ratio, (low, high) = median(ratios), _quartiles(ratios)
+    if abs(ratio - 1.0) > _TIE or not low < 1.0 < high:
+        return Comparison(ratio, len(calm), True)
+    return Comparison(min(max(predicted, low), high), len(calm), False)
 
 
 def pick_fastest(
     times: Sequence[TableTimes],
     predicted_us: Sequence[float],
     simple: Sequence[int],
+    allowed: Collection[int] | None = None,
     *,
     margin: float = 0.01,
 ) -> tuple[int, tuple[Comparison, ...]]:
@@ -148,7 +167,9 @@ def pick_fastest(
     times, predicted_us
         Of every table.
     simple
-        Indices of the tables for a single processor.
+        Indices of the tables for a single processor, one of them allowed.
+    allowed
+        Indices of the tables to choose from; None takes all.
     margin
         By how much another one must be faster than the best simple one.
 
@@ -164,15 +185,30 @@ def pick_fastest(
             for item, us in zip(times, predicted_us, strict=True)
         )
 
-    first = against(simple[0])
-    base = min(simple, key=lambda index: first[index].ratio)
+    choices = range(len(times)) if allowed is None else allowed
+    singles = [index for index in simple if index in choices]
+    first = against(singles[0])
+    base = min(singles, key=lambda index: first[index].ratio)
     comparisons = against(base)
-    best = min(range(len(times)), key=lambda index: comparisons[index].ratio)
+    best = min(choices, key=lambda index: comparisons[index].ratio)
     return (best if comparisons[best].ratio < 1.0 - margin else base), comparisons
 
 
-def _calm(turns: Sequence[Round]) -> int:
-    return sum(bool(turn.calm_us) for turn in turns)
+def _all_comparable(found: Sequence[Sequence[Round]]) -> bool:
+    """Whether any two tables have enough rounds in which both were calm."""
+    calm = [[bool(turn.calm_us) for turn in turns] for turns in found]
+    return all(
+        sum(a and b for a, b in zip(one, other, strict=True)) >= _PAIRS
+        for one, other in combinations_with_replacement(calm, 2)
+    )
+
+
+def _quartiles(ratios: Sequence[float]) -> tuple[float, float]:
+    """Between which the middle half lies; of few rounds the least and the largest ratio."""
+    if len(ratios) < 4:
+        return min(ratios), max(ratios)
+    low, _, high = quantiles(ratios, n=4, method="inclusive")
+    return low, high
 
 
 def _turn(

@@ -1,4 +1,4 @@
-"""Which of several step tables is used: by calm rounds, else by prediction, in doubt the simple."""
+"""Which of several step tables is used: by calm rounds, else by all, in doubt the simple one."""
 
 from __future__ import annotations
 
@@ -81,12 +81,60 @@ def test_drift_of_the_machine_cancels_out() -> None:
     assert (comparison.calm_rounds, comparison.measured) == (5, True)
 
 
-def test_without_calm_rounds_the_prediction_counts() -> None:
-    split, cpu, gpu = times("split", 150.0, calm=False), times("cpu", 100.0), times("gpu", 120.0)
-    best, comparisons = pick_fastest([split, cpu, gpu], [60.0, 100.0, 120.0], [1, 2])
-    assert best == 0
-    assert not comparisons[0].measured
-    assert comparisons[0].ratio == pytest.approx(0.6)
+def test_rounds_go_on_until_any_two_tables_were_calm_together() -> None:
+    session = FakeSession()
+
+    def preempted_in_turns() -> int:
+        """In every other turn, so that in each round one table is calm and the other is not."""
+        turns = sum(call.startswith("set") for call in session.calls)
+        return len(session.calls) if turns % 2 else 0
+
+    found = time_tables(
+        session, tables("a", "b"), {}, rounds=9, most_rounds=12,
+        count_preemptions=preempted_in_turns,
+    )  # fmt: skip
+    assert len(found[0].rounds) == 12
+
+
+@pytest.mark.parametrize("calm_cpu", [True, False])
+def test_a_prediction_does_not_overrule_what_was_measured(calm_cpu: bool) -> None:
+    found = [times("split", 2000.0, calm=False), times("cpu", 1000.0, calm=calm_cpu)]
+    best, comparisons = pick_fastest(found, [600.0, 1000.0], [1])
+    assert best == 1
+    assert comparisons[0].ratio == pytest.approx(2.0)
+    assert (comparisons[0].measured, comparisons[0].calm_rounds) == (True, 0)
+
+
+@pytest.mark.parametrize(("split_us", "best"), [(700.0, 0), (1300.0, 1), (1050.0, 1)])
+def test_without_calm_rounds_all_rounds_count(split_us: float, best: int) -> None:
+    found = [times("split", split_us, calm=False), times("cpu", 1000.0, calm=False)]
+    chosen, comparisons = pick_fastest(found, [550.0, 1000.0], [1])
+    assert chosen == best
+    assert comparisons[0].ratio == pytest.approx(split_us / 1000.0)
+
+
+@pytest.mark.parametrize(("middle", "predicted", "best"), [
+    (1.02, 0.6, 0), (1.02, 1.5, 1), (0.95, 1.5, 1), (1.3, 0.6, 1), (0.8, 1.5, 0),
+])  # fmt: skip
+def test_a_prediction_decides_a_tie(middle: float, predicted: float, best: int) -> None:
+    scatter = (0.6, 0.9 * middle, middle, 1.15 * middle, 1.9)
+    found = [
+        times("split", 1000.0, calm=False, drift=scatter),
+        times("cpu", 1000.0, drift=(1.0,) * 5),
+    ]
+    chosen, comparisons = pick_fastest(found, [1000.0 * predicted, 1000.0], [1])
+    assert chosen == best
+    tie = abs(middle - 1.0) < 0.1
+    assert comparisons[0].measured != tie
+    clipped = min(max(predicted, 0.9 * middle), 1.15 * middle)
+    assert comparisons[0].ratio == pytest.approx(clipped if tie else middle)
+
+
+def test_a_plan_that_is_not_allowed_is_neither_chosen_nor_the_measure() -> None:
+    found = [times("split", 80.0), times("more", 95.0), times("cpu", 100.0), times("gpu", 90.0)]
+    best, comparisons = pick_fastest(found, [80.0, 95.0, 100.0, 90.0], [2, 3], allowed=[1, 2])
+    assert best == 1
+    assert comparisons[1].ratio == pytest.approx(0.95)
 
 
 @pytest.mark.parametrize(("split_us", "best"), [(99.5, 1), (98.0, 0), (130.0, 1)])
