@@ -43,7 +43,9 @@ def count_stages(program: Program, facts: KernelFacts) -> KernelFacts:
 
 
 def _item_bytes(program: Program) -> int:
-    """Bytes of an element of the first operand."""
+    """See `KernelFacts.item_bytes`."""
+    if program.halves:
+        return 2
     first = (program.inputs or program.outputs)[0]
     return -(-int(tvm.DataType(str(first.dtype)).bits) // 8)
 

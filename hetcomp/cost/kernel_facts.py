@@ -36,7 +36,7 @@ class KernelFacts:
     positions
         Products of a transformed tile (Winograd's method).
     item_bytes
-        Bytes of an element of the first operand.
+        Bytes of an element of the first operand; 2 where any parameter lies in 16 bits.
     strided_input
         1 where neighbouring channels of the input lie apart (NCHW).
     rows_inner

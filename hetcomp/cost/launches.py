@@ -22,6 +22,7 @@ FACT_NAMES = (
 )
 """Names in `KernelWork.facts`: those of `KernelFacts` and those of the task and its work-groups."""
 _PLACES = {name: place for place, name in enumerate(FACT_NAMES)}
+_FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Launches:
     facts
         Shape (n, len(FACT_NAMES)); 0 where a launch does not name one.
     variants
-        Families and algorithms.
+        Families, algorithms, and the size of an element where it is not that of a float32: models
+        of one size say nothing of another one.
     """
 
     rows: Array
@@ -75,7 +77,7 @@ class Launches:
             [[work.facts.get(name, 0.0) for name in FACT_NAMES] for work in works], np.float64
         ).reshape(-1, len(FACT_NAMES))
         rows, channels, all_rows, all_channels = grids.T
-        variants = tuple(f"{work.family} {work.variant}" for work in works)
+        variants = tuple(map(_variant, works))
         return Launches(rows, channels, all_rows, all_channels, facts, variants)
 
     def parts(self, which: Array, rows: Array, channels: Array) -> Launches:
@@ -88,3 +90,9 @@ class Launches:
             facts=self.facts[which],
             variants=tuple(self.variants[index] for index in which),
         )
+
+
+def _variant(work: KernelWork) -> str:
+    size = int(work.facts.get("item_bytes", _FLOAT_BYTES))
+    own = f"{work.family} {work.variant}"
+    return own if size == _FLOAT_BYTES else f"{own}, {size} bytes"

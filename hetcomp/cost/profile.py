@@ -9,9 +9,11 @@ from typing import Any
 from hetcomp.cost.costs import SyncCost
 from hetcomp.cost.work import KernelWork
 
-__all__ = ["PROFILE_VERSION", "DeviceProfile", "KernelSample"]
+__all__ = ["PROFILE_VERSION", "TIME_DIGITS", "DeviceProfile", "KernelSample"]
 
 PROFILE_VERSION = 1
+TIME_DIGITS = 3
+"""Decimals of a time in microseconds: a nanosecond."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hetcomp.cost.costs import SyncCost
-from hetcomp.cost.profile import PROFILE_VERSION, DeviceProfile, KernelSample
+from hetcomp.cost.profile import PROFILE_VERSION, TIME_DIGITS, DeviceProfile, KernelSample
 from hetcomp.cost.work import KernelWork
 from hetcomp.errors import ProfileError
 from hetcomp.files import atomic_path
@@ -20,8 +20,6 @@ from hetcomp.files import atomic_path
 __all__ = ["check_device", "load_profile", "sample_from_json", "sample_to_json", "save_profile"]
 
 _FORMAT = "hetcomp device profile"
-_DIGITS = 3
-"""Decimals of a time in microseconds: a nanosecond."""
 
 
 def save_profile(profile: DeviceProfile, path: str | os.PathLike[str]) -> None:
@@ -97,7 +95,7 @@ def check_device(profile: DeviceProfile, device: str, name: str) -> None:
 
 def sample_to_json(sample: KernelSample) -> dict[str, Any]:
     """Plain data for `json.dumps`."""
-    times = [round(time_us, _DIGITS) for time_us in sample.times_us]
+    times = [round(time_us, TIME_DIGITS) for time_us in sample.times_us]
     return {"work": dataclasses.asdict(sample.work), "times_us": times, "group": sample.group}
 
 

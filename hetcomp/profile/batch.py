@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hetcomp.cost.profile import KernelSample
+from hetcomp.cost.profile import TIME_DIGITS, KernelSample
 from hetcomp.cost.work import KernelWork
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.work import work_of
@@ -44,8 +44,14 @@ def measure_batch(
         names = _groups(graph, job.layers)
         timed = time_kernels(Bench(session, lock), _TOUCH, options, rng, gpu=job.gpu)
         return tuple(
-            KernelSample(_work(graph, item), item.times_us, names[item.part.task]) for item in timed
+            KernelSample(_work(graph, item), _kept(item.times_us), names[item.part.task])
+            for item in timed
         )
+
+
+def _kept(times_us: Sequence[float]) -> tuple[float, ...]:
+    """As files keep times, so that a profile and its models are the same when they are read."""
+    return tuple(round(time_us, TIME_DIGITS) for time_us in times_us)
 
 
 def _work(graph: TaskGraph, item: Timed) -> KernelWork:

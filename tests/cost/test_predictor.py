@@ -151,3 +151,10 @@ def test_a_fitted_profile_predicts_and_says_how_well() -> None:
     work = linear(100, 200, 300)
     time = Predictor.of_profile(found).predict([work]).times_us[0]
     assert time == pytest.approx(time_us(work), rel=0.2)
+
+
+@pytest.mark.parametrize("item_bytes", [1, 2])
+def test_elements_of_another_size_are_not_sampled(predictor: Predictor, item_bytes: int) -> None:
+    work = linear(64, 64, 64)
+    narrow = replace(work, facts={**work.facts, "item_bytes": item_bytes})
+    assert predictor.predict([work, narrow]).sampled.tolist() == [True, False]

@@ -7,6 +7,7 @@ from kernel_harness import lower, make_model, normal, with_algorithm
 
 from hetcomp.cost.kernel_facts import KernelFacts
 from hetcomp.schedules.facts import CpuFacts
+from hetcomp.schedules.half import F16
 
 
 def _facts(model: onnx.ModelProto, kind: str, algorithm: str = "direct") -> KernelFacts:
@@ -66,3 +67,11 @@ def test_reads_in_order_are_not_scattered() -> None:
     text = "g (float[8,100] x, float[100] b) => (float[8,100] y) { y = Add(x, b) }"
     (kernel,) = lower(make_model(text), CpuFacts.AVX512).graph.kernels
     assert kernel.facts.scattered_reads == 0
+
+
+def test_parameters_of_16_bits_are_noted() -> None:
+    text = "g (float[3,64] x) => (float[3,96] y) { p = MatMul(x, w) y = Relu(p) }"
+    model = make_model(text, {"w": normal(64, 96)})
+    assert _facts(model, "linear").item_bytes == 4
+    (kernel,) = lower(model, CpuFacts.AVX512, half=F16).graph.kernels
+    assert kernel.facts.item_bytes == 2  # the weights are
