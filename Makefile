@@ -1,6 +1,6 @@
 # Everything for people and CI; `make demo` and `make test` set up what they need first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test test-exact lint format clean
 
 BIN := .venv/bin
 CXX_SOURCES := $(wildcard runtime_patches/*/*.h runtime_patches/*/*.cc examples/*/*.c tests/schedules/*.[ch] tests/support/*.c)
@@ -9,6 +9,7 @@ help:
 	@echo "make setup    .venv with the tool in .venv/bin/hetcomp; system packages through apt"
 	@echo "make demo     compile ResNet-50, co-execute it, validate it, show placement and gain"
 	@echo "make test     lint and all tests; PYTEST=... adds arguments for pytest"
+	@echo "make test-exact  the planner's search against the exact solver on 500 random graphs"
 	@echo "make lint     ruff, mypy, clang-format"
 	@echo "make format   reformat the sources"
 	@echo "make clean    remove what was built, .venv included"
@@ -21,6 +22,9 @@ demo: setup
 
 test: lint
 	$(BIN)/python -m pytest --durations=15 $(PYTEST)
+
+test-exact: setup
+	HETCOMP_EXACT_GRAPHS=500 $(BIN)/python -m pytest $(PYTEST) tests/plan/test_exact.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hetcomp.errors import InputError
 from hetcomp.goal import Goal
@@ -62,6 +63,8 @@ class CompileOptions:
     profile
         File of `hetcomp profile`: predicts the tasks' times in `auto`, which then measures whole
         plans only. Empty: tasks are measured.
+    lock
+        Held while `auto` measures, see `hetcomp.exclusive`.
 
     Raises
     ------
@@ -87,6 +90,7 @@ class CompileOptions:
     goal: Goal = field(default_factory=Goal)
     memory_limit: int = 0
     profile: str = ""
+    lock: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.plan:

@@ -17,6 +17,7 @@ from hetcomp.cost.profile import DeviceProfile
 from hetcomp.cost.profile_file import check_device
 from hetcomp.devices import describe_devices, fingerprint
 from hetcomp.errors import DeviceError, PlanError
+from hetcomp.exclusive import exclusive
 from hetcomp.options import CompileOptions
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.check import check_plan
@@ -159,17 +160,16 @@ def _measured_with(
             check_device(profile, device, options.profile)
             forecast = profile_forecast(graph, profile)
         else:
-            forecast = measured_forecast(
-                graph,
-                measure(
+            with exclusive(options.lock):
+                times = measure(
                     session,
                     device,
                     gpu=not why_no_gpu,
                     cache=cache,
                     options=limits,
                     progress=report,
-                ),
-            )
+                )
+            forecast = measured_forecast(graph, times)
         plans = base_plans(graph, forecast.costs)
         if why_no_gpu:
             cpu = plans[0]
@@ -205,13 +205,14 @@ def _compare(
 ) -> Placement:
     candidates = [*shared, *plans]
     tables = [make_table(graph, plan, limit_bytes=options.memory_limit) for plan in candidates]
-    times = time_tables(
-        session,
-        tables,
-        _zero_feeds(session),
-        cap_seconds=options.measure_seconds,
-        progress=report,
-    )
+    with exclusive(options.lock):
+        times = time_tables(
+            session,
+            tables,
+            _zero_feeds(session),
+            cap_seconds=options.measure_seconds,
+            progress=report,
+        )
     simulator = forecast.simulator(graph)
     timed = [
         dataclasses.replace(

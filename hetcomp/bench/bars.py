@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hetcomp.bench.models import Row
+from hetcomp.bench.model_rows import Row
 from hetcomp.bench.peers import PEERS
 from hetcomp.bench.roofline import check_plot
 

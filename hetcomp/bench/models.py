@@ -3,7 +3,8 @@
 All arms run in this one process and take turns. A ratio is our time over theirs, so below 1 is
 faster. `ratio_to_onnxruntime` compares with as many threads as were asked for, whatever our plan
 uses; `ratio_to_onnxruntime_1_thread` with one. A plan that uses the OpenCL device has one CPU
-thread beside it, other plans have as many as asked for.
+thread beside it, other plans have as many as asked for. `gain_over_best_single` is the time of the
+better processor by itself over ours, so above 1 is faster.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,20 @@ import onnx
 
 import hetcomp
 from hetcomp.bench import zoo
+from hetcomp.bench.model_rows import Row
 from hetcomp.bench.networks import Progress, Results, over_networks, silent
 from hetcomp.bench.options import NetworkOptions
 from hetcomp.bench.peers import onnxruntime_run
 from hetcomp.bench.reference import Array, relative_error
-from hetcomp.bench.timing import Arm, Samples, TimingOptions, interleave, ratio
+from hetcomp.bench.timing import Arm, Ratio, Samples, TimingOptions, gain, interleave, ratio
+from hetcomp.cost.profile_file import load_profile
 from hetcomp.errors import InputError
 from hetcomp.exclusive import exclusive
 from hetcomp.options import CompileOptions
 from hetcomp.plan.io import read_plan
 from hetcomp.runtime import Session, read_image
 
-__all__ = ["BenchOptions", "Row", "bench_models"]
+__all__ = ["BenchOptions", "bench_models"]
 
 QUICK = TimingOptions(rounds=5, reps=2, cap_seconds=5.0)
 
@@ -46,10 +49,13 @@ class BenchOptions(NetworkOptions):
         Plans of ours: `auto`, `cpu`, `gpu`, `split`, or plan files.
     threads
         CPU threads for ONNX Runtime and for our plans without the OpenCL device.
+    profile
+        See `CompileOptions`; for plan `auto`.
     """
 
     plans: tuple[str, ...] = ("cpu", "auto")
     threads: int = 1
+    profile: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,57 +64,12 @@ class BenchOptions(NetworkOptions):
         for plan in self.plans:
             if CompileOptions(plan=plan).plan_is_file:
                 read_plan(plan)  # a bad file is refused before any network
+        if self.profile:
+            if "auto" not in self.plans:
+                raise InputError(f"a device profile is for plan auto, not {', '.join(self.plans)}")
+            load_profile(self.profile)
         if self.threads < 1:
             raise InputError(f"threads must be at least 1, got {self.threads}")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One arm of one network; times in milliseconds.
-
-    Attributes
-    ----------
-    model, size, plan
-        The network, its size (None: published), and the plan asked for, or the peer's name.
-    threads, cpu_threads
-        Threads asked for, and those the CPU part really ran on.
-    ran_plan, tier, why_no_gpu
-        What really ran: the runtime's plan and tier, and why not the device.
-    median_ms, p10_ms, p99_ms, n
-        Statistics of all samples.
-    ratio_to_onnxruntime, ratio_p10, ratio_p90
-        Our time over ONNX Runtime's with `threads` threads, within rounds.
-    ratio_to_onnxruntime_1_thread
-        The same against one thread.
-    max_relative_error
-        Largest error of an output against ONNX Runtime's.
-    fallbacks
-        Inferences that the CPU had to repeat.
-    """
-
-    model: str
-    size: int | None
-    plan: str
-    threads: int
-    cpu_threads: int
-    ran_plan: str
-    tier: str
-    why_no_gpu: str
-    median_ms: float
-    p10_ms: float
-    p99_ms: float
-    n: int
-    ratio_to_onnxruntime: float | None
-    ratio_p10: float | None
-    ratio_p90: float | None
-    ratio_to_onnxruntime_1_thread: float | None
-    max_relative_error: float | None
-    fallbacks: int
-    samples_ms: tuple[float, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for `json.dumps`."""
-        return asdict(self)
 
 
 def bench_models(options: BenchOptions, progress: Progress | None = None) -> Results[Row]:
@@ -159,8 +120,9 @@ class _Network:
             theirs = {
                 peer.threads: found for peer, found in zip(peers, samples[len(ours) :], strict=True)
             }
+            singles = _singles(plans, ours, samples)
             rows = [
-                self._our_row(name, session, found, theirs, error)
+                self._our_row(name, session, found, theirs, singles, error)
                 for (name, _), session, found, error in zip(
                     plans, ours, samples, errors, strict=False
                 )
@@ -180,7 +142,11 @@ class _Network:
                 self.onnx,
                 output=path,
                 options=CompileOptions(
-                    plan=plan, exact=self.options.exact, precision=self.options.precision
+                    plan=plan,
+                    exact=self.options.exact,
+                    precision=self.options.precision,
+                    profile=self.options.profile if plan == "auto" else "",
+                    lock=self.options.lock,
                 ),
                 progress=lambda text, part: self._report(text, part / 2),
             )
@@ -223,11 +189,12 @@ class _Network:
         session: Session,
         samples: Samples,
         theirs: Mapping[int, Samples],
+        singles: Sequence[Samples],
         error: float | None,
     ) -> Row:
         status = session.status()
         return Row(
-            **self._common(plan, samples, theirs),
+            **self._common(plan, samples, theirs, gain(singles, samples) if singles else None),
             cpu_threads=status.threads,
             ran_plan=status.plan,
             tier=status.tier,
@@ -238,7 +205,7 @@ class _Network:
 
     def _peer_row(self, threads: int, samples: Samples, theirs: Mapping[int, Samples]) -> Row:
         return Row(
-            **self._common("onnxruntime", samples, theirs),
+            **self._common("onnxruntime", samples, theirs, None),
             cpu_threads=threads,
             ran_plan="onnxruntime",
             tier="cpu",
@@ -247,7 +214,13 @@ class _Network:
             fallbacks=0,
         )
 
-    def _common(self, plan: str, samples: Samples, theirs: Mapping[int, Samples]) -> dict[str, Any]:
+    def _common(
+        self,
+        plan: str,
+        samples: Samples,
+        theirs: Mapping[int, Samples],
+        gained: Ratio | None,
+    ) -> dict[str, Any]:
         same = ratio(samples, theirs[self.options.threads]) if theirs else None
         return {
             "model": self.name,
@@ -262,5 +235,20 @@ class _Network:
             "ratio_p10": same.p10 if same else None,
             "ratio_p90": same.p90 if same else None,
             "ratio_to_onnxruntime_1_thread": ratio(samples, theirs[1]).median if theirs else None,
+            "gain_over_best_single": gained.median if gained else None,
+            "gain_p10": gained.p10 if gained else None,
+            "gain_p90": gained.p90 if gained else None,
             "samples_ms": samples.all_ms,
         }
+
+
+def _singles(
+    plans: Sequence[tuple[str, int]], sessions: Sequence[Session], samples: Sequence[Samples]
+) -> tuple[Samples, ...]:
+    """Samples of the CPU with one thread and of the OpenCL device; none unless both really ran."""
+    found = {
+        name: taken
+        for (name, threads), session, taken in zip(plans, sessions, samples, strict=False)
+        if (name == "gpu" or (name == "cpu" and threads == 1)) and session.status().plan == name
+    }
+    return tuple(found.values()) if len(found) == 2 else ()

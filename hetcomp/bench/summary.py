@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
 from hetcomp.bench.layer_rows import LayerRow
-from hetcomp.bench.models import Row
+from hetcomp.bench.model_rows import Row
 from hetcomp.bench.peers import PEERS
 
-__all__ = ["LayerSummary", "ModelSummary", "geometric_mean", "summarize_layers", "summarize_models"]
+__all__ = [
+    "GainSummary",
+    "LayerSummary",
+    "ModelSummary",
+    "geometric_mean",
+    "summarize_gains",
+    "summarize_layers",
+    "summarize_models",
+]
 
 LARGE_MFLOP = 50.0
 """Layers from here on are long enough for their share of the peak to say something."""
+
+_SINGLE = ("cpu", "gpu")
+"""Plans for one processor."""
 
 
 def geometric_mean(values: Iterable[float | None]) -> float | None:
@@ -128,4 +139,49 @@ def _plan_summary(rows: Sequence[Row]) -> ModelSummary:
         or 0.0,
         worst_model=worst.model,
         worst_ratio=worst.ratio_to_onnxruntime or 0.0,
+    )
+
+
+@dataclass(frozen=True)
+class GainSummary:
+    """What a plan for both processors gains over the better of them, over all networks.
+
+    Attributes
+    ----------
+    plan, networks
+        Plan, and for how many networks both processors were measured too.
+    gain_over_best_single
+        Geometric mean of the rows' gains.
+    worst_model, worst_gain
+        The network that gains least.
+    """
+
+    plan: str
+    networks: int
+    gain_over_best_single: float
+    worst_model: str
+    worst_gain: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`."""
+        return asdict(self)
+
+
+def summarize_gains(rows: Sequence[Row]) -> tuple[GainSummary, ...]:
+    """One summary for each plan that is not a single processor's; none where nothing compares."""
+    gains: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row.plan not in _SINGLE and row.gain_over_best_single is not None:
+            gains.setdefault(row.plan, {})[row.model] = row.gain_over_best_single
+    return tuple(_gain_summary(plan, found) for plan, found in gains.items())
+
+
+def _gain_summary(plan: str, gains: Mapping[str, float]) -> GainSummary:
+    worst = min(gains, key=gains.__getitem__)
+    return GainSummary(
+        plan=plan,
+        networks=len(gains),
+        gain_over_best_single=geometric_mean(gains.values()) or 0.0,
+        worst_model=worst,
+        worst_gain=gains[worst],
     )

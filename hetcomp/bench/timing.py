@@ -15,7 +15,7 @@ from statistics import median
 
 import numpy as np
 
-__all__ = ["Arm", "Ratio", "Samples", "TimingOptions", "interleave", "ratio"]
+__all__ = ["Arm", "Ratio", "Samples", "TimingOptions", "gain", "interleave", "ratio"]
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,15 @@ def ratio(one: Samples, other: Samples) -> Ratio:
     ]
     low, middle, high = np.percentile(ratios, (10, 50, 90))
     return Ratio(float(middle), float(low), float(high))
+
+
+def gain(others: Sequence[Samples], ours: Samples) -> Ratio:
+    """Time of the fastest of `others` over that of `ours`.
+
+    The fastest is one arm for all rounds, by the median of its samples: the faster of each round
+    would be the luckier one too.
+    """
+    return ratio(min(others, key=lambda samples: samples.median_ms), ours)
 
 
 def _turn(arm: Arm, options: TimingOptions) -> tuple[float, ...]:

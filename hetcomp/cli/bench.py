@@ -15,9 +15,10 @@ from hetcomp.cli.common import FAILED
 from hetcomp.cli.output import number, print_json, print_table, progress_bar, split_names
 
 if TYPE_CHECKING:
-    from hetcomp.bench.models import BenchOptions, Row
+    from hetcomp.bench.model_rows import Row
+    from hetcomp.bench.models import BenchOptions
     from hetcomp.bench.networks import Results
-    from hetcomp.bench.summary import ModelSummary
+    from hetcomp.bench.summary import GainSummary, ModelSummary
 
 __all__ = ["bench"]
 
@@ -25,7 +26,7 @@ _MODELS = "mobilenetv1,resnet18,squeezenet"
 # fmt: off
 _COLUMNS = (
     "model", "plan", "ran", "threads", "median ms", "p10 ms", "p99 ms", "n",
-    "/ onnxruntime", "p10..p90", "/ 1 thread", "max rel. error",
+    "/ onnxruntime", "p10..p90", "/ 1 thread", "gain", "p10..p90", "max rel. error",
 )
 # fmt: on
 
@@ -43,9 +44,16 @@ bench.add_command(predictors)
 @bench.command()
 @click.option("--plan", "plans", default="cpu,gpu,auto", show_default=True, help="Plans, by comma.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--profile", default="", metavar="F.json",
+    help="Device profile of this machine, by which auto is compiled.",
+)  # fmt: skip
 @network_options(models=_MODELS, plot="Bars of ratios", quick="5 s")
-def models(asked: Asked, plans: str, threads: int) -> None:
-    """Time whole networks against ONNX Runtime, in turns; ratios below 1 are faster."""
+def models(asked: Asked, plans: str, threads: int, profile: str) -> None:
+    """Time whole networks against ONNX Runtime, in turns; ratios below 1 are faster.
+
+    The gain is over the better of CPU, on one thread, and OpenCL device: above 1 is faster.
+    """
     from hetcomp.bench.bars import plot_ratios
     from hetcomp.bench.environment import environment
     from hetcomp.bench.models import QUICK, BenchOptions, bench_models
@@ -53,7 +61,10 @@ def models(asked: Asked, plans: str, threads: int) -> None:
     from hetcomp.bench.timing import TimingOptions
 
     options = BenchOptions(
-        plans=split_names(plans), threads=threads, **asked.fields(TimingOptions(), QUICK)
+        plans=split_names(plans),
+        threads=threads,
+        profile=profile,
+        **asked.fields(TimingOptions(), QUICK),
     )
     if asked.plot:
         check_plot(asked.plot)
@@ -73,18 +84,19 @@ def models(asked: Asked, plans: str, threads: int) -> None:
 def _data(options: BenchOptions, results: Results[Row]) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from hetcomp.bench.summary import summarize_models
+    from hetcomp.bench.summary import summarize_gains, summarize_models
 
     return {
         "options": options.to_json(),
         "summary": [summary.to_json() for summary in summarize_models(results.rows)],
+        "gains": [summary.to_json() for summary in summarize_gains(results.rows)],
         "failed": [asdict(failure) for failure in results.failed],
         "rows": [row.to_json() for row in results.rows],
     }
 
 
 def _print(results: Results[Row]) -> None:
-    from hetcomp.bench.summary import summarize_models
+    from hetcomp.bench.summary import summarize_gains, summarize_models
 
     rows = results.rows
     print_table("", _COLUMNS, map(_cells, rows), right=_COLUMNS[3:])
@@ -92,6 +104,8 @@ def _print(results: Results[Row]) -> None:
         click.echo(f"OpenCL device not used: {reason}")
     for summary in summarize_models(rows):
         click.echo(_line(summary))
+    for gained in summarize_gains(rows):
+        click.echo(_gain_line(gained))
     for failure in results.failed:
         click.echo(f"{failure.model} failed: {failure.error}", err=True)
 
@@ -106,8 +120,15 @@ def _line(summary: ModelSummary) -> str:
     )
 
 
+def _gain_line(summary: GainSummary) -> str:
+    return (
+        f"{summary.plan}: {summary.gain_over_best_single:.3f}x over the better single processor "
+        f"(geometric mean of {summary.networks}); worst {summary.worst_model} "
+        f"{summary.worst_gain:.3f}x"
+    )
+
+
 def _cells(row: Row) -> tuple[str, ...]:
-    spread = f"{number(row.ratio_p10, 2)}..{number(row.ratio_p90, 2)}"
     error = "-" if row.max_relative_error is None else f"{row.max_relative_error:.1e}"
     return (
         row.model,
@@ -119,7 +140,13 @@ def _cells(row: Row) -> tuple[str, ...]:
         number(row.p99_ms, 3),
         str(row.n),
         number(row.ratio_to_onnxruntime, 3),
-        spread,
+        _spread(row.ratio_p10, row.ratio_p90),
         number(row.ratio_to_onnxruntime_1_thread, 3),
+        number(row.gain_over_best_single, 3),
+        _spread(row.gain_p10, row.gain_p90),
         error,
     )
+
+
+def _spread(low: float | None, high: float | None) -> str:
+    return f"{number(low, 2)}..{number(high, 2)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +16,10 @@ from hetcomp.bench import models
 from hetcomp.bench.bars import plot_ratios
 from hetcomp.bench.models import BenchOptions, bench_models
 from hetcomp.bench.peers import onnxruntime_run
-from hetcomp.bench.summary import summarize_models
-from hetcomp.bench.timing import TimingOptions
+from hetcomp.bench.summary import summarize_gains, summarize_models
+from hetcomp.bench.timing import Arm, Samples, TimingOptions
+from hetcomp.errors import InputError
+from hetcomp.options import CompileOptions
 from hetcomp.runtime import SessionStatus
 
 KINDS: dict[str, Any] = {"str": "", "bool": False, "int": 0, "float": 0.0}
@@ -49,13 +52,13 @@ class FakeSession:
 
 
 @pytest.fixture
-def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the plans that were compiled; a file made for `auto` has the plan `cpu` too."""
-    calls: list[str] = []
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[CompileOptions]:
+    """Options of what was compiled; a file made for `auto` has the plan `cpu` too."""
+    calls: list[CompileOptions] = []
 
     def fake_compile(model: Path, *, output: Path, options: Any, **_: Any) -> None:
         assert onnx.load(model).graph.node
-        calls.append(options.plan)
+        calls.append(options)
         output.write_text(options.plan)
 
     def fake_load(path: Path, *, plan: str | None, threads: int = 1, **_: Any) -> FakeSession:
@@ -71,13 +74,13 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
-def test_rows(compiled: list[str]) -> None:
+def test_rows(compiled: list[CompileOptions]) -> None:
     seen: list[str] = []
     options = BenchOptions(
         ("squeezenet",), ("cpu", "split", "auto"), threads=2, size=32, timing=SHORT
     )
     rows = bench_models(options, lambda text, _: seen.append(text)).rows
-    assert compiled == ["auto", "split"]
+    assert [options.plan for options in compiled] == ["auto", "split"]
     names = [(row.plan, row.ran_plan, row.cpu_threads) for row in rows]
     assert names == [
         ("cpu", "cpu", 1),
@@ -104,7 +107,7 @@ def test_without_a_peer_there_are_no_ratios() -> None:
 
 
 def test_a_network_that_fails_is_noted(
-    compiled: list[str], monkeypatch: pytest.MonkeyPatch
+    compiled: list[CompileOptions], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     working = hetcomp.compile
 
@@ -116,7 +119,7 @@ def test_a_network_that_fails_is_noted(
     monkeypatch.setitem(vars(hetcomp), "compile", failing)
     options = BenchOptions(("mobilenetv1", "squeezenet"), ("cpu",), size=32, timing=SHORT)
     results = bench_models(options)
-    assert compiled == ["cpu"]
+    assert [options.plan for options in compiled] == ["cpu"]
     assert {row.model for row in results.rows} == {"squeezenet"}
     (failure,) = results.failed
     assert (failure.model, failure.error) == ("mobilenetv1", "MemoryError: no memory left")
@@ -137,3 +140,86 @@ def test_summary_and_plot(tmp_path: Path) -> None:
     assert (summary.worst_model, summary.worst_ratio) == ("slow", 2.0)
     plot_ratios(tmp_path / "bars.svg", rows)
     assert (tmp_path / "bars.svg").stat().st_size > 5_000
+
+
+@pytest.fixture
+def times_ms(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[float, ...]]:
+    """Time of each round by arm; 1 ms a round where nothing is said."""
+    times: dict[str, tuple[float, ...]] = {}
+
+    def fake_interleave(arms: Sequence[Arm], *_: Any) -> tuple[Samples, ...]:
+        rounds = [times.get(arm.name, (1.0, 1.0, 1.0)) for arm in arms]
+        return tuple(
+            Samples(arm.name, tuple((time,) for time in taken))
+            for arm, taken in zip(arms, rounds, strict=True)
+        )
+
+    monkeypatch.setattr(models, "interleave", fake_interleave)
+    return times
+
+
+def gains(*plans: str, threads: int = 1) -> dict[tuple[str, int], float | None]:
+    options = BenchOptions(("squeezenet",), plans, threads=threads, size=32, timing=SHORT)
+    rows = bench_models(options).rows
+    return {(row.plan, row.cpu_threads): row.gain_over_best_single for row in rows}
+
+
+@pytest.mark.usefixtures("compiled")
+def test_gain_is_over_the_better_single_processor_within_rounds(
+    times_ms: dict[str, tuple[float, ...]],
+) -> None:
+    times_ms |= {
+        "cpu x1": (12.0, 36.0, 11.0),
+        "cpu x2": (6.0, 18.0, 7.0),
+        "gpu x2": (10.0, 30.0, 11.5),  # the better one; the CPU is faster in one round
+        "auto x2": (5.0, 20.0, 10.0),
+    }
+    found = gains("cpu", "gpu", "auto", threads=2)
+    assert found[("gpu", 1)] == 1.0
+    assert found[("auto", 1)] == 1.5
+    assert found[("cpu", 2)] == pytest.approx(5.0 / 3.0)
+    assert found[("onnxruntime", 2)] is None
+
+
+@pytest.mark.usefixtures("compiled")
+def test_no_gain_unless_both_processors_were_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert gains("cpu", "auto")[("auto", 1)] is None
+    assert gains("gpu", "auto")[("auto", 1)] is None
+    fallen = replace(STATUS, plan="cpu", threads=1, why_no_gpu="no device")
+    monkeypatch.setattr(FakeSession, "status", lambda self: fallen)
+    assert set(gains("cpu", "gpu", "auto").values()) == {None}
+
+
+@pytest.mark.usefixtures("compiled")
+def test_gains_are_summarized_without_a_peer(times_ms: dict[str, tuple[float, ...]]) -> None:
+    times_ms["auto x1"] = (0.5, 0.5, 0.5)
+    options = BenchOptions(("squeezenet",), ("cpu", "gpu", "auto"), against=(), timing=SHORT)
+    rows = bench_models(options).rows
+    auto = rows[2]
+    assert auto.gain_over_best_single == auto.gain_p10 == auto.gain_p90 == 2.0
+    slow = replace(auto, model="slow", gain_over_best_single=0.5)
+    (summary,) = summarize_gains([*rows, slow])
+    assert (summary.plan, summary.networks) == ("auto", 2)
+    assert summary.gain_over_best_single == pytest.approx(1.0)
+    assert (summary.worst_model, summary.worst_gain) == ("slow", 0.5)
+
+
+def test_auto_is_compiled_by_the_profile_under_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: list[CompileOptions]
+) -> None:
+    monkeypatch.setattr(models, "load_profile", lambda _: None)
+    lock = tmp_path / "lock"
+    plans = ("gpu", "auto")
+    options = BenchOptions(
+        ("squeezenet",), plans, size=32, profile="device.json", lock=lock, timing=SHORT
+    )
+    bench_models(options)
+    assert [(one.plan, one.profile, one.lock) for one in compiled] == [
+        ("auto", "device.json", lock),
+        ("gpu", "", lock),
+    ]
+
+
+def test_a_profile_needs_plan_auto() -> None:
+    with pytest.raises(InputError, match="for plan auto, not cpu, gpu"):
+        BenchOptions(("squeezenet",), ("cpu", "gpu"), profile="device.json")

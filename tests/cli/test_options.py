@@ -58,7 +58,16 @@ TUNE = ("tune", "m.onnx", "--db", "d.jsonl")
             {"exact": True, "qdq": True, "lock": Path("l"), "precision": "auto"},
         ),
         (("bench", "models", "--precision", "f16"), {"precision": "f16"}),
-        (("bench", "models"), {"exact": False, "qdq": False, "lock": None}),
+        (
+            ("bench", "models"),
+            {
+                "plans": ("cpu", "gpu", "auto"),
+                "exact": False,
+                "qdq": False,
+                "lock": None,
+                "profile": "",
+            },
+        ),
         (
             ("bench", "layers", "--exact", "--qdq", "--plot", "f.png", "--lock", "l"),
             {"exact": True, "qdq": True, "lock": Path("l")},

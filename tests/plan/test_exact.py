@@ -1,6 +1,6 @@
 """The search against the exact planner, on random graphs of a few tasks.
 
-`HETCOMP_EXACT_GRAPHS=500 pytest tests/plan/test_exact.py` tries more and larger ones.
+`make test-exact` sets `HETCOMP_EXACT_GRAPHS=500`, which tries so many and larger ones.
 """
 
 from __future__ import annotations

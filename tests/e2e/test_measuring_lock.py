@@ -1,0 +1,46 @@
+"""`CompileOptions(lock=...)`: plan `auto` measures tasks and plans undisturbed."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hetcomp
+from hetcomp import placement
+from hetcomp.bench import zoo
+from hetcomp.options import CompileOptions
+
+
+def is_held(lock: Path) -> bool:
+    with lock.open("a") as other:
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@pytest.mark.usefixtures("opencl")
+def test_auto_measures_under_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = tmp_path / "lock"
+    held: dict[str, bool] = {}
+
+    def watch(name: str) -> None:
+        real: Callable[..., Any] = getattr(placement, name)
+
+        def watched(*arguments: Any, **named: Any) -> Any:
+            held[name] = is_held(lock)
+            return real(*arguments, **named)
+
+        monkeypatch.setattr(placement, name, watched)
+
+    watch("measure")
+    watch("time_tables")
+    options = CompileOptions(measure_seconds=0.3, use_cache=False, lock=lock)
+    hetcomp.compile(zoo.build("deepfm"), output=tmp_path / "m.so", options=options)
+    assert held == {"measure": True, "time_tables": True}
+    assert not is_held(lock)
