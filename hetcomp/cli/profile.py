@@ -38,7 +38,8 @@ _ERRORS = ("family, processor", "samples", "median %", "mean %", "within 10%", "
 @command_options
 def profile(output: Path, quick: bool, seed: int, lock: Path | None, as_json: bool) -> None:
     """Measure this device: its kernels, and what working together costs."""
-    from hetcomp.profile.run import ProfileOptions, profile_device
+    from hetcomp.profile.options import ProfileOptions
+    from hetcomp.profile.run import profile_device
 
     options = ProfileOptions(quick=quick, seed=seed, lock=lock)
     with progress_bar() as progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gzip
 import json
@@ -17,9 +18,18 @@ from hetcomp.cost.work import KernelWork
 from hetcomp.errors import ProfileError
 from hetcomp.files import atomic_path
 
-__all__ = ["check_device", "load_profile", "sample_from_json", "sample_to_json", "save_profile"]
+__all__ = [
+    "check_device",
+    "check_replaceable",
+    "load_profile",
+    "sample_from_json",
+    "sample_to_json",
+    "save_profile",
+]
 
 _FORMAT = "hetcomp device profile"
+_HEAD = json.dumps({"format": _FORMAT})[:-1].encode()
+"""What files begin with."""
 
 
 def save_profile(profile: DeviceProfile, path: str | os.PathLike[str]) -> None:
@@ -86,11 +96,26 @@ def check_device(profile: DeviceProfile, device: str, name: str) -> None:
     ProfileError
         It was measured elsewhere.
     """
-    if profile.device != device:
-        raise ProfileError(
-            f"{name} was measured on another device: it has '{profile.device}', this is "
-            f"'{device}'; measure this one with hetcomp profile"
-        )
+    _check_device(profile.device, device, name)
+
+
+def check_replaceable(path: str | os.PathLike[str], device: str) -> None:
+    """Refuse to write over what is not a profile of `device`, of this or another version.
+
+    Raises
+    ------
+    ProfileError
+        The file is something else, or another device's profile.
+    """
+    try:
+        data = _read(path)
+    except ProfileError:
+        if _head(path) == _HEAD:
+            return  # a damaged profile
+        raise
+    if data.get("format") != _FORMAT:
+        raise ProfileError(f"{path} is not a device profile and is left alone; give another -o")
+    _check_device(str(data.get("device", device)), device, str(path))
 
 
 def sample_to_json(sample: KernelSample) -> dict[str, Any]:
@@ -121,6 +146,21 @@ def _profile(data: Mapping[str, Any]) -> DeviceProfile:
 
 def _numbers(items: Iterable[tuple[str, Any]]) -> dict[str, float]:
     return {key: float(value) for key, value in items}
+
+
+def _check_device(found: str, device: str, name: str) -> None:
+    if found != device:
+        raise ProfileError(
+            f"{name} was measured on another device: it has '{found}', this is '{device}'; "
+            "measure this one with hetcomp profile"
+        )
+
+
+def _head(path: str | os.PathLike[str]) -> bytes:
+    """The first bytes of a file, empty where it cannot be read."""
+    with contextlib.suppress(OSError, EOFError, zlib.error), Path(path).open("rb") as file:
+        return (gzip.open(file) if _compressed(path) else file).read(len(_HEAD))
+    return b""
 
 
 def _read(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from hetcomp.profile.threads import measure_threads
 from hetcomp.profile.timing import Bench
 from hetcomp.runtime import Session, load
 
-__all__ = ["Constants", "limits_of", "measure_constants", "slow_down_of", "sync_of"]
+__all__ = ["Constants", "is_complete", "limits_of", "measure_constants", "slow_down_of", "sync_of"]
 
 Constants = Mapping[str, Mapping[str, float]]
 """Figures by the name of their stage."""
@@ -34,6 +34,12 @@ _TOGETHER: Mapping[str, _Stage] = {
     "lines": lambda bench, room: asdict(measure_lines(bench, room)),
     "slow-down": measure_slow_down,
 }
+_ALONE = ("start-up", "peaks", "threads")
+
+
+def is_complete(constants: Constants, *, gpu: bool) -> bool:
+    """Whether every stage was measured; a run that was killed may have kept some of them."""
+    return set(constants) >= {*_ALONE, *(_TOGETHER if gpu else ())}
 
 
 def measure_constants(

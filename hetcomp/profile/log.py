@@ -64,9 +64,16 @@ class MeasureLog:
     failures: list[str] = field(default_factory=list)
     spent_s: float = 0.0
 
+    @property
+    def samples(self) -> tuple[KernelSample, ...]:
+        """Those of all batches."""
+        return tuple(sample for batch in self.batches for sample in batch.samples)
+
     @staticmethod
     def open(path: Path, header: Header) -> MeasureLog:
         """Go on with the log at `path`, or begin one.
+
+        A log by which time was spent and no kernel measured is begun anew.
 
         Raises
         ------
@@ -80,10 +87,12 @@ class MeasureLog:
             log._check(whole[0])
             for line in whole[1:]:
                 log._take(line)
-            os.truncate(path, sum(len(line) + 1 for line in lines[:-1]))
-        else:
+        if not whole or (log.spent_s > 0.0 and not log.samples):
             path.write_bytes(b"")
+            log = MeasureLog(path, header)
             log._append({"header": dataclasses.asdict(header)})
+        else:
+            os.truncate(path, sum(len(line) + 1 for line in lines[:-1]))
         return log
 
     def put_constants(self, stage: str, values: Mapping[str, float]) -> None:

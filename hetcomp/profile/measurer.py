@@ -2,16 +2,21 @@
 
 A model.so stays in the memory of a process that has loaded it; an OpenCL device that failed once
 is not used again by a process; and kernels that crash take nothing along that was measured before.
+A batch that hangs is ended by the process's own timer, which stands still while it waits for the
+lock: other benchmarks may hold that for long.
 """
 
 from __future__ import annotations
 
+import signal
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from hetcomp.cost.profile import KernelSample
 from hetcomp.errors import DeviceError
+from hetcomp.exclusive import waited_s
 from hetcomp.profile.batch import measure_batch
 from hetcomp.profile.build import Build
 from hetcomp.profile.kernels import KernelOptions
@@ -21,7 +26,7 @@ __all__ = ["Measurer"]
 _USES = 8
 """Batches of one process."""
 _LIMIT_S = 120.0
-"""Time for a batch."""
+"""Time for a batch, waiting for the lock left out."""
 _TRIES = 2
 
 
@@ -34,11 +39,17 @@ class Measurer:
         Held while something is timed, see `hetcomp.exclusive`.
     options
         How much of each kernel to time.
+
+    Attributes
+    ----------
+    waited_s
+        Seconds that batches have waited for the lock.
     """
 
     def __init__(self, lock: Path | None, options: KernelOptions) -> None:
         self._lock, self._options = lock, options
         self._pool: Any = None
+        self.waited_s = 0.0
 
     def __enter__(self) -> Measurer:
         return self
@@ -56,8 +67,8 @@ class Measurer:
 
         Raises
         ------
-        DeviceError, ChildProcessError, TimeoutError
-            It failed again, or the process died or hung.
+        DeviceError, ChildProcessError
+            It failed again, or the process died, or hung and was ended.
         """
         for attempt in range(1, _TRIES + 1):
             try:
@@ -72,14 +83,30 @@ class Measurer:
         from tvm.support.popen_pool import PopenPoolExecutor
 
         if self._pool is None:
-            self._pool = PopenPoolExecutor(
-                max_workers=1, maximum_process_uses=_USES, timeout=_LIMIT_S
-            )
-        future = self._pool.submit(measure_batch, build, self._lock, self._options)
-        samples: tuple[KernelSample, ...] = future.result()
-        return samples
+            self._pool = PopenPoolExecutor(max_workers=1, maximum_process_uses=_USES)
+        future = self._pool.submit(_measured, build, self._lock, self._options)
+        found: _Measured = future.result()
+        self.waited_s += found.waited_s
+        return found.samples
 
     def _stop(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=False)
         self._pool = None
+
+
+@dataclass(frozen=True)
+class _Measured:
+    samples: tuple[KernelSample, ...]
+    waited_s: float
+
+
+def _measured(build: Build, lock: Path | None, options: KernelOptions) -> _Measured:
+    """Called in the process, which the timer ends wherever it hangs."""
+    before_s = waited_s()
+    signal.setitimer(signal.ITIMER_REAL, _LIMIT_S)
+    try:
+        samples = measure_batch(build, lock, options)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+    return _Measured(samples, waited_s() - before_s)

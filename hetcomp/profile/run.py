@@ -14,7 +14,6 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,29 +21,35 @@ import numpy as np
 import platformdirs
 
 from hetcomp._version import __version__
-from hetcomp.cost.profile import DeviceProfile, KernelSample
-from hetcomp.cost.profile_file import check_device, load_profile, save_profile
+from hetcomp.cost.profile import DeviceProfile
+from hetcomp.cost.profile_file import check_replaceable, save_profile
 from hetcomp.cost.roofline import ProcessorFacts, processor_facts
 from hetcomp.cost.training import fitted
 from hetcomp.devices import DeviceInfo, describe_devices, fingerprint
-from hetcomp.errors import HetcompError, InputError
+from hetcomp.errors import HetcompError, InputError, ProfileError
+from hetcomp.exclusive import waited_s
 from hetcomp.profile.batch import layers_of
 from hetcomp.profile.build import Build, Job, building
-from hetcomp.profile.constants import limits_of, measure_constants, slow_down_of, sync_of
+from hetcomp.profile.constants import (
+    is_complete,
+    limits_of,
+    measure_constants,
+    slow_down_of,
+    sync_of,
+)
 from hetcomp.profile.families import Point
 from hetcomp.profile.kernels import KernelOptions
 from hetcomp.profile.log import Batch, Header, MeasureLog
 from hetcomp.profile.measurer import Measurer
 from hetcomp.profile.misses import find_misses
+from hetcomp.profile.options import ProfileOptions
 from hetcomp.profile.probes import PROBES
 from hetcomp.profile.sampler import Sampler
 
-__all__ = ["ProfileOptions", "profile_device"]
+__all__ = ["profile_device"]
 
 Progress = Callable[[str, float], None]
 
-_FULL_S, _QUICK_S = 780.0, 62.0
-"""Time for measuring, so that with training all is done within 15 minutes, or 90 s."""
 _BATCH, _QUICK_BATCH = 16, 6
 _EXACT_EVERY = 4
 """Every so many batches keep to direct methods, which compile --exact needs times of."""
@@ -53,49 +58,6 @@ _LOOK_EVERY = 6
 _PROBES_NUMBER = -1
 _PASSES = 3
 """Over the constants, as one burst of other load spoils a pass."""
-
-
-@dataclass(frozen=True)
-class ProfileOptions:
-    """How to profile.
-
-    Attributes
-    ----------
-    quick
-        Stop measuring after 62 s rather than 780 s.
-    seed
-        Of all random choices.
-    lock
-        File that is held while something is timed; None takes one in the user's cache folder.
-    workers
-        Processes that compile; 0 takes one for each usable core.
-    budget_s
-        Time to stop after, instead of that of `quick`.
-
-    Raises
-    ------
-    InputError
-        A value is out of range.
-    """
-
-    quick: bool = False
-    seed: int = 0
-    lock: Path | None = None
-    workers: int = 0
-    budget_s: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.workers < 0:
-            raise InputError(f"workers must be at least 0, got {self.workers}")
-        if self.seed < 0:
-            raise InputError(f"seed must be at least 0, got {self.seed}")
-        if self.budget_s is not None and not self.budget_s > 0.0:
-            raise InputError(f"budget_s must be above 0, got {self.budget_s}")
-
-    @property
-    def seconds(self) -> float:
-        """Time to stop after."""
-        return self.budget_s or (_QUICK_S if self.quick else _FULL_S)
 
 
 def profile_device(
@@ -109,7 +71,7 @@ def profile_device(
     ----------
     output
         File to write; compressed where it ends in `.gz`. A profile of this device that is there is
-        replaced, one of another device is refused.
+        replaced, of whatever version it is, or damaged; any other file is refused.
     options
         How long, and the seed.
     progress
@@ -123,8 +85,8 @@ def profile_device(
     Raises
     ------
     ProfileError
-        `output`, or the log of an interrupted run beside it, belongs to another device, version
-        or seed.
+        `output` belongs to another device, or the log of an interrupted run beside it to another
+        device, version or seed; or no kernel could be measured.
     InputError
         The folder of `output` does not exist.
 
@@ -141,11 +103,13 @@ def profile_device(
     devices = describe_devices()
     device = fingerprint(devices, pinned=True)
     if path.exists():
-        check_device(load_profile(path), device, str(path))
+        check_replaceable(path, device)
     header = Header(device, __version__, options.seed)
     log = MeasureLog.open(path.with_name(path.name + ".log"), header)
     run = _Run(options, log, devices, progress or (lambda _text, _part: None))
     run.measure()
+    if not log.samples:
+        raise ProfileError(_nothing_measured(log))
     profile = run.profile(device)
     save_profile(profile, path)
     log.remove()
@@ -166,8 +130,9 @@ class _Run:
         self._gpu = any(item.opencl is not None and item.verdict for item in devices)
         self._machine = _machine(devices)
         self._error: float | None = None
-        self._begin = time.perf_counter()
         self._lock = options.lock or _default_lock()
+        self._measurer = Measurer(self._lock, KernelOptions(cuts=2 if options.quick else 4))
+        self._begin = self._clock()
         done = [point for batch in log.batches for point in batch.points]
         self._sampler = Sampler(options.seed, done)
         self._drawn: dict[int, tuple[Point, ...]] = {}
@@ -176,10 +141,10 @@ class _Run:
     def measure(self) -> None:
         """Constants, then kernels until the time is up."""
         workers = self._options.workers or len(os.sched_getaffinity(0))
-        kernels = KernelOptions(cuts=2 if self._options.quick else 4)
-        with building(workers) as submit, Measurer(self._lock, kernels) as measurer:
+        known = is_complete(self._log.constants, gpu=self._gpu)
+        with building(workers) as submit, self._measurer:
             self._report("compiling")
-            probes = None if self._log.constants else submit(self._probes())
+            probes = None if known else submit(self._probes())
             ahead: set[Future[Build]] = {submit(self._job()) for _ in range(workers)}
             if probes is not None:
                 self._constants(probes)
@@ -189,7 +154,7 @@ class _Run:
                 done, ahead = wait(ahead, self._left_s(), return_when=FIRST_COMPLETED)
                 for future in done:
                     ahead.add(submit(self._job()))
-                    self._batch(future, measurer)
+                    self._batch(future)
                     if len(self._log.batches) % _LOOK_EVERY == _LOOK_EVERY - 1:
                         self._look_closer()
 
@@ -205,12 +170,9 @@ class _Run:
                 sync={"svm-ahead": sync_of(constants)} if self._gpu else {},
                 slow_down=slow_down_of(constants),
                 limits=limits_of(constants),
-                samples=self._samples(),
+                samples=self._log.samples,
             )
         )
-
-    def _samples(self) -> tuple[KernelSample, ...]:
-        return tuple(sample for batch in self._log.batches for sample in batch.samples)
 
     def _processors(self) -> dict[str, ProcessorFacts]:
         limits = limits_of(self._log.constants)
@@ -221,7 +183,7 @@ class _Run:
         """Steer the sampler to where a rough model is wrong."""
         points = [point for batch in self._log.batches for point in batch.points]
         misses = find_misses(
-            self._samples(), points, self._processors(), seed=len(self._log.batches)
+            self._log.samples, points, self._processors(), seed=len(self._log.batches)
         )
         self._sampler.learn(misses)
         if misses:
@@ -234,18 +196,18 @@ class _Run:
         for stage, values in found.items():
             self._log.put_constants(stage, values)
 
-    def _batch(self, future: Future[Build], measurer: Measurer) -> None:
+    def _batch(self, future: Future[Build]) -> None:
         """Measure a batch; one that fails is left out, and the profile says so."""
         number = -1
         try:
             build = future.result()
             number = build.job.number
-            self._kernels(build, measurer)
+            self._kernels(build)
         except (HetcompError, ChildProcessError, TimeoutError) as error:
             self._log.put_failure(number, f"{type(error).__name__}: {error}")
 
-    def _kernels(self, build: Build, measurer: Measurer) -> None:
-        samples = measurer.measure(build)
+    def _kernels(self, build: Build) -> None:
+        samples = self._measurer.measure(build)
         number = build.job.number
         self._log.put_batch(Batch(number, self._drawn[number], samples))
         build.path.unlink(missing_ok=True)
@@ -262,12 +224,16 @@ class _Run:
 
     def _spend(self) -> None:
         """Book the time since the last call, for a run that goes on with the log."""
-        now = time.perf_counter()
+        now = self._clock()
         self._log.put_spent(now - self._begin)
         self._begin = now
 
     def _elapsed_s(self) -> float:
-        return self._log.spent_s + time.perf_counter() - self._begin
+        return self._log.spent_s + self._clock() - self._begin
+
+    def _clock(self) -> float:
+        """Seconds, without those in which others held the lock."""
+        return time.perf_counter() - waited_s() - self._measurer.waited_s
 
     def _left_s(self) -> float:
         return self._options.seconds - self._elapsed_s()
@@ -278,6 +244,11 @@ class _Run:
         if self._error is not None:
             text += f", unseen ones predicted {np.expm1(self._error):.0%} off"
         self._progress(text, min(1.0, self._elapsed_s() / self._options.seconds))
+
+
+def _nothing_measured(log: MeasureLog) -> str:
+    why = f"the first of {len(log.failures)} failures: {log.failures[0]}; " if log.failures else ""
+    return f"no kernel was measured, so there is no profile; {why}the log is {log.path}"
 
 
 def _default_lock() -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 from hetcomp.cost.costs import SyncCost
 from hetcomp.cost.profile import DeviceProfile, KernelSample
-from hetcomp.cost.profile_file import load_profile, save_profile
+from hetcomp.cost.profile_file import check_replaceable, load_profile, save_profile
 from hetcomp.cost.work import KernelWork
 from hetcomp.errors import ProfileError
 
@@ -81,3 +81,22 @@ def test_a_truncated_profile_is_refused(tmp_path: Path) -> None:
 def test_a_missing_profile_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match="No such file"):
         load_profile(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("name", ["p.json", "p.json.gz"])
+def test_a_profile_of_this_device_may_be_replaced(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    save_profile(dataclasses.replace(PROFILE, version=0), path)
+    check_replaceable(path, "here")
+    with pytest.raises(ProfileError, match="another device"):
+        check_replaceable(path, "there")
+    path.write_bytes(path.read_bytes()[:-20])
+    check_replaceable(path, "here")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": "x"}', "\x00" * 40])
+def test_what_is_no_profile_may_not_be_replaced(tmp_path: Path, text: str) -> None:
+    for name in ("p.json", "p.json.gz"):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ProfileError):
+            check_replaceable(tmp_path / name, "here")

@@ -9,7 +9,8 @@ import pytest
 from hetcomp.cost.profile_file import load_profile
 from hetcomp.devices import describe_devices, fingerprint
 from hetcomp.errors import ProfileError
-from hetcomp.profile.run import ProfileOptions, profile_device
+from hetcomp.profile.options import ProfileOptions
+from hetcomp.profile.run import _Run, profile_device
 
 SHORT = ProfileOptions(quick=True, workers=1, budget_s=20.0)
 
@@ -38,3 +39,15 @@ def test_a_profile_of_another_device_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match="not a device profile"):
         profile_device(path, SHORT)
     assert path.read_text() == "{}"
+
+
+def test_without_kernels_there_is_no_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(run: _Run) -> None:
+        run._log.put_failure(0, "DeviceError: the driver is gone")
+
+    monkeypatch.setattr(_Run, "measure", fail)
+    with pytest.raises(ProfileError, match="no kernel was measured.*the driver is gone"):
+        profile_device(tmp_path / "device.json", SHORT)
+    assert [item.name for item in tmp_path.iterdir()] == ["device.json.log"]

@@ -9,6 +9,7 @@ import pytest
 from hetcomp.cost.profile import KernelSample
 from hetcomp.cost.work import KernelWork
 from hetcomp.errors import ProfileError
+from hetcomp.profile.constants import is_complete
 from hetcomp.profile.families import Point
 from hetcomp.profile.log import Batch, Header, MeasureLog
 from hetcomp.profile.products import Linear
@@ -62,3 +63,23 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match="is no log"):
         MeasureLog.open(path, HEADER)
     assert path.read_text() == "a shopping list\n"
+
+
+def test_a_log_of_failures_alone_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = MeasureLog.open(path, HEADER)
+    log.put_constants("flags", {"split_us": 1.5})
+    assert MeasureLog.open(path, HEADER).constants  # no kernel was tried yet
+    log.put_failure(0, "the device is gone")
+    log.put_spent(700.0)
+    again = MeasureLog.open(path, HEADER)
+    assert (again.constants, again.failures, again.spent_s) == ({}, [], 0.0)
+    assert MeasureLog.open(path, HEADER) == again
+
+
+def test_constants_that_a_kill_left_incomplete_are_measured_again() -> None:
+    alone = {stage: {"x": 1.0} for stage in ("start-up", "peaks", "threads")}
+    assert is_complete(alone, gpu=False)
+    assert not is_complete(alone, gpu=True)
+    assert not is_complete({"peaks": {}}, gpu=False)
+    assert not is_complete({}, gpu=False)

@@ -1,0 +1,56 @@
+"""How to profile a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hetcomp.errors import InputError
+
+__all__ = ["ProfileOptions"]
+
+_FULL_S, _QUICK_S = 780.0, 62.0
+"""Time for measuring, so that with training all is done within 15 minutes, or 90 s."""
+
+
+@dataclass(frozen=True)
+class ProfileOptions:
+    """How to profile.
+
+    Attributes
+    ----------
+    quick
+        Stop measuring after 62 s rather than 780 s.
+    seed
+        Of all random choices.
+    lock
+        File that is held while something is timed; None takes one in the user's cache folder.
+    workers
+        Processes that compile; 0 takes one for each usable core.
+    budget_s
+        Time to stop after, instead of that of `quick`.
+
+    Raises
+    ------
+    InputError
+        A value is out of range.
+    """
+
+    quick: bool = False
+    seed: int = 0
+    lock: Path | None = None
+    workers: int = 0
+    budget_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise InputError(f"workers must be at least 0, got {self.workers}")
+        if self.seed < 0:
+            raise InputError(f"seed must be at least 0, got {self.seed}")
+        if self.budget_s is not None and not self.budget_s > 0.0:
+            raise InputError(f"budget_s must be above 0, got {self.budget_s}")
+
+    @property
+    def seconds(self) -> float:
+        """Time to stop after."""
+        return self.budget_s or (_QUICK_S if self.quick else _FULL_S)
