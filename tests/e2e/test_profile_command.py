@@ -48,6 +48,6 @@ def test_without_kernels_there_is_no_profile(
         run._log.put_failure(0, "DeviceError: the driver is gone")
 
     monkeypatch.setattr(_Run, "measure", fail)
-    with pytest.raises(ProfileError, match="no kernel was measured.*the driver is gone"):
+    with pytest.raises(ProfileError, match=r"no kernel was measured.*the driver is gone"):
         profile_device(tmp_path / "device.json", SHORT)
     assert [item.name for item in tmp_path.iterdir()] == ["device.json.log"]
