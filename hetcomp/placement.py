@@ -26,6 +26,7 @@ from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.io import read_plan
 from hetcomp.plan.plan import Place, Plan
 from hetcomp.plan.planners import fixed_split, single
+from hetcomp.plan.simulation_note import note_of
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.tickets import with_tickets
 from hetcomp.runtime import Session, load
@@ -234,7 +235,12 @@ def _compare(
     text = _compared(timed, comparisons)
     if not options.goal.is_fastest:
         best, text = 0, f"planned for {options.goal.text}; {text}"
-    notes = {"auto": text, "candidates": records, "device": device}
+    notes = {
+        "auto": text,
+        "candidates": records,
+        "device": device,
+        "simulation": note_of(simulator),
+    }
     winner = _with_reasons(graph, forecast.costs, timed, best, len(shared))
     return Placement((winner, *timed[len(shared) :]), notes)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetcomp.cost.costs import Costs, SyncCost
-from hetcomp.cost.times import Times
+from hetcomp.cost.times import Times, times_of
 from hetcomp.cost.work import Part
 from hetcomp.plan.candidates import candidates, parts_of
 from hetcomp.plan.check import grid_of
@@ -129,8 +129,7 @@ def predict_us(
     """
     task, slow = graph.tasks[0], contention or Contention.none(1)
     pairs = [parts_of(0, task, decision) for decision in decisions]
-    parts = list(dict.fromkeys(part for pair in pairs for part in pair if part is not None))
-    known = dict(zip(parts, times.times_us(parts).tolist(), strict=True))
+    known = times_of(times, (part for pair in pairs for part in pair if part is not None))
     border_us = sync.border_us(output_rows(graph, task))
 
     def time_us(decision: Decision, cpu: Part | None, gpu: Part | None) -> float:

@@ -101,7 +101,7 @@ def _json(
         "measured_us": plan.measured_us,
         "tasks": [_task_json(graph, task, decision) for task, decision in _pairs(graph, plan)],
         "places": dict(Counter(decision.place.value for decision in plan.decisions)),
-        "build": build,
+        "build": {key: value for key, value in build.items() if key != "simulation"},
     }
 
 

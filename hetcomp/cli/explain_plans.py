@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,9 +14,11 @@ from hetcomp.cost.profile import DeviceProfile
 from hetcomp.errors import DeviceError, InputError
 from hetcomp.plan.forecast import noted_forecast, profile_forecast
 from hetcomp.plan.graph import TaskGraph
-from hetcomp.plan.simulate import Simulation
+from hetcomp.plan.simulate import Simulation, Simulator
+from hetcomp.plan.simulation_note import noted_simulator
 
 if TYPE_CHECKING:
+    from hetcomp.plan.plan import Plan
     from hetcomp.plan.table import StepTable
     from hetcomp.runtime.image import Image
     from hetcomp.runtime.records import RunProfile
@@ -43,17 +46,20 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One plan; times in microseconds, busy times and waits as predicted."""
+    """One plan; times in microseconds, busy times and waits as predicted.
+
+    None where not known.
+    """
 
     plan: str
-    predicted_us: float
+    predicted_us: float | None
     measured_us: float | None
     cpu_steps: int
-    cpu_busy_us: float
-    cpu_wait_us: float
+    cpu_busy_us: float | None
+    cpu_wait_us: float | None
     gpu_steps: int
-    gpu_busy_us: float
-    gpu_wait_us: float
+    gpu_busy_us: float | None
+    gpu_wait_us: float | None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
@@ -61,19 +67,21 @@ class Comparison:
 
 
 def simulate_plans(image: Image, profile: DeviceProfile | None = None) -> tuple[Simulation, ...]:
-    """Every plan by the models of `profile`, else by the times measured when compiling.
+    """Every plan by the models of `profile`, else as predicted when compiling.
 
-    None where nothing was measured.
+    None where no times are known.
     """
-    forecast = (
-        profile_forecast(image.graph, profile)
-        if profile
-        else noted_forecast(image.graph, image.plans)
-    )
-    if forecast is None:
-        return ()
-    simulator = forecast.simulator(image.graph)
-    return tuple(map(simulator.run, image.tables))
+    simulator = _simulator(image, profile)
+    return tuple(map(simulator.run, image.tables)) if simulator else ()
+
+
+def _simulator(image: Image, profile: DeviceProfile | None) -> Simulator | None:
+    if profile:
+        return profile_forecast(image.graph, profile).simulator(image.graph)
+    if note := image.build.get("simulation"):
+        return noted_simulator(image.graph, note)
+    forecast = noted_forecast(image.graph, image.plans)
+    return forecast.simulator(image.graph) if forecast else None
 
 
 def measure_plans(path: Path, image: Image) -> dict[str, RunProfile]:
@@ -100,25 +108,31 @@ def measure_plans(path: Path, image: Image) -> dict[str, RunProfile]:
 def compare(
     image: Image, simulations: Sequence[Simulation], measured: Mapping[str, RunProfile]
 ) -> tuple[Comparison, ...]:
-    """A row a plan, the one with the least predicted time first."""
-    noted = {plan.name: plan.measured_us for plan in image.plans}
-    rows = []
-    for simulation in simulations:
-        run, cpu, gpu = measured.get(simulation.plan), simulation.cpu, simulation.gpu
-        rows.append(
-            Comparison(
-                plan=simulation.plan,
-                predicted_us=simulation.makespan_us,
-                measured_us=run.total_us if run else noted[simulation.plan],
-                cpu_steps=len(cpu.spans),
-                cpu_busy_us=cpu.busy_us,
-                cpu_wait_us=cpu.wait_us,
-                gpu_steps=len(gpu.spans),
-                gpu_busy_us=gpu.busy_us,
-                gpu_wait_us=gpu.wait_us,
-            )
-        )
-    return tuple(sorted(rows, key=lambda row: row.predicted_us))
+    """A row a plan, the one with the least predicted time first; none where no time is known."""
+    predicted = {simulation.plan: simulation for simulation in simulations}
+    rows = [
+        _comparison(plan, table, predicted.get(plan.name), measured.get(plan.name))
+        for plan, table in zip(image.plans, image.tables, strict=True)
+    ]
+    if all(row.predicted_us is None and row.measured_us is None for row in rows):
+        return ()
+    return tuple(sorted(rows, key=lambda row: row.predicted_us or row.measured_us or math.inf))
+
+
+def _comparison(
+    plan: Plan, table: StepTable, simulation: Simulation | None, run: RunProfile | None
+) -> Comparison:
+    return Comparison(
+        plan=plan.name,
+        predicted_us=simulation.makespan_us if simulation else None,
+        measured_us=run.total_us if run else plan.measured_us,
+        cpu_steps=len(table.cpu),
+        cpu_busy_us=simulation.cpu.busy_us if simulation else None,
+        cpu_wait_us=simulation.cpu.wait_us if simulation else None,
+        gpu_steps=len(table.gpu),
+        gpu_busy_us=simulation.gpu.busy_us if simulation else None,
+        gpu_wait_us=simulation.gpu.wait_us if simulation else None,
+    )
 
 
 def print_comparison(rows: Sequence[Comparison]) -> None:

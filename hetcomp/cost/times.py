@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hetcomp.cost.costs import Costs
 from hetcomp.cost.work import Part
 
-__all__ = ["MeasuredTimes", "Stretched", "Times"]
+__all__ = ["KnownTimes", "MeasuredTimes", "Stretched", "Times", "times_of"]
 
 
 class Times(Protocol):
@@ -19,6 +19,25 @@ class Times(Protocol):
 
     def times_us(self, parts: Sequence[Part]) -> NDArray[np.float64]:
         """Times of `parts` in microseconds, shape (len(parts),); inf where a part cannot run."""
+
+
+def times_of(times: Times, parts: Iterable[Part]) -> dict[Part, float]:
+    """The time of each of `parts`, asked once for all of them."""
+    wanted = list(dict.fromkeys(parts))
+    if not wanted:
+        return {}
+    return dict(zip(wanted, times.times_us(wanted).tolist(), strict=True))
+
+
+class KnownTimes:
+    """Times of the parts in `time_us` and of no other."""
+
+    def __init__(self, time_us: Mapping[Part, float]) -> None:
+        self._time_us = time_us
+
+    def times_us(self, parts: Sequence[Part]) -> NDArray[Any]:
+        """Times of `parts` in microseconds."""
+        return np.array([self._time_us[part] for part in parts], dtype=np.float64)
 
 
 class MeasuredTimes:

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetcomp.cost.costs import SyncCost
-from hetcomp.cost.times import Times
-from hetcomp.cost.work import Part
+from hetcomp.cost.times import Times, times_of
 from hetcomp.plan.candidates import Choice, parts_of
 from hetcomp.plan.contention import Contention
 from hetcomp.plan.graph import TaskGraph
@@ -157,10 +156,11 @@ def _own_times(
         for index, options in enumerate(choices)
         for choice in options
     ]
-    wanted = list(dict.fromkeys(part for pair in parts for part in pair if part is not None))
-    known: dict[Part | None, float] = {None: 0.0}
-    known.update(zip(wanted, times.times_us(wanted).tolist(), strict=True))
-    cpu, gpu = (np.array([known[pair[side]] for pair in parts]) for side in (0, 1))
+    known = times_of(times, (part for pair in parts for part in pair if part is not None))
+    cpu, gpu = (
+        np.array([known[part] if (part := pair[side]) else 0.0 for pair in parts])
+        for side in (0, 1)
+    )
     ends = np.cumsum([len(options) for options in choices])[:-1]
     return list(zip(np.split(cpu, ends), np.split(gpu, ends), strict=True))
 

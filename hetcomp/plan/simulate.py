@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hetcomp.cost.costs import Costs, SyncCost
-from hetcomp.cost.times import MeasuredTimes, Times
+from hetcomp.cost.times import MeasuredTimes, Times, times_of
 from hetcomp.cost.work import Part
 from hetcomp.plan.contention import Contention
 from hetcomp.plan.graph import Task, TaskGraph
@@ -76,6 +76,11 @@ class Simulator:
         What working together costs.
     contention
         Factors on times while both processors work; None: none.
+
+    Attributes
+    ----------
+    known_us
+        The times of all parts that were asked so far.
     """
 
     def __init__(
@@ -88,7 +93,7 @@ class Simulator:
         self.graph, self.times, self.sync = graph, times, sync
         self.contention = contention or Contention.none(len(graph.tasks))
         self._transfers = Transfers(graph)
-        self._known_us: dict[Part, float] = {}
+        self.known_us: dict[Part, float] = {}
 
     def run(self, table: StepTable) -> Simulation:
         """Predict one inference by `table`.
@@ -119,9 +124,8 @@ class Simulator:
         """Times of parts not known yet, all in one batch."""
         parts = [step_part("cpu", step) for step in table.cpu]
         parts += [step_part("gpu", step) for step in table.gpu]
-        fresh = [part for part in dict.fromkeys(parts) if part not in self._known_us]
-        if fresh:
-            self._known_us.update(zip(fresh, self.times.times_us(fresh).tolist(), strict=True))
+        fresh = [part for part in parts if part not in self.known_us]
+        self.known_us.update(times_of(self.times, fresh))
 
     def _shares(self, table: StepTable) -> list[Share]:
         """The CPU's share of every task, read from the table."""
@@ -139,11 +143,11 @@ class Simulator:
 
     def _ticket_share(self, step: Step) -> float:
         """The CPU's share of tiles that both take by turns: both end together, but for a ticket."""
-        cpu_us, gpu_us = (self._known_us[step_part(side, step)] for side in ("cpu", "gpu"))
+        cpu_us, gpu_us = (self.known_us[step_part(side, step)] for side in ("cpu", "gpu"))
         return gpu_us / (cpu_us + gpu_us) if cpu_us + gpu_us > 0.0 else 0.5
 
     def _work_us(self, processor: str, step: Step) -> float:
-        time_us = self._known_us[step_part(processor, step)]
+        time_us = self.known_us[step_part(processor, step)]
         if not step.ticket:
             return time_us
         share = self._ticket_share(step)

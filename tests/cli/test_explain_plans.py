@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,14 +12,18 @@ import pytest
 from hetcomp.cli.explain_plans import (
     compare,
     print_candidates,
+    print_comparison,
     simulate_plans,
     write_timelines,
 )
-from hetcomp.cost.costs import Costs, TaskCost
+from hetcomp.cost.costs import Costs, SyncCost, TaskCost
 from hetcomp.errors import InputError
+from hetcomp.plan.contention import Contention
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
 from hetcomp.plan.plan import Place
 from hetcomp.plan.planners import fixed_split, single
+from hetcomp.plan.simulate import Simulator, measured_times
+from hetcomp.plan.simulation_note import note_of
 from hetcomp.plan.steps import make_table
 from hetcomp.runtime.image import Image
 from hetcomp.runtime.records import RunProfile, StepTimes
@@ -55,6 +61,28 @@ def test_plans_are_compared_by_the_times_in_the_file() -> None:
     assert (rows[1].cpu_steps, rows[1].gpu_steps, rows[1].cpu_wait_us) == (2, 0, 0.0)
     assert rows[0].predicted_us == pytest.approx(800.0, rel=0.1)
     assert rows[0].cpu_busy_us + rows[0].cpu_wait_us < rows[0].predicted_us
+
+
+def test_plans_are_predicted_as_when_compiling() -> None:
+    image = _image(TIMES)
+    sync, contention = SyncCost(split_us=9.0, wake_us=40.0), Contention((1.3, 1.1), (1.2, 1.4))
+    simulator = Simulator(image.graph, measured_times(image.graph, TIMES, sync), sync, contention)
+    then = tuple(map(simulator.run, image.tables))
+    note = json.loads(json.dumps(note_of(simulator)))
+    assert simulate_plans(replace(image, build={"simulation": note})) == then
+    assert simulate_plans(image) != then
+
+
+def test_what_was_measured_is_shown_without_times_too(capsys: pytest.CaptureFixture[str]) -> None:
+    image = _image(None)
+    runs = {"cpu": RunProfile(1600.0, (), (), ()), "split": RunProfile(900.0, (), (), ())}
+    rows = compare(image, (), runs)
+    assert [(row.plan, row.predicted_us, row.measured_us) for row in rows] == [
+        ("split", None, 900.0), ("cpu", None, 1600.0), ("gpu", None, None),
+    ]  # fmt: skip
+    assert (rows[0].cpu_steps, rows[0].gpu_steps, rows[0].cpu_busy_us) == (2, 2, None)
+    print_comparison(rows)
+    assert "0.900" in capsys.readouterr().out
 
 
 def test_without_times_there_is_no_comparison(tmp_path: Path) -> None:

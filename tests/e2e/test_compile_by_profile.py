@@ -10,6 +10,7 @@ import pytest
 
 import hetcomp
 from hetcomp.bench import zoo
+from hetcomp.cli.explain_plans import simulate_plans
 from hetcomp.cost.costs import SyncCost
 from hetcomp.cost.profile import DeviceProfile
 from hetcomp.cost.profile_file import save_profile
@@ -29,7 +30,9 @@ LIMITS = {
 
 def profile() -> DeviceProfile:
     device = fingerprint(describe_devices(), pinned=True)
-    return DeviceProfile(device, {}, 0, {"svm-ahead": SyncCost()}, limits=LIMITS)
+    slow_down = {"cpu.compute": 1.2, "gpu.compute": 1.1, "cpu.memory": 1.3, "gpu.memory": 1.4}
+    sync = {"svm-ahead": SyncCost(split_us=2.0)}
+    return DeviceProfile(device, {}, 0, sync, slow_down, LIMITS)
 
 
 @pytest.mark.usefixtures("opencl")
@@ -38,12 +41,15 @@ def test_plans_are_made_by_the_profile_and_measured(tmp_path: Path) -> None:
     save_profile(profile(), tmp_path / "device.json")
     options = CompileOptions(profile=str(tmp_path / "device.json"), pin="on")
     hetcomp.compile(model, output=tmp_path / "m.so", options=options)
-    candidates = read_image(tmp_path / "m.so").build["candidates"]
+    image = read_image(tmp_path / "m.so")
+    candidates = image.build["candidates"]
     names = [candidate["plan"] for candidate in candidates]
     assert names[0] == "by profile"
     assert {"cpu", "gpu", "split"} <= set(names)
     assert "by whole tasks" not in names
     assert all(candidate["measured_us"] > 0.0 for candidate in candidates)
+    explained = [simulation.makespan_us for simulation in simulate_plans(image)]
+    assert explained == [plan.predicted_us for plan in image.plans]
     feeds = zoo.random_inputs(model)
     with hetcomp.load(tmp_path / "m.so", quiet=True) as auto:
         got = auto.run(feeds)

@@ -82,3 +82,20 @@ def chain(length: int, size_bytes: int = 4096, **fields: object) -> TaskGraph:
         builder.task([last], [out], **fields)  # type: ignore[arg-type]
         last = out
     return builder.graph([first], [last])
+
+
+def two_branches(**fields: object) -> TaskGraph:
+    """Two chains of three tasks from one input to one join."""
+    builder = GraphBuilder()
+    source = builder.tensor()
+    ends = []
+    for _ in range(2):
+        last = source
+        for _ in range(3):
+            out = builder.tensor()
+            builder.task([last], [out], **fields)  # type: ignore[arg-type]
+            last = out
+        ends.append(last)
+    out = builder.tensor()
+    builder.task(ends, [out], **fields)  # type: ignore[arg-type]
+    return builder.graph([source], [out])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from plan_graphs import GraphBuilder, chain
+from plan_graphs import GraphBuilder, chain, two_branches
 
 from hetcomp.cost.costs import Costs, SyncCost, TaskCost
 from hetcomp.plan.by_times import by_times
@@ -30,23 +30,6 @@ def costs_of(graph: TaskGraph, *times: tuple[float, float | None]) -> Costs:
 
 def problem_of(graph: TaskGraph, costs: Costs, sync: SyncCost = FREE) -> Problem:
     return make_problem(graph, candidates(graph, costs), measured_times(graph, costs, sync), sync)
-
-
-def two_branches(**fields: object) -> TaskGraph:
-    """Two chains of three tasks from one input to one join."""
-    builder = GraphBuilder()
-    source = builder.tensor()
-    ends = []
-    for _ in range(2):
-        last = source
-        for _ in range(3):
-            out = builder.tensor()
-            builder.task([last], [out], **fields)  # type: ignore[arg-type]
-            last = out
-        ends.append(last)
-    out = builder.tensor()
-    builder.task(ends, [out], **fields)  # type: ignore[arg-type]
-    return builder.graph([source], [out])
 
 
 def test_branches_run_side_by_side() -> None:

@@ -1,0 +1,36 @@
+"""What the plans of a compiled model were simulated with, as it stands in the model's file.
+
+So that `explain` predicts them as `compile` did: with the same times of their parts, measured or by
+a profile, the same costs of working together and the same contention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, astuple
+from typing import Any
+
+from hetcomp.cost.costs import SyncCost
+from hetcomp.cost.times import KnownTimes
+from hetcomp.cost.work import Part
+from hetcomp.plan.contention import Contention
+from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.simulate import Simulator
+
+__all__ = ["note_of", "noted_simulator"]
+
+
+def note_of(simulator: Simulator) -> dict[str, Any]:
+    """Plain data; of times those of all parts that `simulator` has simulated."""
+    return {
+        "sync": asdict(simulator.sync),
+        "contention": asdict(simulator.contention),
+        "parts": [[*astuple(part), time_us] for part, time_us in simulator.known_us.items()],
+    }
+
+
+def noted_simulator(graph: TaskGraph, note: Mapping[str, Any]) -> Simulator:
+    """Inverse of `note_of`, for the step tables that were simulated then."""
+    known = {Part(*fields): time_us for *fields, time_us in note["parts"]}
+    contention = Contention(**{key: tuple(values) for key, values in note["contention"].items()})
+    return Simulator(graph, KnownTimes(known), SyncCost(**note["sync"]), contention)
