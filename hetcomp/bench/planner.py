@@ -4,16 +4,24 @@ For every layer both processors alone are timed, the planner chooses by its pred
 whole grid of shares is timed, along rows and along channels: once all, then those within a tenth of
 the best again. In the end the best three, the plan and both processors are timed in turns; only
 these times count. So the search cannot win by one lucky sample, and the plan never beats the
-oracle, which may be the plan. How one layer is timed: `hetcomp.bench.layer_chain`.
+oracle, the largest median gain of them all, which may be the plan's.
+
+What chooses is the prediction of one layer's time, over the placements that the planner considers.
+The planner's search over whole networks has no part in it, nor have waking the device and handing
+over between layers, which the times leave out too. How one layer is timed:
+`hetcomp.bench.layer_chain`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import IO, Any
 
 import hetcomp
 from hetcomp.bench.layer_chain import LayerChain, l2_bytes
@@ -66,26 +74,44 @@ def _layers(options: PlannerOptions, report: Progress) -> tuple[list[Layer], Seq
 
 
 class _Records:
-    """Rows measured before on this device and planned alike; new ones are added to the file."""
+    """Rows measured before by this version on this device, as often and planned alike.
+
+    New ones are added to the file; lines that are no such rows are passed over.
+    """
 
     def __init__(self, options: PlannerOptions) -> None:
         self._path = path = options.records
-        device = fingerprint(describe_devices(), pinned=True)
-        self._stamp = {"device": device, "planned_by": options.planned_by}
+        self._stamp = {
+            "device": fingerprint(describe_devices(), pinned=True),
+            "hetcomp": hetcomp.__version__,
+            "quick": options.quick,
+            "planned_by": options.planned_by,
+        }
         self._rows: dict[tuple[str, str], PlannerRow] = {}
-        lines = path.read_text().splitlines() if path and path.exists() else []
-        for data in map(json.loads, lines):
-            if {name: data[name] for name in self._stamp} == self._stamp:
-                row = PlannerRow.from_json(data["row"])
-                self._rows[row.key, row.tier] = row
+        for line in path.read_bytes().splitlines() if path and path.exists() else []:
+            with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):
+                self._take(json.loads(line))
 
     def get(self, key: str, tier: str) -> PlannerRow | None:
         return self._rows.get((key, tier))
 
     def add(self, row: PlannerRow) -> None:
         if self._path:
-            with self._path.open("a") as file:
-                file.write(json.dumps({**self._stamp, "row": row.to_json()}) + "\n")
+            with self._path.open("a+b") as file:
+                file.write(b"\n" if _is_cut_off(file) else b"")
+                file.write(json.dumps({**self._stamp, "row": row.to_json()}).encode() + b"\n")
+
+    def _take(self, data: dict[str, Any]) -> None:
+        if {name: data[name] for name in self._stamp} == self._stamp:
+            row = PlannerRow.from_json(data["row"])
+            self._rows[row.key, row.tier] = row
+
+
+def _is_cut_off(file: IO[bytes]) -> bool:
+    """Whether the last line of `file` has no end."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 1))
+    return file.read(1) not in (b"", b"\n")
 
 
 def _row(

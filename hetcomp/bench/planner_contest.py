@@ -96,7 +96,7 @@ class Contest:
         time_us = {arm: median(samples) for arm, samples in self._finals.items()}
         ticketed = next(iter(_fastest(self._tickets, 1)), None)
         static = [arm for arm in time_us if arm != ticketed]
-        oracle = min(static, key=lambda arm: time_us[arm])
+        oracle = max(static, key=self._speedup)
         plan_us, predicted_us = time_us[self.plan], self._predicted_us[self.plan]
         low, high = np.percentile(self._finals[self.plan], (10, 90))
         gain, most = self._speedup(self.plan), self._speedup(oracle)
@@ -124,7 +124,7 @@ class Contest:
             oracle_us=time_us[oracle],
             speedup_plan=gain,
             speedup_oracle=most,
-            share_of_oracle=min(1.0, gain / most),
+            share_of_oracle=gain / most,
             tickets=share_text(task, ticketed) if ticketed else "",
             speedup_tickets=self._speedup(ticketed) if ticketed else None,
             error_percent=_error_percent(predicted_us, plan_us),

@@ -70,11 +70,14 @@ class PlannerOptions:
 
     @property
     def planned_by(self) -> str:
-        """`measured`, or the profile's device and a sum over its models."""
-        if self.profile is None:
+        """`measured`, or the profile's device and a sum over all that plans are made from."""
+        profile = self.profile
+        if profile is None:
             return "measured"
-        models = json.dumps(dict(self.profile.models), sort_keys=True).encode()
-        return f"{self.profile.device} {zlib.crc32(models):08x}"
+        sync = {tier: asdict(cost) for tier, cost in profile.sync.items()}
+        facts = (profile.models, sync, profile.slow_down, profile.limits)
+        text = json.dumps([dict(fact) for fact in facts], sort_keys=True)
+        return f"{profile.device} {zlib.crc32(text.encode()):08x}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
@@ -109,7 +112,7 @@ class PlannerRow:
     plan, plan_predicted_us, plan_us, plan_p10_us, plan_p90_us
         The placement that the planner chose, what it promised and what it took.
     oracle, oracle_us
-        The best of the exhaustive search, both processors alone and the plan included.
+        The largest speed-up among the search's finalists, both processors alone and the plan.
     speedup_plan, speedup_oracle
         Over the better single processor, medians of ratios within rounds.
     share_of_oracle

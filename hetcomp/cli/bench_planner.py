@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hetcomp.cli.common import FAILED, command_options
+from hetcomp.cli.common import FAILED, command_options, refuse_options
 from hetcomp.cli.output import number, print_json, print_table, progress_bar, split_names
 from hetcomp.cli.what_if import parse_overheads, show_what_if
 
@@ -25,6 +25,10 @@ _COLUMNS = (
 )
 # fmt: on
 _PATH = click.Path(path_type=Path)
+_MEASURING = (
+    *("models", "layers", "kinds", "min_mflop", "tiers"),
+    *("plot", "quick", "lock", "records"),
+)
 
 
 @click.command()
@@ -47,7 +51,7 @@ _PATH = click.Path(path_type=Path)
 )  # fmt: skip
 @click.option(
     "--overheads", default="0,7,50,162,1000", show_default=True,
-    help="Microseconds a split operator, by comma; with --profile.",
+    help="Microseconds a split operator, by comma; with operators' times as --profile.",
 )  # fmt: skip
 @command_options
 def planner(
@@ -80,8 +84,10 @@ def planner(
 
     known = load_any_profile(profile) if profile else None
     if isinstance(known, OperatorTimes):
+        refuse_options(_MEASURING, "nothing is measured by a list of operators' times")
         show_what_if(known, parse_overheads(overheads), as_json=as_json)
         return
+    refuse_options(("overheads",), "needs a list of operators' times as --profile")
     options = PlannerOptions(
         models=zoo.names() if models == "all" else split_names(models),
         layers=layers,
@@ -103,7 +109,7 @@ def planner(
     if as_json:
         print_json({"environment": where.to_json(), **_data(options, results)})
     else:
-        _print(results)
+        _print(options, results)
     if results.failed:
         sys.exit(FAILED)
 
@@ -123,10 +129,12 @@ def _data(options: PlannerOptions, results: Results[PlannerRow]) -> dict[str, An
     }
 
 
-def _print(results: Results[PlannerRow]) -> None:
+def _print(options: PlannerOptions, results: Results[PlannerRow]) -> None:
     from hetcomp.bench.planner_rows import summarize
 
     print_table("", _COLUMNS, map(_cells, results.rows), right=_COLUMNS[3:6])
+    source = "the device profile" if options.profile else "measured times of it and of its halves"
+    click.echo(f"each layer is planned alone, by {source}")
     for summary in summarize(results.rows):
         click.echo(_text(summary))
     for failure in results.failed:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from hetcomp.errors import HetcompError, InputError
 
-__all__ = ["BAD_INPUT", "FAILED", "command_options"]
+__all__ = ["BAD_INPUT", "FAILED", "command_options", "refuse_options"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -41,6 +42,25 @@ def command_options(function: Function) -> Function:
     for option in reversed(options):
         decorated = option(decorated)
     return decorated  # type: ignore[no-any-return]
+
+
+def refuse_options(names: Collection[str], why: str) -> None:
+    """Refuse parameters of the command that runs, where the user gave them.
+
+    Raises
+    ------
+    InputError
+        One of `names` was given; `why` it means nothing.
+    """
+    context = click.get_current_context()
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in names
+        and context.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT
+    ]
+    if given:
+        raise InputError(f"{', '.join(given)}: {why}")
 
 
 def _line(error: Exception) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hetcomp.bench.layer_chain import LayerChain, chain_copies
-from hetcomp.bench.planner import bench_planner
+from hetcomp.bench.planner import _Records, bench_planner
 from hetcomp.bench.planner_choice import (
     all_splits,
     all_tickets,
@@ -209,19 +209,40 @@ def test_a_profile_of_another_device_is_refused() -> None:
         bench_planner(PlannerOptions(("resnet18",), profile=elsewhere))
 
 
+def test_plans_by_other_costs_are_told_apart() -> None:
+    profile = DeviceProfile("here", {}, 0, {"svm-ahead": SyncCost()}, limits={"x": 1.0})
+    others = (
+        replace(profile, sync={"svm-ahead": SyncCost(split_us=2.0)}),
+        replace(profile, limits={"x": 2.0}),
+        replace(profile, models={"linear.cpu": "text"}),
+        None,
+    )
+    stamps = {PlannerOptions(("resnet18",), profile=p).planned_by for p in (profile, *others)}
+    assert len(stamps) == 5
+
+
+def test_rows_measured_otherwise_are_measured_again(tmp_path: Path) -> None:
+    options = PlannerOptions(("resnet18",), records=tmp_path / "rows.jsonl")
+    _Records(options).add(ROW)
+    assert _Records(options).get("k", "svm-ahead") == ROW
+    assert _Records(replace(options, quick=True)).get("k", "svm-ahead") is None
+
+
 def test_one_layer_for_real(tmp_path: Path) -> None:
     if not any(device.opencl and device.verdict for device in describe_devices()):
         pytest.skip("no OpenCL device that serves")
+    records = tmp_path / "rows.jsonl"
+    records.write_text('[]\n{"device": "her')  # the last line was cut off
     options = PlannerOptions(
-        ("mobilenetv1",), layers=1, min_mflop=50.0, quick=True, records=tmp_path / "rows.jsonl"
+        ("mobilenetv1",), layers=1, min_mflop=50.0, quick=True, records=records
     )
     results = bench_planner(options)
     assert results.failed == ()
     (row,) = results.rows
     assert 0.0 < row.share_of_oracle <= 1.0
-    assert row.oracle_us <= min(row.plan_us, row.cpu_us, row.gpu_us)
+    assert row.speedup_oracle >= max(row.speedup_plan, 1.0)
     assert {"cpu", "gpu"} < {point.share for point in row.grid}
-    kept = json.loads((tmp_path / "rows.jsonl").read_text())["row"]
+    kept = json.loads(records.read_text().splitlines()[-1])["row"]
     assert PlannerRow.from_json(kept) == row
     assert bench_planner(options).rows == results.rows  # from the records
     plot_planner(tmp_path / "p.png", results.rows)

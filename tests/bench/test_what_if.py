@@ -80,6 +80,20 @@ def test_overheads_are_checked(overheads: str) -> None:
     assert CliRunner().invoke(main, arguments).exit_code == 2
 
 
+@pytest.mark.parametrize("option", [["--layers", "64"], ["--tier", "svm-ahead"], ["--quick"]])
+def test_options_of_measuring_are_refused(option: list[str]) -> None:
+    arguments = ["bench", "planner", "--profile", str(EXCERPT), *option]
+    found = CliRunner().invoke(main, arguments)
+    assert found.exit_code == 2
+    assert f"{option[0]}: nothing is measured" in found.output
+
+
+def test_overheads_want_operators_times() -> None:
+    found = CliRunner().invoke(main, ["bench", "planner", "--overheads", "5"])
+    assert found.exit_code == 2
+    assert "--overheads: needs a list" in found.output
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
