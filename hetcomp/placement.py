@@ -154,8 +154,8 @@ def _measured_with(
     limits = MeasureOptions(cap_seconds=options.measure_seconds)
     with favoured(), load(trial, plan="cpu", pin=options.pin, quiet=True) as session:
         why_no_gpu = _why_no_gpu(session, graph, options)
-        if why_no_gpu and options.strict and options.gpu:
-            raise PlanError(f"strict: plan 'auto' cannot use the OpenCL device: {why_no_gpu}")
+        if why_no_gpu and options.strict:
+            _check_strict_cpu(options, why_no_gpu)
         device = fingerprint(describe_devices(), pinned=session.status().gpu_pinned)
         if profile is not None and not why_no_gpu:
             check_device(profile, device, options.profile)
@@ -174,13 +174,24 @@ def _measured_with(
         plans = base_plans(graph, forecast.costs)
         if why_no_gpu:
             cpu = plans[0]
-            notes = {"auto": f"all on the CPU: {why_no_gpu}", "device": device}
+            text = f"all on the CPU: {why_no_gpu}"
+            if profile is not None:
+                text += f"; the device profile {options.profile} was not used"
+            notes = {"auto": text, "device": device}
             return Placement((dataclasses.replace(cpu, name="auto"), *plans), notes)
         shared = _shared_plans(graph, forecast, options, by_profile=profile is not None)
         placement = _compare(session, graph, forecast, shared, plans, options, report, device)
         if session.status().fallbacks:
             raise DeviceError(session.status().why_no_gpu)  # the times were the CPU's
         return placement
+
+
+def _check_strict_cpu(options: CompileOptions, why_no_gpu: str) -> None:
+    """What was asked for and cannot be had where everything runs on the CPU."""
+    if options.gpu:
+        raise PlanError(f"strict: plan 'auto' cannot use the OpenCL device: {why_no_gpu}")
+    if options.profile:
+        raise PlanError(f"strict: device profile {options.profile} is of no use: {why_no_gpu}")
 
 
 def _why_no_gpu(session: Session, graph: TaskGraph, options: CompileOptions) -> str:

@@ -29,7 +29,7 @@ from hetcomp.bench.networks import Failure, Progress, Results, over_networks, si
 from hetcomp.bench.planner_contest import Contest, Source
 from hetcomp.bench.planner_layers import Layer, build_chain, layers_of, spread
 from hetcomp.bench.planner_rows import PlannerOptions, PlannerRow
-from hetcomp.cost.profile_file import check_device
+from hetcomp.cost.profile_file import check_machine
 from hetcomp.devices import describe_devices, fingerprint
 from hetcomp.errors import DeviceError
 from hetcomp.plan.forecast import profile_forecast
@@ -49,7 +49,7 @@ def bench_planner(options: PlannerOptions, progress: Progress | None = None) -> 
     report = progress or silent
     if options.profile:
         device = fingerprint(describe_devices(), pinned=True)
-        check_device(options.profile, device, "the profile to plan by")
+        check_machine(options.profile, device, "the profile to plan by")  # both pin alike
     layers, failed = _layers(options, lambda text, part: report(text, 0.2 * part))
     records = _Records(options)
     named = {f"{layer.model} {layer.name}": layer for layer in layers}

@@ -31,7 +31,8 @@ __all__ = ["compile_command"]
 )  # fmt: skip
 @click.option(
     "--plan", default="auto", show_default=True, metavar="auto|cpu|gpu|split|F.json",
-    help="auto measures and takes the fastest; a file is a plan that explain wrote.",
+    help="auto measures and takes the fastest, by prediction only where disturbed times tie; a "
+    "file is a plan that explain wrote.",
 )  # fmt: skip
 @click.option(
     "--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
@@ -59,7 +60,11 @@ __all__ = ["compile_command"]
     help="Compute convolutions directly, without Winograd's method and its larger rounding error.",
 )  # fmt: skip
 @goal_options
-@click.option("--strict", is_flag=True, help="Fail where a task cannot run where the plan wants.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Fail where a task cannot run where the plan wants, or a profile serves no purpose.",
+)
 @command_options
 def compile_command(
     model: Path,

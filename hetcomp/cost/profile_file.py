@@ -15,11 +15,13 @@ from typing import Any
 from hetcomp.cost.costs import SyncCost
 from hetcomp.cost.profile import PROFILE_VERSION, TIME_DIGITS, DeviceProfile, KernelSample
 from hetcomp.cost.work import KernelWork
+from hetcomp.devices import machine_of
 from hetcomp.errors import ProfileError
 from hetcomp.files import atomic_path
 
 __all__ = [
     "check_device",
+    "check_machine",
     "check_replaceable",
     "load_profile",
     "sample_from_json",
@@ -89,18 +91,42 @@ def load_profile(path: str | os.PathLike[str], *, device: str | None = None) -> 
 
 
 def check_device(profile: DeviceProfile, device: str, name: str) -> None:
-    """Refuse a profile of another device.
+    """Refuse a profile of another device, or of this one with its kernels pinned otherwise.
+
+    Raises
+    ------
+    ProfileError
+        It was measured elsewhere, or its times do not hold for a session that pins otherwise.
+    """
+    check_machine(profile, device, name)
+    if profile.device == device:
+        return
+    if profile.device.startswith("pinned=1"):
+        raise ProfileError(
+            f"{name} was measured with the OpenCL device's kernels pinned to one core, this "
+            "session does not pin them, so that its times do not hold: compile with "
+            "CompileOptions(pin='on') and load with pin='on', or compile without a profile"
+        )
+    raise ProfileError(
+        f"{name} was measured without pinning the OpenCL device's kernels to one core, this "
+        "session pins them, so that its times do not hold: measure again with hetcomp profile, "
+        "or compile with CompileOptions(pin='off') and load with pin='off'"
+    )
+
+
+def check_machine(profile: DeviceProfile, device: str, name: str) -> None:
+    """Refuse a profile of another device, however its kernels were pinned.
 
     Raises
     ------
     ProfileError
         It was measured elsewhere.
     """
-    _check_device(profile.device, device, name)
+    _check_machine(profile.device, device, name)
 
 
 def check_replaceable(path: str | os.PathLike[str], device: str) -> None:
-    """Refuse to write over what is not a profile of `device`, of this or another version.
+    """Refuse to write over what is not a profile of `device`, of any version, however pinned.
 
     Raises
     ------
@@ -115,7 +141,7 @@ def check_replaceable(path: str | os.PathLike[str], device: str) -> None:
         raise
     if data.get("format") != _FORMAT:
         raise ProfileError(f"{path} is not a device profile and is left alone; give another -o")
-    _check_device(str(data.get("device", device)), device, str(path))
+    _check_machine(str(data.get("device", device)), device, str(path))
 
 
 def sample_to_json(sample: KernelSample) -> dict[str, Any]:
@@ -148,8 +174,8 @@ def _numbers(items: Iterable[tuple[str, Any]]) -> dict[str, float]:
     return {key: float(value) for key, value in items}
 
 
-def _check_device(found: str, device: str, name: str) -> None:
-    if found != device:
+def _check_machine(found: str, device: str, name: str) -> None:
+    if machine_of(found) != machine_of(device):
         raise ProfileError(
             f"{name} was measured on another device: it has '{found}', this is '{device}'; "
             "measure this one with hetcomp profile"

@@ -19,7 +19,11 @@ __all__ = [
     "describe_devices",
     "describe_opencl",
     "fingerprint",
+    "machine_of",
 ]
+
+
+_PINNING = {False: "pinned=0", True: "pinned=1"}
 
 
 def describe_devices() -> tuple[DeviceInfo, ...]:
@@ -33,9 +37,10 @@ def describe_devices() -> tuple[DeviceInfo, ...]:
 def fingerprint(devices: Iterable[DeviceInfo], *, pinned: bool) -> str:
     """Name the CPU, the OpenCL devices with their drivers, and the pinning, in one line.
 
-    Measured times are valid where this is equal.
+    Measured times are valid where this is equal. `pinned` is what the measuring session's status
+    says: a GPU's kernels are never pinned, those of an OpenCL device that is a CPU if asked for.
     """
-    parts = [f"pinned={int(pinned)}"]
+    parts = [_PINNING[pinned]]
     for device in devices:
         if device.cpu is not None:
             cores = len(device.cpu.usable_cores)
@@ -43,3 +48,9 @@ def fingerprint(devices: Iterable[DeviceInfo], *, pinned: bool) -> str:
         if device.opencl is not None:
             parts.append(f"opencl={device.name} {device.opencl.driver} {device.opencl.version}")
     return "; ".join(parts)
+
+
+def machine_of(device: str) -> str:
+    """A fingerprint without the pinning."""
+    pinning, _, machine = device.partition("; ")
+    return machine if pinning in _PINNING.values() else device

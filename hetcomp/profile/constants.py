@@ -22,7 +22,15 @@ from hetcomp.profile.threads import measure_threads
 from hetcomp.profile.timing import Bench
 from hetcomp.runtime import Session, load
 
-__all__ = ["Constants", "is_complete", "limits_of", "measure_constants", "slow_down_of", "sync_of"]
+__all__ = [
+    "Constants",
+    "is_complete",
+    "limits_of",
+    "measure_constants",
+    "slow_down_of",
+    "sync_of",
+    "was_pinned",
+]
 
 Constants = Mapping[str, Mapping[str, float]]
 """Figures by the name of their stage."""
@@ -100,6 +108,12 @@ def sync_of(constants: Constants) -> SyncCost:
 def slow_down_of(constants: Constants) -> Mapping[str, float]:
     """Factors on times while both processors work."""
     return constants.get("slow-down", {})
+
+
+def was_pinned(constants: Constants) -> bool:
+    """Whether the device's kernels kept to one core: all sessions ask for it, not all devices
+    can."""
+    return constants["start-up"]["pinned"] > 0.0
 
 
 def limits_of(constants: Constants) -> Mapping[str, float]:

@@ -36,6 +36,7 @@ from hetcomp.profile.constants import (
     measure_constants,
     slow_down_of,
     sync_of,
+    was_pinned,
 )
 from hetcomp.profile.families import Point
 from hetcomp.profile.kernels import KernelOptions
@@ -101,16 +102,16 @@ def profile_device(
     if not path.absolute().parent.is_dir():
         raise InputError(f"output '{path}': folder '{path.absolute().parent}' does not exist")
     devices = describe_devices()
-    device = fingerprint(devices, pinned=True)
+    asked = fingerprint(devices, pinned=True)
     if path.exists():
-        check_replaceable(path, device)
-    header = Header(device, __version__, options.seed)
+        check_replaceable(path, asked)
+    header = Header(asked, __version__, options.seed)
     log = MeasureLog.open(path.with_name(path.name + ".log"), header)
     run = _Run(options, log, devices, progress or (lambda _text, _part: None))
     run.measure()
     if not log.samples:
         raise ProfileError(_nothing_measured(log))
-    profile = run.profile(device)
+    profile = run.profile(fingerprint(devices, pinned=was_pinned(log.constants)))
     save_profile(profile, path)
     log.remove()
     return profile

@@ -10,7 +10,13 @@ import pytest
 
 from hetcomp.cost.costs import SyncCost
 from hetcomp.cost.profile import DeviceProfile, KernelSample
-from hetcomp.cost.profile_file import check_replaceable, load_profile, save_profile
+from hetcomp.cost.profile_file import (
+    check_device,
+    check_machine,
+    check_replaceable,
+    load_profile,
+    save_profile,
+)
 from hetcomp.cost.work import KernelWork
 from hetcomp.errors import ProfileError
 
@@ -39,6 +45,20 @@ def test_another_device_is_refused(tmp_path: Path) -> None:
     save_profile(PROFILE, tmp_path / "p.json")
     with pytest.raises(ProfileError, match=r"has 'here', this is 'there'; measure this one"):
         load_profile(tmp_path / "p.json", device="there")
+
+
+@pytest.mark.parametrize(
+    ("measured", "session", "advice"),
+    [(1, 0, r"kernels pinned to one core.*pin='on'"), (0, 1, r"without pinning.*pin='off'")],
+)
+def test_other_pinning_is_refused_by_name(measured: int, session: int, advice: str) -> None:
+    profile = dataclasses.replace(PROFILE, device=f"pinned={measured}; cpu=any x4")
+    check_device(profile, profile.device, "p.json")
+    check_machine(profile, f"pinned={session}; cpu=any x4", "p.json")
+    with pytest.raises(ProfileError, match=advice):
+        check_device(profile, f"pinned={session}; cpu=any x4", "p.json")
+    with pytest.raises(ProfileError, match="another device"):
+        check_device(profile, f"pinned={measured}; cpu=any x8", "p.json")
 
 
 def test_another_version_is_refused(tmp_path: Path) -> None:

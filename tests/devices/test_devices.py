@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hetcomp.devices import describe_devices, fingerprint
+from hetcomp.devices import describe_devices, fingerprint, machine_of
 from hetcomp.devices import opencl as opencl_module
 from hetcomp.devices.cpu import describe_cpu, describe_npu, parse_size
 from hetcomp.devices.opencl import describe_opencl
@@ -111,4 +111,8 @@ def test_this_machine() -> None:
     assert [device.kind for device in found][:1] == ["cpu"]
     assert {device.kind for device in found} == {"cpu", "opencl", "npu"}
     assert fingerprint(found, pinned=True) != fingerprint(found, pinned=False)
+    assert machine_of(fingerprint(found, pinned=True)) == machine_of(
+        fingerprint(found, pinned=False)
+    )
+    assert machine_of("a machine; elsewhere") == "a machine; elsewhere"
     assert found[0].name in fingerprint(found, pinned=True)

@@ -15,7 +15,7 @@ from hetcomp.cost.costs import SyncCost
 from hetcomp.cost.profile import DeviceProfile
 from hetcomp.cost.profile_file import save_profile
 from hetcomp.devices import describe_devices, fingerprint
-from hetcomp.errors import InputError, ProfileError
+from hetcomp.errors import InputError, PlanError, ProfileError
 from hetcomp.options import CompileOptions
 from hetcomp.runtime import read_image
 
@@ -66,6 +66,27 @@ def test_another_devices_profile_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match="elsewhere"):
         hetcomp.compile(zoo.build("bert_tiny"), output=tmp_path / "m.so", options=options)
     assert not (tmp_path / "m.so").exists()
+
+
+@pytest.mark.usefixtures("opencl")
+def test_other_pinning_is_refused(tmp_path: Path) -> None:
+    save_profile(profile(), tmp_path / "device.json")
+    options = CompileOptions(profile=str(tmp_path / "device.json"), pin="off")
+    with pytest.raises(ProfileError, match="pinned to one core"):
+        hetcomp.compile(zoo.build("bert_tiny"), output=tmp_path / "m.so", options=options)
+
+
+def test_a_profile_of_no_use_is_said_and_refused_when_strict(tmp_path: Path) -> None:
+    save_profile(profile(), tmp_path / "device.json")
+    options = CompileOptions(profile=str(tmp_path / "device.json"), gpu=False)
+    hetcomp.compile(zoo.build("bert_tiny"), output=tmp_path / "m.so", options=options)
+    assert "was not used" in read_image(tmp_path / "m.so").build["auto"]
+    with pytest.raises(PlanError, match=r"device\.json is of no use"):
+        hetcomp.compile(
+            zoo.build("bert_tiny"),
+            output=tmp_path / "m.so",
+            options=dataclasses.replace(options, strict=True),
+        )
 
 
 def test_a_missing_profile_is_refused_at_once(tmp_path: Path) -> None:
