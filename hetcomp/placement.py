@@ -21,7 +21,7 @@ from hetcomp.exclusive import exclusive
 from hetcomp.options import CompileOptions
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.check import check_plan
-from hetcomp.plan.forecast import Forecast, measured_forecast, profile_forecast
+from hetcomp.plan.forecast import Forecast, measured_forecast, profile_forecast, ranges_of
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.io import read_plan
 from hetcomp.plan.plan import Place, Plan
@@ -251,6 +251,7 @@ def _compare(
         "candidates": records,
         "device": device,
         "simulation": note_of(simulator),
+        "ranges": ranges_of(graph, forecast.costs),
     }
     winner = _with_reasons(graph, forecast.costs, timed, best, len(shared))
     return Placement((winner, *timed[len(shared) :]), notes)

@@ -149,7 +149,7 @@ class Contest:
             PartTime(part, time_us)
             for part, time_us in zip(halves(self._task), times[2:], strict=True)
         ]
-        costs = Costs((TaskCost(*times[:2]),) * len(graph.tasks), parts=tuple(measured))
+        costs = Costs((TaskCost(times[0], times[1]),) * len(graph.tasks), parts=tuple(measured))
         return measured_forecast(graph, costs)
 
     def _plan_by(self, forecast: Forecast) -> None:

@@ -28,6 +28,9 @@ __all__ = ["explain"]
 
 _COLUMNS = ("task", "kind", "processor", "cpu share", "cpu µs", "gpu µs", "predicted µs", "reason")
 
+_BULK = {"simulation", "ranges"}
+"""What of the record of the compilation is shown elsewhere."""
+
 
 @click.command()
 @click.argument("model", metavar="M.so", type=click.Path(path_type=Path))
@@ -99,9 +102,12 @@ def _json(
         "plans": names,
         "predicted_us": plan.predicted_us,
         "measured_us": plan.measured_us,
-        "tasks": [_task_json(graph, task, decision) for task, decision in _pairs(graph, plan)],
+        "tasks": [
+            {**_task_json(graph, task, decision), **_ranges_json(build, task)}
+            for task, decision in _pairs(graph, plan)
+        ],
         "places": dict(Counter(decision.place.value for decision in plan.decisions)),
-        "build": {key: value for key, value in build.items() if key != "simulation"},
+        "build": {key: value for key, value in build.items() if key not in _BULK},
     }
 
 
@@ -123,6 +129,12 @@ def _task_json(graph: TaskGraph, task: Task, decision: Decision) -> dict[str, An
         "flops": task.flops,
         "source": task.source,
     }
+
+
+def _ranges_json(build: dict[str, Any], task: Task) -> dict[str, Any]:
+    """Between which times four of five lie; null where times were not predicted."""
+    ranges = build.get("ranges", {}).get(task.name, {})
+    return {"cpu_range_us": ranges.get("cpu"), "gpu_range_us": ranges.get("gpu")}
 
 
 def _row(graph: TaskGraph, task: Task, decision: Decision) -> tuple[str, ...]:

@@ -6,21 +6,46 @@ from dataclasses import dataclass
 
 from hetcomp.cost.work import Part
 
-__all__ = ["LINE_BYTES", "Costs", "PartTime", "SyncCost", "TaskCost"]
+__all__ = ["LINE_BYTES", "Costs", "PartTime", "Range", "SyncCost", "TaskCost"]
 
 LINE_BYTES = 64
 """Unit in which caches hand data over."""
 
 
 @dataclass(frozen=True)
+class Range:
+    """How sure a predicted time is.
+
+    Attributes
+    ----------
+    low_us, high_us
+        Between these lie four of five times.
+    estimated
+        Whether the work lies outside what was sampled, so that the time is an analytic estimate.
+    """
+
+    low_us: float
+    high_us: float
+    estimated: bool
+
+
+@dataclass(frozen=True)
 class TaskCost:
     """Time of one whole task on either processor alone, in microseconds.
 
-    `gpu_us` is None where the task cannot run there.
+    `gpu_us` is None where the task cannot run there, ranges where times were not predicted.
     """
 
     cpu_us: float
     gpu_us: float | None
+    cpu_range: Range | None = None
+    gpu_range: Range | None = None
+
+    @property
+    def estimated(self) -> tuple[str, ...]:
+        """The processors whose time is an analytic estimate."""
+        ranges = (("cpu", self.cpu_range), ("gpu", self.gpu_range))
+        return tuple(name for name, found in ranges if found and found.estimated)
 
 
 @dataclass(frozen=True)

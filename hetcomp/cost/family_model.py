@@ -56,6 +56,20 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class _Fit:
+    """Launches, whether each is sampled, and the logarithm of its time over the estimate."""
+
+    given: Features
+    sampled: Array
+    ratios: Array
+
+    def times_us(self, ratios: Array) -> Array:
+        """Times with these logarithms of the ratio."""
+        times: Array = self.given.estimates_us * np.exp(ratios)
+        return times
+
+
+@dataclass(frozen=True)
 class FamilyModel:
     """The model of a family on a processor.
 
@@ -80,24 +94,23 @@ class FamilyModel:
 
     def predict(self, launches: Launches, processor: ProcessorFacts) -> Prediction:
         """Times of launches of this family on this processor."""
-        given = features(launches, processor, self.variants)
-        sampled = self._sampled(given) & np.isin(launches.variants, self.variants)
-        analytic = np.log(given.estimates_us)
-        usual = np.log(self.ratio)
-        middle = np.where(sampled, predict(self.middle, given.values), usual)
-        ends = predict(self.spread, given.values)
-        low = np.where(sampled, np.minimum(ends[:, 0], middle), usual - np.log(2.0))
-        high = np.where(sampled, np.maximum(ends[:, 1], middle), usual + np.log(2.0))
-        times, least, most = (np.exp(analytic + ratio) for ratio in (middle, low, high))
-        return Prediction(times, least, most, sampled)
+        fit = self._fit(launches, processor)
+        usual, ends = np.log(self.ratio), predict(self.spread, fit.given.values)
+        low = np.where(fit.sampled, np.minimum(ends[:, 0], fit.ratios), usual - np.log(2.0))
+        high = np.where(fit.sampled, np.maximum(ends[:, 1], fit.ratios), usual + np.log(2.0))
+        times, least, most = (fit.times_us(ratios) for ratios in (fit.ratios, low, high))
+        return Prediction(times, least, most, fit.sampled)
 
     def times_us(self, launches: Launches, processor: ProcessorFacts) -> Array:
-        """Expected times alone."""
+        """Expected times alone: without the quantiles that take longer."""
+        fit = self._fit(launches, processor)
+        return fit.times_us(fit.ratios)
+
+    def _fit(self, launches: Launches, processor: ProcessorFacts) -> _Fit:
         given = features(launches, processor, self.variants)
         sampled = self._sampled(given) & np.isin(launches.variants, self.variants)
-        ratio = np.where(sampled, np.exp(predict(self.middle, given.values)), self.ratio)
-        times: Array = given.estimates_us * ratio
-        return times
+        ratios = np.where(sampled, predict(self.middle, given.values), np.log(self.ratio))
+        return _Fit(given, sampled, ratios)
 
     def _sampled(self, given: Features) -> Array:
         scales = given.values[:, _SCALES]

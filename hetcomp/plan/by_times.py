@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hetcomp.cost.costs import Costs, SyncCost, TaskCost
+from hetcomp.cost.costs import Costs, SyncCost
 from hetcomp.cost.times import Stretched, Times
 from hetcomp.errors import InternalError
 from hetcomp.goal import Goal
@@ -148,6 +148,8 @@ class _Planner:
             ]
             decision = replace(options[pick].decision, predicted_us=round(cost.total_us, 3))
             reason = reason_for(self._graph, index, options, problem.tasks[index], pick, cost)
+            if whole.estimated:
+                reason += f" (estimated: {', '.join(whole.estimated)})"
             reason = "; for ".join(filter(None, (reason, self._goal.text)))
             decisions.append(replace(decision, reason=reason))
         plan = Plan(self._name, tuple(decisions))
@@ -165,7 +167,11 @@ def _gpu_steps(problem: Problem, picks: Sequence[int]) -> int:
 def _contended(costs: Costs, contention: Contention) -> Costs:
     """Whole tasks as they run beside others: splits balance by these."""
     tasks = (
-        TaskCost(cost.cpu_us * on_cpu, None if cost.gpu_us is None else cost.gpu_us * on_gpu)
+        replace(
+            cost,
+            cpu_us=cost.cpu_us * on_cpu,
+            gpu_us=None if cost.gpu_us is None else cost.gpu_us * on_gpu,
+        )
         for cost, on_cpu, on_gpu in zip(costs.tasks, contention.cpu, contention.gpu, strict=True)
     )
     return replace(costs, tasks=tuple(tasks))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from hetcomp.cost.costs import Costs, SyncCost, TaskCost
+from hetcomp.cost.costs import Costs, Range, SyncCost, TaskCost
 from hetcomp.cost.predictor import Predictor
 from hetcomp.cost.profile import DeviceProfile
 from hetcomp.cost.times import Times
@@ -16,9 +14,9 @@ from hetcomp.plan.contention import Contention, contention_of
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.simulate import Simulator, measured_times
-from hetcomp.plan.work import predicted_times, whole_part
+from hetcomp.plan.work import predicted_times, whole_part, work_of
 
-__all__ = ["Forecast", "measured_forecast", "noted_forecast", "profile_forecast"]
+__all__ = ["Forecast", "measured_forecast", "noted_forecast", "profile_forecast", "ranges_of"]
 
 
 @dataclass(frozen=True)
@@ -77,13 +75,46 @@ def profile_forecast(graph: TaskGraph, profile: DeviceProfile, tier: str = "svm-
         known = ", ".join(profile.sync) or "none"
         raise ProfileError(f"the profile of {profile.device} has no tier '{tier}' but {known}")
     sync = profile.sync[tier]
-    times = predicted_times(graph, Predictor.of_profile(profile))
+    predictor = Predictor.of_profile(profile)
+    costs = Costs(_predicted(graph, predictor, sync.gpu_launch_us), profile.device)
+    times = predicted_times(graph, predictor)
+    return Forecast(costs, times, sync, contention_of(graph, profile))
+
+
+def ranges_of(graph: TaskGraph, costs: Costs) -> dict[str, dict[str, tuple[float, float]]]:
+    """Between which times four of five lie, by task and processor, where times were predicted."""
+    return {
+        task.name: {
+            name: (found.low_us, found.high_us)
+            for name, found in (("cpu", cost.cpu_range), ("gpu", cost.gpu_range))
+            if found
+        }
+        for task, cost in zip(graph.tasks, costs.tasks, strict=True)
+        if cost.cpu_range or cost.gpu_range
+    }
+
+
+def _predicted(graph: TaskGraph, predictor: Predictor, launch_us: float) -> tuple[TaskCost, ...]:
+    """Whole tasks, on the GPU with their launch."""
     tasks = range(len(graph.tasks))
-    wholes = [whole_part(graph, task, "cpu") for task in tasks]
-    wholes += [whole_part(graph, task, "gpu") for task in tasks]
-    whole_us = times.times_us(wholes).tolist()
-    pairs = zip(whole_us[: len(graph.tasks)], whole_us[len(graph.tasks) :], strict=True)
-    costs = tuple(
-        TaskCost(cpu, gpu + sync.gpu_launch_us if np.isfinite(gpu) else None) for cpu, gpu in pairs
+    parts = [whole_part(graph, task, "cpu") for task in tasks]
+    parts += [
+        whole_part(graph, task, "gpu")
+        for task in tasks
+        if graph.kernels[graph.tasks[task].kernel].opencl
+    ]
+    found = predictor.predict([work_of(graph, part) for part in parts])
+    times: dict[tuple[str, int], float] = {}
+    ranges: dict[tuple[str, int], Range] = {}
+    for place, part in enumerate(parts):
+        key, own_us = (part.processor, part.task), launch_us if part.processor == "gpu" else 0.0
+        times[key] = float(found.times_us[place]) + own_us
+        ranges[key] = Range(
+            low_us=float(found.low_us[place]) + own_us,
+            high_us=float(found.high_us[place]) + own_us,
+            estimated=not found.sampled[place],
+        )
+    return tuple(
+        TaskCost(times["cpu", i], times.get(("gpu", i)), ranges["cpu", i], ranges.get(("gpu", i)))
+        for i in tasks
     )
-    return Forecast(Costs(costs, profile.device), times, sync, contention_of(graph, profile))

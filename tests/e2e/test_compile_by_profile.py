@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import hetcomp
 from hetcomp.bench import zoo
+from hetcomp.cli import main
 from hetcomp.cli.explain_plans import simulate_plans
 from hetcomp.cost.costs import SyncCost
 from hetcomp.cost.profile import DeviceProfile
@@ -50,6 +53,9 @@ def test_plans_are_made_by_the_profile_and_measured(tmp_path: Path) -> None:
     assert all(candidate["measured_us"] > 0.0 for candidate in candidates)
     explained = [simulation.makespan_us for simulation in simulate_plans(image)]
     assert explained == [plan.predicted_us for plan in image.plans]
+    shown = CliRunner().invoke(main, ["explain", str(tmp_path / "m.so"), "--json"])
+    task = json.loads(shown.stdout)["tasks"][0]
+    assert task["cpu_range_us"][0] < task["cpu_us"] < task["cpu_range_us"][1]
     feeds = zoo.random_inputs(model)
     with hetcomp.load(tmp_path / "m.so", quiet=True) as auto:
         got = auto.run(feeds)

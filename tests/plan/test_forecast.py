@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from plan_graphs import chain
 
-from hetcomp.cost.costs import Costs, SyncCost, TaskCost
+from hetcomp.cost.costs import Costs, Range, SyncCost, TaskCost
 from hetcomp.cost.profile import DeviceProfile
 from hetcomp.errors import ProfileError
+from hetcomp.plan.by_times import by_times
 from hetcomp.plan.contention import Contention
-from hetcomp.plan.forecast import noted_forecast, profile_forecast
+from hetcomp.plan.forecast import noted_forecast, profile_forecast, ranges_of
 from hetcomp.plan.plan import Place
 from hetcomp.plan.planners import fixed_split, single
 from hetcomp.plan.steps import make_table
@@ -55,3 +56,24 @@ def test_a_profile_of_another_device_predicts_every_plan() -> None:
 def test_a_tier_that_was_not_measured_is_refused() -> None:
     with pytest.raises(ProfileError, match="no tier 'svm-ahead' but event"):
         profile_forecast(chain(1), profile(event=SyncCost()))
+
+
+def test_predictions_say_how_sure_they_are() -> None:
+    graph = chain(2)
+    costs = profile_forecast(graph, profile(**{"svm-ahead": SyncCost(gpu_launch_us=3.0)})).costs
+    cpu, gpu = costs.tasks[0].cpu_range, costs.tasks[0].gpu_range
+    assert cpu is not None
+    assert gpu is not None
+    assert cpu.low_us < costs.tasks[0].cpu_us < cpu.high_us
+    assert 3.0 < gpu.low_us < (costs.tasks[0].gpu_us or 0.0) < gpu.high_us
+    assert ranges_of(graph, costs)["task0"]["gpu"] == (gpu.low_us, gpu.high_us)
+    assert ranges_of(graph, Costs((TaskCost(1.0, 1.0),) * 2)) == {}
+
+
+def test_a_decision_says_which_time_was_estimated() -> None:
+    graph = chain(2)
+    sure, unsure = Range(4.0, 6.0, estimated=False), Range(1.0, 20.0, estimated=True)
+    costs = Costs((TaskCost(5.0, 5.0, sure, unsure), TaskCost(5.0, 5.0, sure, sure)))
+    reasons = [decision.reason for decision in by_times(graph, costs, SyncCost()).decisions]
+    assert "(estimated: gpu)" in reasons[0]
+    assert "estimated" not in reasons[1]
