@@ -1,12 +1,14 @@
 """Whole networks' times by the cost models against measured ones, on one processor each.
 
 The measured times are those of `hetcomp bench models --json`. Networks are lowered to their tasks,
-not compiled; nothing is measured, and no network's time goes into the models.
+not compiled, as float32 and with all algorithms; no network's time goes into the models, and
+nothing is measured but how long planning takes.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,10 +21,12 @@ from hetcomp.cost.profile import DeviceProfile
 from hetcomp.errors import InputError
 from hetcomp.frontend import import_onnx
 from hetcomp.pipeline import fusion_pipeline
+from hetcomp.plan.by_times import by_times
 from hetcomp.plan.forecast import profile_forecast
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.plan import Place
 from hetcomp.plan.planners import single
+from hetcomp.plan.simulate import Simulator
 from hetcomp.plan.steps import make_table
 from hetcomp.targets import find_target
 
@@ -33,12 +37,23 @@ _PLACES = {"cpu": Place.CPU, "gpu": Place.GPU}
 
 @dataclass(frozen=True)
 class NetworkTime:
-    """A network on one processor; one CPU thread."""
+    """A network on one processor; one CPU thread.
+
+    Attributes
+    ----------
+    model, processor
+        Which.
+    measured_ms, predicted_ms
+        Of one inference.
+    planning_s
+        To predict the network's tasks and plan it for both processors.
+    """
 
     model: str
     processor: str
     measured_ms: float
     predicted_ms: float
+    planning_s: float
 
     @property
     def error_percent(self) -> float:
@@ -60,17 +75,33 @@ def measured_networks(path: Path) -> Measured:
     Raises
     ------
     InputError
-        The file cannot be read, or is something else.
+        The file cannot be read, or is something else; or its networks were quantised, exact or of
+        another precision.
     """
     try:
-        rows: Sequence[Mapping[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        data = json.loads(path.read_text(encoding="utf-8"))
+        rows: Sequence[Mapping[str, Any]] = data["rows"]
+        unlike = _unlike(data.get("options", {}))
         found: dict[str, dict[str, float]] = {}
         for row in rows:
             if _counts(row):
                 found.setdefault(row["model"], {})[row["plan"]] = float(row["median_ms"])
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: {type(error).__name__}: {error}") from error
+    if unlike:
+        raise InputError(
+            f"{path}: measured with {unlike}; networks are predicted as bench models compiles them "
+            "without that"
+        )
     return found
+
+
+def _unlike(options: Mapping[str, Any]) -> str:
+    """Options of `bench models` that make other kernels than those predicted here."""
+    flags = [f"--{name}" for name in ("qdq", "exact") if options.get(name)]
+    precision = options.get("precision", "auto")
+    own = [] if precision in ("auto", "f32") else [f"--precision {precision}"]
+    return ", ".join([*flags, *own])
 
 
 def _counts(row: Mapping[str, Any]) -> bool:
@@ -87,9 +118,21 @@ def network_times(
     def predict(name: str, part: Progress) -> list[NetworkTime]:
         part("lowering", 0.0)
         graph = _graph(name)
+        part("planning", 0.5)
+        begin = time.perf_counter()
+        forecast = profile_forecast(graph, profile)
+        by_times(
+            graph,
+            forecast.costs,
+            forecast.sync,
+            times=forecast.times,
+            contention=forecast.contention,
+        )
+        planning_s = time.perf_counter() - begin
+        simulator = forecast.simulator(graph)
         return [
-            NetworkTime(name, processor, time_ms, _predicted_ms(graph, profile, processor))
-            for processor, time_ms in measured[name].items()
+            NetworkTime(name, side, time_ms, _predicted_ms(graph, simulator, side), planning_s)
+            for side, time_ms in measured[name].items()
         ]
 
     return over_networks(list(measured), predict, report)
@@ -101,7 +144,6 @@ def _graph(name: str) -> TaskGraph:
     return lower_tasks(imported, module, find_target("host").cpu, gpu=True).graph
 
 
-def _predicted_ms(graph: TaskGraph, profile: DeviceProfile, processor: str) -> float:
+def _predicted_ms(graph: TaskGraph, simulator: Simulator, processor: str) -> float:
     plan = single(graph, _PLACES[processor])
-    simulator = profile_forecast(graph, profile).simulator(graph)
     return simulator.run(make_table(graph, plan)).makespan_us / 1000.0

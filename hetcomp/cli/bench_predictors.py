@@ -24,7 +24,7 @@ _COLUMNS = ("device", "model", "from µs", "samples", "MAPE", "median", "within 
 _PATH = click.Path(path_type=Path)
 _LEAST_US = (0.0, 50.0)
 _CLOSE_PERCENT = 8.0
-_NETWORK_COLUMNS = ("network", "processor", "measured ms", "predicted ms", "error")
+_NETWORK_COLUMNS = ("network", "processor", "measured ms", "predicted ms", "error", "planned in s")
 
 
 @click.command()
@@ -119,6 +119,7 @@ def _print_networks(times: Results[NetworkTime]) -> None:
             number(row.measured_ms, 2),
             number(row.predicted_ms, 2),
             f"{row.error_percent:+.1f}%",
+            number(row.planning_s, 2),
         )
         for row in times.rows
     ]

@@ -48,6 +48,20 @@ def test_rows_of_one_processor_and_one_thread_count(tmp_path: Path) -> None:
     assert measured_networks(path) == {}
 
 
+@pytest.mark.parametrize("options", [{"qdq": True}, {"exact": True}, {"precision": "bf16"}])
+def test_networks_compiled_otherwise_are_refused(
+    tmp_path: Path, options: dict[str, object]
+) -> None:
+    path = tmp_path / "models.json"
+    usual = {"qdq": False, "exact": False, "precision": "auto"}
+    rows = [_row("cpu", 1, 5.0)]
+    path.write_text(json.dumps({"options": usual, "rows": rows}), encoding="utf-8")
+    assert measured_networks(path)
+    path.write_text(json.dumps({"options": {**usual, **options}, "rows": rows}), encoding="utf-8")
+    with pytest.raises(InputError, match=f"measured with --{next(iter(options))}"):
+        measured_networks(path)
+
+
 def test_another_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "models.json"
     path.write_text("[]", encoding="utf-8")
@@ -62,6 +76,7 @@ def test_a_network_is_predicted_without_compiling_it() -> None:
     # 0.7 GFLOP at 100 GFLOP/s at most.
     assert 3.5 < cpu.predicted_ms < 30.0
     assert gpu.predicted_ms > cpu.predicted_ms
+    assert 0.0 < cpu.planning_s == gpu.planning_s
     assert cpu.error_percent == pytest.approx(100 * (cpu.predicted_ms / 5.0 - 1))
 
 
