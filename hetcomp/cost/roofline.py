@@ -73,12 +73,15 @@ def processor_facts(
         for name, default in _DEFAULTS.items()
     }
     caches = _caches(machine)
+    units, wave = _width(machine) if processor == "gpu" else (1, 1)
     return ProcessorFacts(
         flops_per_us=peaks["flops_per_us"],
         bytes_per_us=peaks["bytes_per_us"],
         near_bytes_per_us=peaks["near_bytes_per_us"],
         l1_bytes=caches.get(1, _L1_BYTES),
         l2_bytes=caches.get(2, _L2_BYTES),
+        compute_units=units,
+        wave=wave,
         group_us=_GROUP_US[processor],
     )
 
@@ -92,6 +95,16 @@ def _caches(machine: Mapping[str, Any]) -> Mapping[int, int]:
         for cache in cpu["caches"]
         if cache["kind"] != "instruction"
     }
+
+
+def _width(machine: Mapping[str, Any]) -> tuple[int, int]:
+    """Compute units and items in step of the first GPU.
+
+    An OpenCL device that is a CPU keeps to one core, and its items follow each other.
+    """
+    devices = [device.get("opencl") or {} for device in machine.get("devices", ())]
+    gpu = next((device for device in devices if device.get("kind") == "gpu"), {})
+    return max(1, int(gpu.get("compute_units", 1))), max(1, int(gpu.get("sub_group", 1)))
 
 
 @dataclass(frozen=True)

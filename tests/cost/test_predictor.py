@@ -14,7 +14,7 @@ from hetcomp.cost.features import FEATURES, features
 from hetcomp.cost.launches import FACT_NAMES, Launches
 from hetcomp.cost.predictor import PredictedTimes, Predictor, train_predictor
 from hetcomp.cost.profile import DeviceProfile, KernelSample
-from hetcomp.cost.roofline import ProcessorFacts, estimate
+from hetcomp.cost.roofline import ProcessorFacts, estimate, processor_facts
 from hetcomp.cost.training import fitted
 from hetcomp.cost.validation import cross_predict, validate
 from hetcomp.cost.work import KernelWork, Part
@@ -158,3 +158,14 @@ def test_elements_of_another_size_are_not_sampled(predictor: Predictor, item_byt
     work = linear(64, 64, 64)
     narrow = replace(work, facts={**work.facts, "item_bytes": item_bytes})
     assert predictor.predict([work, narrow]).sampled.tolist() == [True, False]
+
+
+def test_a_gpu_is_as_wide_as_it_says() -> None:
+    def width(kind: str, processor: str) -> tuple[int, int]:
+        opencl = {"kind": kind, "compute_units": 24, "sub_group": 32}
+        found = processor_facts(processor, {}, {"devices": [{"cpu": None}, {"opencl": opencl}]})
+        return found.compute_units, found.wave
+
+    assert width("gpu", "gpu") == (24, 32)
+    assert width("gpu", "cpu") == (1, 1)
+    assert width("cpu", "gpu") == (1, 1)  # the driver of a CPU, whose kernels keep to a core
