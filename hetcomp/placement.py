@@ -29,15 +29,18 @@ from hetcomp.plan.planners import fixed_split, single
 from hetcomp.plan.simulation_note import note_of
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.tickets import with_tickets
+from hetcomp.plan.trial import Trial
 from hetcomp.runtime import Session, load
+from hetcomp.tune.choice import choose
 from hetcomp.tune.measure import MeasureOptions, measure
 from hetcomp.tune.priority import favoured
-from hetcomp.tune.select import Comparison, TableTimes, pick_fastest, time_tables
+from hetcomp.tune.select import Comparison, TableTimes, time_tables
 
 __all__ = ["Placement", "base_plans", "choose_plan"]
 
 Progress = Callable[[str, float], None]
-_SINGLE = (Place.CPU.value, Place.GPU.value)
+_SPARE = 0.8
+"""Part of the cap on the GPU that a second plan is made for."""
 
 
 @dataclass(frozen=True)
@@ -226,34 +229,31 @@ def _compare(
             progress=report,
         )
     simulator = forecast.simulator(graph)
+    trials = [
+        Trial(simulator.run(table), time.typical_us)
+        for table, time in zip(tables, times, strict=True)
+    ]
     timed = [
         dataclasses.replace(
             plan,
-            predicted_us=simulator.run(table).makespan_us,
-            measured_us=time.typical_us,
+            predicted_us=trial.simulation.makespan_us,
+            measured_us=trial.measured_us,
         )
-        for plan, table, time in zip(candidates, tables, times, strict=True)
+        for plan, trial in zip(candidates, trials, strict=True)
     ]
-    best, comparisons = pick_fastest(
-        times,
-        [plan.predicted_us or 0.0 for plan in timed],
-        [index for index, plan in enumerate(timed) if plan.name in _SINGLE],
-    )
+    choice = choose(options.goal, trials, times)
     records = [
         _candidate(plan, time, comparison)
-        for plan, time, comparison in zip(timed, times, comparisons, strict=True)
+        for plan, time, comparison in zip(timed, times, choice.comparisons, strict=True)
     ]
-    text = _compared(timed, comparisons)
-    if not options.goal.is_fastest:
-        best, text = 0, f"planned for {options.goal.text}; {text}"
     notes = {
-        "auto": text,
+        "auto": choice.text,
         "candidates": records,
         "device": device,
         "simulation": note_of(simulator),
         "ranges": ranges_of(graph, forecast.costs),
     }
-    winner = _with_reasons(graph, forecast.costs, timed, best, len(shared))
+    winner = _with_reasons(graph, forecast.costs, timed, choice.best, len(shared))
     return Placement((winner, *timed[len(shared) :]), notes)
 
 
@@ -268,17 +268,6 @@ def _candidate(plan: Plan, times: TableTimes, comparison: Comparison) -> dict[st
         "calm_rounds": comparison.calm_rounds,
         "rounds": len(times.rounds),
     }
-
-
-def _compared(timed: Sequence[Plan], comparisons: Sequence[Comparison]) -> str:
-    text = ", ".join(
-        f"{plan.name} {(plan.measured_us or 0) / 1e3:.2f} ms, predicted "
-        f"{(plan.predicted_us or 0) / 1e3:.2f}"
-        for plan in timed
-    )
-    if all(comparison.measured for comparison in comparisons):
-        return f"fastest of the measured plans: {text}"
-    return f"fastest of the measured plans, by prediction where disturbed times tie: {text}"
 
 
 def _shared_plans(
@@ -302,6 +291,9 @@ def _shared_plans(
     if not by_profile:
         whole = Costs(costs.tasks, costs.device)
         others.insert(0, plan_by(costs=whole, name="by whole tasks"))
+    if 0.0 < options.goal.gpu_cap < 1.0:  # should the others be over the cap when measured
+        goal = dataclasses.replace(options.goal, gpu_cap=_SPARE * options.goal.gpu_cap)
+        others.append(plan_by(costs=costs, name="within cap", times=forecast.times, goal=goal))
     return [plan, *(one for one in others if not _same(plan, one))]
 
 
@@ -323,7 +315,7 @@ def _with_reasons(
     if best >= shared:
         figures = [f"{(plan.measured_us or 0) / 1e3:.2f} ms" for plan in timed]
         others = (f"{timed[i].name} {figures[i]}" for i in range(len(timed)) if i != best)
-        why = f"whole-network plan {winner.name} {figures[best]}, fastest of {', '.join(others)}"
+        why = f"whole-network plan {winner.name} {figures[best]}, chosen of {', '.join(others)}"
         decisions = base_plans(graph, costs, why)[best - shared].decisions
         winner = dataclasses.replace(winner, decisions=decisions)
     return dataclasses.replace(winner, name="auto")

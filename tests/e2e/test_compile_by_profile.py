@@ -19,6 +19,7 @@ from hetcomp.cost.profile import DeviceProfile
 from hetcomp.cost.profile_file import save_profile
 from hetcomp.devices import describe_devices, fingerprint
 from hetcomp.errors import InputError, PlanError, ProfileError
+from hetcomp.goal import Goal
 from hetcomp.options import CompileOptions
 from hetcomp.runtime import read_image
 
@@ -63,6 +64,19 @@ def test_plans_are_made_by_the_profile_and_measured(tmp_path: Path) -> None:
         expected = cpu.run(feeds)
     for name, want in expected.items():
         np.testing.assert_allclose(got[name], want, atol=1e-5 * np.abs(want).max(), rtol=0)
+
+
+@pytest.mark.usefixtures("opencl")
+@pytest.mark.parametrize("goal", [Goal(gpu_cap=0.2), Goal("throughput")])
+def test_a_goal_is_noted_with_what_was_measured(tmp_path: Path, goal: Goal) -> None:
+    save_profile(profile(), tmp_path / "device.json")
+    options = CompileOptions(profile=str(tmp_path / "device.json"), pin="on", goal=goal)
+    hetcomp.compile(zoo.build("bert_tiny"), output=tmp_path / "m.so", options=options)
+    text = read_image(tmp_path / "m.so").build["auto"]
+    assert text.startswith(f"planned for {goal.text}; ")
+    assert "measured plans: " in text
+    over_cap = goal.gpu_cap < 1.0
+    assert ("over the cap as measured: " in text and "gpu" in text) == over_cap
 
 
 @pytest.mark.usefixtures("opencl")

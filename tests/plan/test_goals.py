@@ -13,9 +13,11 @@ from hetcomp.plan.check import check_plan
 from hetcomp.plan.granularity import unit_starts
 from hetcomp.plan.graph import Grid, TaskGraph
 from hetcomp.plan.plan import Mode, Place, Plan
+from hetcomp.plan.planners import single
 from hetcomp.plan.simulate import Simulation, Simulator, measured_times
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.tickets import with_tickets
+from hetcomp.plan.trial import Trial, best_for
 
 SYNC = SyncCost()
 
@@ -97,6 +99,30 @@ def test_a_plan_is_predicted_with_the_memory_that_it_will_have() -> None:
     run = Simulator(graph, measured_times(graph, costs, SYNC), SYNC).run(table)
     assert run.makespan_us > 700.0
     assert by_times(graph, costs, SYNC, limit_bytes=limit).predicted_us == 700.0
+
+
+def test_a_cap_holds_for_the_measured_time() -> None:
+    graph = chain(12, rows=Grid(32))
+    costs = costs_of(graph, 300.0, 320.0)
+    goal = Goal(gpu_cap=0.3)
+    simulation = simulated(graph, costs, by_times(graph, costs, SYNC, goal=goal))
+    busy_us = simulation.gpu.busy_us
+    assert Trial(simulation, busy_us / 0.29).keeps_cap(goal)
+    assert not Trial(simulation, busy_us / 0.31).keeps_cap(goal)
+    assert Trial(simulation, 0.5 * busy_us).keeps_cap(Goal())
+
+
+@pytest.mark.parametrize(("shared_us", "best"), [(300.0, 0), (700.0, 1)])
+def test_plans_are_judged_by_measured_times(shared_us: float, best: int) -> None:
+    graph = chain(2, rows=Grid(1), channels=Grid(1))
+    costs, goal = costs_of(graph, 100.0, 110.0), Goal("throughput")
+    shared = simulated(graph, costs, by_times(graph, costs, SYNC, goal=goal))
+    alone = simulated(graph, costs, single(graph, Place.CPU))
+    trials = [Trial(shared, shared_us), Trial(alone, 200.0)]
+    assert trials[1].achieved(goal) == pytest.approx(200.0)
+    assert trials[0].achieved(Goal()) == pytest.approx(shared_us)
+    assert best_for(goal, trials, [0, 1]) == best
+    assert best_for(Goal(), trials, [0, 1]) == 1
 
 
 def test_energy_goes_where_it_costs_least() -> None:

@@ -1,0 +1,71 @@
+"""Which of the timed plans serves a goal, and what there is to say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hetcomp.goal import Goal
+from hetcomp.plan.plan import Place
+from hetcomp.plan.trial import Trial, best_for
+from hetcomp.tune.select import Comparison, TableTimes, pick_fastest
+
+__all__ = ["Choice", "choose"]
+
+_SINGLE = (Place.CPU.value, Place.GPU.value)
+_MARGIN = 0.01
+"""By how much a single processor has to be better to be worth a note."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Index of the plan to use, how each compares with the best single processor, and why."""
+
+    best: int
+    comparisons: tuple[Comparison, ...]
+    text: str
+
+
+def choose(goal: Goal, trials: Sequence[Trial], times: Sequence[TableTimes]) -> Choice:
+    """The fastest plan that keeps the cap on the GPU; for other goals the first one that does.
+
+    How busy either processor was is not measured, so that for other goals a single processor that
+    seems better is only noted. `trials` and `times` are of the same plans; plan `cpu`, which keeps
+    every cap, is among them.
+    """
+    allowed = [index for index, trial in enumerate(trials) if trial.keeps_cap(goal)]
+    singles = [index for index in allowed if trials[index].simulation.plan in _SINGLE]
+    predicted_us = [trial.simulation.makespan_us for trial in trials]
+    best, comparisons = pick_fastest(times, predicted_us, singles, allowed)
+    basis = _basis(comparisons)
+    if goal.objective != "latency":
+        best = allowed[0]
+        basis = _better_single(goal, trials, best, singles) + "measured plans"
+    text = f"{basis}: {', '.join(map(_times_text, trials))}"
+    if not goal.is_fastest:
+        text = f"planned for {goal.text}; {_over_cap(trials, allowed)}{text}"
+    return Choice(best, comparisons, text)
+
+
+def _times_text(trial: Trial) -> str:
+    name, predicted_us = trial.simulation.plan, trial.simulation.makespan_us
+    return f"{name} {trial.measured_us / 1e3:.2f} ms, predicted {predicted_us / 1e3:.2f}"
+
+
+def _basis(comparisons: Sequence[Comparison]) -> str:
+    if all(comparison.measured for comparison in comparisons):
+        return "fastest of the measured plans"
+    return "fastest of the measured plans, by prediction where disturbed times tie"
+
+
+def _better_single(goal: Goal, trials: Sequence[Trial], best: int, singles: Sequence[int]) -> str:
+    single = best_for(goal, trials, singles)
+    gain = 1.0 - trials[single].achieved(goal) / trials[best].achieved(goal)
+    if gain <= _MARGIN:
+        return ""
+    return f"{trials[single].simulation.plan} alone measured {gain:.0%} better for it; "
+
+
+def _over_cap(trials: Sequence[Trial], allowed: Sequence[int]) -> str:
+    names = [trial.simulation.plan for index, trial in enumerate(trials) if index not in allowed]
+    return f"over the cap as measured: {', '.join(names)}; " if names else ""
