@@ -24,6 +24,7 @@ from hetcomp.errors import DeviceError, PlanError
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
 from hetcomp.plan.io import read_plan
 from hetcomp.plan.planners import fixed_split
+from hetcomp.plan.steps import make_table
 from hetcomp.runtime import SessionStatus, TensorInfo
 
 KINDS: dict[str, Any] = {"str": "cpu", "bool": False, "int": 1, "float": 1.0}
@@ -261,7 +262,9 @@ def test_run_validate_without_a_model(tmp_path: Path) -> None:
 @pytest.fixture
 def image(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = replace(fixed_split(GRAPH), predicted_us=1500.0, measured_us=1600.0)
-    made = SimpleNamespace(graph=GRAPH, plans=(plan, replace(plan, name="cpu")), build={"a": 1})
+    plans = (plan, replace(plan, name="cpu"))
+    tables = tuple(make_table(GRAPH, each) for each in plans)
+    made = SimpleNamespace(graph=GRAPH, plans=plans, tables=tables, build={"a": 1})
     monkeypatch.setattr(hetcomp.runtime, "read_image", lambda _: made)
 
 
