@@ -14,7 +14,6 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from types import TracebackType
 
 import numpy as np
@@ -27,6 +26,7 @@ from hetcomp.codegen.kernels import cpu_object, opencl_source
 from hetcomp.codegen.link import link_model
 from hetcomp.codegen.lower import Lowered, lower_tasks
 from hetcomp.codegen.lowered_kernel import LoweredKernel
+from hetcomp.cost.samples import undisturbed
 from hetcomp.frontend import import_onnx
 from hetcomp.pipeline import fusion_pipeline
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, Tensor
@@ -98,14 +98,14 @@ class Probe:
 
     def peak_gflops(self, processor: str) -> float:
         """Multiply-adds in registers, now; takes some milliseconds."""
-        return self._work(_PEAK, processor) / self._median_us(_PEAK, processor) / 1e3
+        return self._work(_PEAK, processor) / self._least_us(_PEAK, processor) / 1e3
 
     def ceilings(self, processor: str) -> Ceilings:
         """All roofs of `processor`; takes some tenths of a second."""
         return Ceilings(
             processor,
             self.peak_gflops(processor),
-            self._work(_MATMUL, processor) / self._median_us(_MATMUL, processor) / 1e3,
+            self._work(_MATMUL, processor) / self._least_us(_MATMUL, processor) / 1e3,
             self._bandwidth(_MEMORY, processor),
             self._bandwidth(_L2, processor),
         )
@@ -114,10 +114,11 @@ class Probe:
         return self._task(name).flops
 
     def _bandwidth(self, name: str, processor: str) -> float:
-        return self._task(name).activation_bytes / self._median_us(name, processor) / 1e3
+        return self._task(name).activation_bytes / self._least_us(name, processor) / 1e3
 
-    def _median_us(self, name: str, processor: str) -> float:
-        return median(self._session.time_task(name, processor, warmup=1, reps=_REPS))
+    def _least_us(self, name: str, processor: str) -> float:
+        """Undisturbed: other work only lowers what a roof is measured to be."""
+        return undisturbed(self._session.time_task(name, processor, warmup=1, reps=_REPS))
 
     def _task(self, name: str) -> Task:
         return next(task for task in self._session.graph.tasks if task.name == name)

@@ -28,7 +28,7 @@ _REPS = 10
 
 @dataclass(frozen=True)
 class Lines:
-    """Nanoseconds a line, by the processor that pays.
+    """Nanoseconds a line, by the processor that pays; 0 where noise covered the difference.
 
     Attributes
     ----------

@@ -66,8 +66,8 @@ def test_onnxruntime_is_found_for_every_product(report: LayersReport) -> None:
 def test_ceilings(report: LayersReport) -> None:
     (roof,) = report.ceilings
     assert roof.processor == "cpu"
-    # Shows a wrong unit; other work may run beside the tests.
-    assert 0.03 < roof.gemm_gflops / roof.peak_gflops < 30.0
+    # A loose bound: other work may run beside the tests.
+    assert 0.3 < roof.gemm_gflops / roof.peak_gflops < 3.0
     assert min(roof.memory_gb_per_s, roof.l2_gb_per_s) > 0.1
 
 

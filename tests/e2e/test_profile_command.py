@@ -30,8 +30,9 @@ def test_a_device_is_measured(tmp_path: Path) -> None:
         assert all(time_us >= 0.0 for time_us in sample.times_us)
     if "svm-ahead" in profile.sync:
         sync = profile.sync["svm-ahead"]
-        assert 0.0 <= sync.enqueue_us < sync.wake_us  # a difference, which noise may cover
-        assert sync.line_ns >= 0.0
+        # All steps may be one launch; then a further one costs nothing, but for noise.
+        assert 0.0 <= sync.enqueue_us < sync.wake_us
+        assert sync.line_ns > 0.0
 
 
 def test_a_profile_of_another_device_is_not_replaced(tmp_path: Path) -> None:

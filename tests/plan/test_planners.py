@@ -86,7 +86,9 @@ def test_by_times_balances_a_split_and_says_so() -> None:
     plan = by_times(graph, same(graph, 350.0, 410.0), LAUNCHED)
     for decision in plan.decisions:
         assert decision.place is Place.SPLIT
-        assert decision.cut == pytest.approx(54, abs=3)  # the first while the device wakes up
+    first, *others = (decision.cut for decision in plan.decisions)
+    assert others == pytest.approx([54, 54], abs=2)
+    assert 54 <= first <= 57  # the CPU takes more while the device wakes up
     assert "split 54% rows: cpu 350 µs, gpu 410 µs, predicted 189 µs + 1.5 µs sync" in (
         plan.decisions[1].reason
     )

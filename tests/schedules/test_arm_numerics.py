@@ -21,7 +21,7 @@ from hetcomp.schedules.winograd.schedule import TILES
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 SETTINGS = settings(
-    max_examples=3,
+    max_examples=6,
     deadline=None,
     print_blob=True,
     # Examples are whole batches: made smaller one kernel at a time they would take hours.
