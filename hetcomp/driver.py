@@ -24,10 +24,11 @@ from hetcomp.frontend import ImportedModel, import_onnx
 from hetcomp.options import CompileOptions
 from hetcomp.passes.static_shapes import require_static_shapes
 from hetcomp.pipeline import fusion_pipeline
-from hetcomp.placement import Placement, base_plans, choose_plan
+from hetcomp.placement import Placement, choose_plan
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.io import read_plan
 from hetcomp.plan.plan import Plan
+from hetcomp.plan.planners import base_plans
 from hetcomp.plan.steps import make_table
 from hetcomp.precision import computes_integers
 from hetcomp.schedules.facts import GroupFacts

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hetcomp.errors import InputError
 from hetcomp.goal import Goal
+from hetcomp.remote import Remote
 
 __all__ = ["DEVICE_CLASSES", "PLAN_NAMES", "PRECISIONS", "CompileOptions"]
 
@@ -63,6 +64,9 @@ class CompileOptions:
     profile
         File of `hetcomp profile`: predicts the tasks' times in `auto`, which then measures whole
         plans only. Empty: tasks are measured.
+    rpc
+        `HOST:PORT` of a TVM RPC server, or `HOST:PORT,KEY` of a tracker: `auto` measures there, on
+        a machine of this one's kind. Empty: here.
     lock
         Held while `auto` measures, see `hetcomp.exclusive`.
 
@@ -90,6 +94,7 @@ class CompileOptions:
     goal: Goal = field(default_factory=Goal)
     memory_limit: int = 0
     profile: str = ""
+    rpc: str = ""
     lock: Path | None = None
 
     def __post_init__(self) -> None:
@@ -119,8 +124,17 @@ class CompileOptions:
             raise InputError(f"a goal ({self.goal.text}) is for plan auto, not '{self.plan}'")
         if self.plan != "auto" and self.profile:
             raise InputError(f"a device profile is for plan auto, not '{self.plan}'")
+        if self.rpc:
+            self._check_rpc()
         if self.plan in ("gpu", "split") and not self.gpu:
             raise InputError(f"plan '{self.plan}' needs OpenCL kernels, but gpu is off")
+
+    def _check_rpc(self) -> None:
+        Remote.parse(self.rpc)
+        if self.plan != "auto":
+            raise InputError(f"rpc says where plan auto measures; plan '{self.plan}' does not")
+        if self.profile:
+            raise InputError("a device profile is this machine's; leave it out with rpc")
 
     @property
     def plan_is_file(self) -> bool:

@@ -23,12 +23,13 @@ from hetcomp.options import DEVICE_CLASSES, CompileOptions
 from hetcomp.passes.static_shapes import require_static_shapes
 from hetcomp.pipeline import fusion_pipeline
 from hetcomp.precision import computes_integers
+from hetcomp.remote import Remote
 from hetcomp.schedules.facts import GroupFacts
 from hetcomp.targets import CompileTarget, find_target
 from hetcomp.tune.database import Database
 from hetcomp.tune.loop import LoopOptions, Stamp, TuneLoop
 from hetcomp.tune.results import State, TaskResult
-from hetcomp.tune.runner import Remote, TrialRunner
+from hetcomp.tune.runner import TrialRunner
 from hetcomp.tune.tasks import TaskCollector, TuneTask, for_processors
 from hetcomp.tune.winners import TunedChoices
 

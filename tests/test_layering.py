@@ -11,11 +11,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = (
-    ("_version", "errors", "files", "exclusive", "goal", "options", "devices"),
+    ("_version", "errors", "files", "exclusive", "goal", "remote", "options", "devices"),
     ("cost",),
     ("plan", "passes", "schedules", "frontend"),
     ("tune", "codegen", "runtime", "targets"),
-    ("pipeline", "placement", "device_class", "precision"),
+    ("pipeline", "placement", "auto_plan", "remote_session", "device_class", "precision"),
     ("driver", "tuning", "profile"),
     ("bench", "cli", "__main__"),
 )

@@ -56,6 +56,11 @@ __all__ = ["compile_command"]
     help="Device profile of this machine: auto predicts tasks by it and measures plans only.",
 )  # fmt: skip
 @click.option(
+    "--rpc", default="", metavar="HOST:PORT[,KEY]",
+    help="auto measures on a TVM RPC server of this machine's kind; with KEY, on a device of that "
+    "tracker.",
+)  # fmt: skip
+@click.option(
     "--exact", is_flag=True,
     help="Compute convolutions directly, without Winograd's method and its larger rounding error.",
 )  # fmt: skip
@@ -76,6 +81,7 @@ def compile_command(
     device_class: str,
     tuned: Path | None,
     profile: Path | None,
+    rpc: str,
     exact: bool,
     objective: str,
     granularity: str,
@@ -95,6 +101,7 @@ def compile_command(
         device_class=device_class,
         tuned=str(tuned or ""),
         profile=str(profile or ""),
+        rpc=rpc,
         exact=exact,
         precision=precision,
         goal=parse_goal(objective, granularity, gpu_cap, watts),

@@ -12,7 +12,7 @@ from hetcomp.plan.cuts import cut_at, other_axis, split_axis
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Place, Plan
 
-__all__ = ["by_times", "fixed_split", "single"]
+__all__ = ["base_plans", "by_times", "fixed_split", "single"]
 
 
 def single(
@@ -88,6 +88,16 @@ def fixed_split(
         for index, task in enumerate(graph.tasks)
     )
     return Plan(name="split", decisions=decisions)
+
+
+def base_plans(
+    graph: TaskGraph, costs: Costs | None = None, why: str = "asked for the whole network"
+) -> tuple[Plan, ...]:
+    """`cpu`, `gpu` and `split` (every task in halves), as far as there are OpenCL kernels."""
+    plans = [single(graph, Place.CPU, costs, why)]
+    if any(kernel.opencl for kernel in graph.kernels):
+        plans += [single(graph, Place.GPU, costs, why), fixed_split(graph, 0.5, None, costs, why)]
+    return tuple(plans)
 
 
 def _split(

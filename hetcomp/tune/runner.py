@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hetcomp.errors import InputError
+from hetcomp.remote import Remote
 from hetcomp.tune.evaluate import Evaluation, Protocol, evaluate
 from hetcomp.tune.trial import Trial, build_trial
 
-__all__ = ["Outcome", "Remote", "TrialRunner"]
+__all__ = ["Outcome", "TrialRunner"]
 
 Evaluator = Callable[[Any, Callable[[Any], Any], Protocol], Evaluation]
 
@@ -26,30 +26,6 @@ _MOST_USES = 16
 """Trials of one measuring process."""
 _TAIL = 300
 """Characters of an error that are kept."""
-
-
-@dataclass(frozen=True)
-class Remote:
-    """Where to measure: a TVM RPC server, or with a key a device that a tracker hands out."""
-
-    host: str
-    port: int
-    key: str = ""
-
-    @staticmethod
-    def parse(text: str) -> Remote:
-        """From `HOST:PORT[,KEY]`.
-
-        Raises
-        ------
-        InputError
-            It is of another form.
-        """
-        address, _, key = text.partition(",")
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdigit():
-            raise InputError(f"'{text}' is not HOST:PORT or HOST:PORT,KEY")
-        return Remote(host, int(port), key)
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations_with_replacement
 from statistics import median, quantiles
 
 from hetcomp.cost.samples import undisturbed
 from hetcomp.plan.table import StepTable
 from hetcomp.tune.priority import preemptions
-from hetcomp.tune.session import Feeds, RunnableSession
+from hetcomp.tune.session import Feeds, ProfilingSession, RunnableSession
 
-__all__ = ["Comparison", "Round", "TableTimes", "compare", "pick_fastest", "time_tables"]
+__all__ = [
+    "Comparison",
+    "Round",
+    "TableTimes",
+    "TimeRuns",
+    "TimedRun",
+    "compare",
+    "pick_fastest",
+    "time_tables",
+    "timed_here",
+    "timed_there",
+]
 
 _TURN_SECONDS = 0.02
 _REPS = (3, 30)
@@ -30,6 +42,18 @@ _PAIRS = 3
 """Rounds in which both of two tables were calm that make a comparison."""
 _TIE = 0.1
 """Two tables may be equal whose disturbed times differ by no more than this part."""
+
+
+@dataclass(frozen=True)
+class TimedRun:
+    """Time of one inference in microseconds, and whether no other work took a processor away."""
+
+    time_us: float
+    calm: bool
+
+
+TimeRuns = Callable[[int], Sequence[TimedRun]]
+"""Times so many inferences of the installed table."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +100,32 @@ class Comparison:
     measured: bool
 
 
+def timed_here(
+    session: RunnableSession,
+    feeds: Feeds,
+    reps: int,
+    count_preemptions: Callable[[], int] = preemptions,
+) -> list[TimedRun]:
+    """Time `reps` inferences as a caller sees them.
+
+    `count_preemptions`: see `hetcomp.tune.priority.preemptions`.
+    """
+    runs = []
+    for _ in range(reps):
+        before = count_preemptions()
+        begin = time.perf_counter()
+        session.run(feeds)
+        time_us = (time.perf_counter() - begin) * 1e6
+        runs.append(TimedRun(time_us, calm=count_preemptions() == before))
+    return runs
+
+
+def timed_there(session: ProfilingSession, reps: int) -> list[TimedRun]:
+    """Time `reps` inferences by the clock of the session's machine, which is taken to be calm:
+    neither the way there counts, nor is it known what else runs there."""
+    return [TimedRun(run.total_us, calm=True) for run in session.profile(reps).runs]
+
+
 def time_tables(
     session: RunnableSession,
     tables: Sequence[StepTable],
@@ -85,7 +135,7 @@ def time_tables(
     most_rounds: int = 40,
     cap_seconds: float = 10.0,
     progress: Callable[[str, float], None] | None = None,
-    count_preemptions: Callable[[], int] = preemptions,
+    time_runs: TimeRuns | None = None,
 ) -> tuple[TableTimes, ...]:
     """Time every table in turn, round after round, so that drift hits all of them alike.
 
@@ -103,14 +153,15 @@ def time_tables(
         No further round starts after this time; the first is always done.
     progress
         Called with a text and the part done, 0 to 1.
-    count_preemptions
-        See `hetcomp.tune.priority.preemptions`.
+    time_runs
+        Runs and times inferences of the installed table; None: by this machine's clock.
 
     Returns
     -------
     tuple of TableTimes
         In the order of `tables`, all with the same number of rounds.
     """
+    time_runs = time_runs or partial(timed_here, session, feeds)
     found: list[list[Round]] = [[] for _ in tables]
     begin = time.perf_counter()
     for number in range(most_rounds):
@@ -118,7 +169,8 @@ def time_tables(
             break
         for turn in range(len(tables)):
             index = (turn + number) % len(tables)
-            found[index].append(_turn(session, tables[index], feeds, count_preemptions))
+            session.set_table(tables[index])
+            found[index].append(_turn(time_runs))
         spent = time.perf_counter() - begin
         if progress:
             progress("timing plans", min(1.0, max((number + 1) / rounds, spent / cap_seconds)))
@@ -211,22 +263,8 @@ def _quartiles(ratios: Sequence[float]) -> tuple[float, float]:
     return low, high
 
 
-def _turn(
-    session: RunnableSession, table: StepTable, feeds: Feeds, count_preemptions: Callable[[], int]
-) -> Round:
-    session.set_table(table)
-    for _ in range(2):  # the second is as fast as the later ones: see the option `ahead`
-        begin = time.perf_counter()
-        session.run(feeds)
-        warm_seconds = time.perf_counter() - begin
+def _turn(time_runs: TimeRuns) -> Round:
+    warm = time_runs(2)[-1]  # the second is as fast as the later ones: see the option `ahead`
     least, most = _REPS
-    reps = min(most, max(least, int(_TURN_SECONDS / max(warm_seconds, 1e-9))))
-    samples, calm = [], []
-    for _ in range(reps):
-        before = count_preemptions()
-        begin = time.perf_counter()
-        session.run(feeds)
-        samples.append((time.perf_counter() - begin) * 1e6)
-        if count_preemptions() == before:
-            calm.append(samples[-1])
-    return Round(tuple(samples), tuple(calm))
+    runs = time_runs(min(most, max(least, int(_TURN_SECONDS * 1e6 / max(warm.time_us, 1e-3)))))
+    return Round(tuple(run.time_us for run in runs), tuple(run.time_us for run in runs if run.calm))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import hetcomp
-from hetcomp import placement
+from hetcomp import auto_plan
 from hetcomp.bench import zoo
 from hetcomp.options import CompileOptions
 
@@ -30,13 +30,13 @@ def test_auto_measures_under_the_lock(tmp_path: Path, monkeypatch: pytest.Monkey
     held: dict[str, bool] = {}
 
     def watch(name: str) -> None:
-        real: Callable[..., Any] = getattr(placement, name)
+        real: Callable[..., Any] = getattr(auto_plan, name)
 
         def watched(*arguments: Any, **named: Any) -> Any:
             held[name] = is_held(lock)
             return real(*arguments, **named)
 
-        monkeypatch.setattr(placement, name, watched)
+        monkeypatch.setattr(auto_plan, name, watched)
 
     watch("measure")
     watch("time_tables")

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import cloudpickle
@@ -18,16 +14,16 @@ from tuning_tasks import integer_task, small_tasks
 
 from hetcomp.codegen.functions import function_to_json
 from hetcomp.errors import InputError
+from hetcomp.remote import Remote
 from hetcomp.tune.contents import drawn
 from hetcomp.tune.evaluate import Evaluation, Protocol, evaluate
-from hetcomp.tune.runner import Remote, TrialRunner
+from hetcomp.tune.runner import TrialRunner
 from hetcomp.tune.tasks import TuneTask
 from hetcomp.tune.trial import Trial
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 CPU = Protocol(2, ("cpu",), seconds=0.05)
-START_S = 60.0
 
 
 def trial(task: TuneTask | None = None, **values: Any) -> Trial:
@@ -104,39 +100,8 @@ def test_contents(dtype: str) -> None:
     assert (dtype in ("int32", "int64")) != values.any()
 
 
-@pytest.fixture
-def server() -> Iterator[int]:
-    """A TVM RPC server on this machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "tvm.exec.rpc_server", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--port-end", str(port + 1)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        _wait_for(port)
-        yield port
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)  # it serves in a process of its own
-        process.wait()
-
-
-def _wait_for(port: int) -> None:
-    end = time.monotonic() + START_S
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.1)
-
-
-def test_measuring_over_rpc(server: int) -> None:
-    with TrialRunner(Remote.parse(f"127.0.0.1:{server}")) as runner:
+def test_measuring_over_rpc(rpc_server: int) -> None:
+    with TrialRunner(Remote.parse(f"127.0.0.1:{rpc_server}")) as runner:
         check(runner.run(trial(height=5), CPU).evaluation)
 
 

@@ -11,7 +11,15 @@ import pytest
 
 from hetcomp.plan.table import StepTable
 from hetcomp.tune.priority import favoured, preemptions
-from hetcomp.tune.select import Round, TableTimes, compare, pick_fastest, time_tables
+from hetcomp.tune.select import (
+    Round,
+    TableTimes,
+    TimedRun,
+    compare,
+    pick_fastest,
+    time_tables,
+    timed_here,
+)
 
 DRIFT = (1.0, 1.3, 0.9, 2.0, 1.1)
 
@@ -34,6 +42,9 @@ class FakeSession:
     def count(self) -> int:
         return len(self.calls) if self.preempts else 0
 
+    def timed(self, reps: int) -> list[TimedRun]:
+        return timed_here(self, {}, reps, self.count)
+
 
 def tables(*names: str) -> list[StepTable]:
     return [StepTable(name, (), (), (), 0) for name in names]
@@ -47,7 +58,7 @@ def times(name: str, us: float, calm: bool = True, drift: Sequence[float] = DRIF
 def test_tables_take_turns() -> None:
     session = FakeSession()
     found = time_tables(
-        session, tables("a", "b"), {}, rounds=2, most_rounds=2, count_preemptions=session.count
+        session, tables("a", "b"), {}, rounds=2, most_rounds=2, time_runs=session.timed
     )
     assert [item.name for item in found] == ["a", "b"]
     assert [call for call in session.calls if call.startswith("set")] == [
@@ -60,16 +71,14 @@ def test_tables_take_turns() -> None:
 
 def test_disturbed_inferences_do_not_count_and_are_made_up_for() -> None:
     session = FakeSession(preempts=True)
-    found = time_tables(
-        session, tables("a"), {}, rounds=2, most_rounds=6, count_preemptions=session.count
-    )
+    found = time_tables(session, tables("a"), {}, rounds=2, most_rounds=6, time_runs=session.timed)
     assert len(found[0].rounds) == 6
     assert not any(turn.calm_us for turn in found[0].rounds)
 
 
 def test_the_time_ends_at_the_cap() -> None:
     session = FakeSession(preempts=True)
-    found = time_tables(session, tables("a"), {}, cap_seconds=0.0, count_preemptions=session.count)
+    found = time_tables(session, tables("a"), {}, cap_seconds=0.0, time_runs=session.timed)
     assert len(found[0].rounds) == 1
 
 
@@ -91,7 +100,7 @@ def test_rounds_go_on_until_any_two_tables_were_calm_together() -> None:
 
     found = time_tables(
         session, tables("a", "b"), {}, rounds=9, most_rounds=12,
-        count_preemptions=preempted_in_turns,
+        time_runs=lambda reps: timed_here(session, {}, reps, preempted_in_turns),
     )  # fmt: skip
     assert len(found[0].rounds) == 12
 
