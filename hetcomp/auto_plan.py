@@ -6,9 +6,8 @@ Measured on this machine, or over RPC on one of its kind.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from hetcomp.options import CompileOptions
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.forecast import Forecast, measured_forecast, profile_forecast, ranges_of
 from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.placement import Placement
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.planners import base_plans
 from hetcomp.plan.simulation_note import note_of
@@ -40,19 +40,11 @@ from hetcomp.tune.measure import MeasureOptions, measure
 from hetcomp.tune.priority import favoured
 from hetcomp.tune.select import Comparison, TableTimes, time_tables, timed_there
 
-__all__ = ["Placement", "measured_placement"]
+__all__ = ["measured_placement"]
 
 Progress = Callable[[str, float], None]
 _SPARE = 0.8
 """Part of the cap on the GPU that a second plan is made for."""
-
-
-@dataclass(frozen=True)
-class Placement:
-    """The plans of a .so, the default first, and notes for `explain`."""
-
-    plans: tuple[Plan, ...]
-    notes: Mapping[str, Any]
 
 
 def measured_placement(
@@ -202,7 +194,7 @@ def _compare(
         "ranges": ranges_of(graph, forecast.costs),
     }
     winner = _with_reasons(graph, forecast.costs, timed, choice.best, len(shared))
-    return Placement((winner, *timed[len(shared) :]), notes)
+    return Placement((winner, *timed[len(shared) :]), notes, simulator)
 
 
 def _candidate(plan: Plan, times: TableTimes, comparison: Comparison) -> dict[str, Any]:

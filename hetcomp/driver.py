@@ -24,12 +24,12 @@ from hetcomp.frontend import ImportedModel, import_onnx
 from hetcomp.options import CompileOptions
 from hetcomp.passes.static_shapes import require_static_shapes
 from hetcomp.pipeline import fusion_pipeline
-from hetcomp.placement import Placement, choose_plan
+from hetcomp.placement import choose_plan
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.io import read_plan
+from hetcomp.plan.placement import Placement
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.planners import base_plans
-from hetcomp.plan.steps import make_table
 from hetcomp.precision import computes_integers
 from hetcomp.schedules.facts import GroupFacts
 from hetcomp.schedules.half import FORMATS
@@ -204,7 +204,7 @@ def _link(kernels: _Kernels, placement: Placement, limit_bytes: int, output: Pat
         image,
         graph,
         placement.plans,
-        [make_table(graph, plan, limit_bytes=limit_bytes) for plan in placement.plans],
+        placement.tables(graph, limit_bytes),
         kernels.opencl,
         kernels.lowered.constants,
         {"model": kernels.model_name, **placement.notes},

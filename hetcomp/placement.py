@@ -6,17 +6,18 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from hetcomp.auto_plan import Placement, measured_placement
+from hetcomp.auto_plan import measured_placement
 from hetcomp.cost.profile import DeviceProfile
 from hetcomp.errors import PlanError
 from hetcomp.options import CompileOptions
 from hetcomp.plan.check import check_plan
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.io import read_plan
+from hetcomp.plan.placement import Placement
 from hetcomp.plan.plan import Place, Plan
 from hetcomp.plan.planners import base_plans
 
-__all__ = ["Placement", "choose_plan"]
+__all__ = ["choose_plan"]
 
 Progress = Callable[[str, float], None]
 

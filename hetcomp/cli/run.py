@@ -37,6 +37,14 @@ _FILE = click.Path(path_type=Path)
     "--device", type=click.Choice(["auto", "off"]), default="auto", show_default=True,
     help="off runs on the CPU alone.",
 )  # fmt: skip
+@click.option(
+    "--repeat", metavar="N", type=click.IntRange(min=1), default=1, show_default=True,
+    help="Inferences; the last one's outputs are shown.",
+)  # fmt: skip
+@click.option(
+    "--trace", metavar="F.json", type=_FILE,
+    help="Write a Chrome trace of all steps, for ui.perfetto.dev.",
+)  # fmt: skip
 @click.option("--plan", metavar="NAME", help="One of the plans in M.so; explain lists them.")
 @command_options
 def run(
@@ -46,17 +54,23 @@ def run(
     validate: Path | None,
     seed: int,
     device: str,
+    repeat: int,
+    trace: Path | None,
     plan: str | None,
     as_json: bool,
 ) -> None:
-    """Run a compiled model once and show its outputs."""
+    """Run a compiled model and show its outputs."""
     import hetcomp
 
-    with hetcomp.load(model, plan=plan, device=device) as session:
+    with hetcomp.load(model, plan=plan, device=device, trace=trace is not None) as session:
         feeds = read_npz(inputs) if inputs else random_feeds(session.inputs, seed)
         begin = time.perf_counter()
         results = session.run(feeds)
         run_ms = (time.perf_counter() - begin) * 1e3
+        for _ in range(repeat - 1):
+            results = session.run(feeds)
+        if trace:
+            session.trace(trace)
         status = session.status()
     if outputs:
         write_npz(outputs, results)

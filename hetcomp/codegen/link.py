@@ -25,7 +25,9 @@ EXPORTED_SYMBOLS = (
     "hetcomp_model_output_count",
     "hetcomp_model_output_info",
     "hetcomp_model_run",
+    "hetcomp_model_stats_json",
     "hetcomp_model_status_json",
+    "hetcomp_model_trace_json",
 )
 
 _LINK_FLAGS = (

@@ -9,7 +9,7 @@ waits for the other processor the price of that. Copies of inputs and outputs ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from hetcomp.cost.costs import Costs, SyncCost
@@ -22,7 +22,7 @@ from hetcomp.plan.replay import Lane, Span, replay
 from hetcomp.plan.table import Step, StepTable
 from hetcomp.plan.transfer import Share, Transfers, output_rows
 
-__all__ = ["Simulation", "Simulator", "Timeline", "measured_times", "step_part"]
+__all__ = ["Simulation", "Simulator", "Timeline", "measured_times", "step_part", "with_times"]
 
 
 @dataclass(frozen=True)
@@ -180,6 +180,20 @@ def measured_times(graph: TaskGraph, costs: Costs, sync: SyncCost) -> MeasuredTi
     """Times of parts from measured times of whole tasks, in which GPU launches are contained."""
     grids = [(task.rows.extent, task.channels.extent) for task in graph.tasks]
     return MeasuredTimes(costs, grids, launch_us=sync.gpu_launch_us)
+
+
+def with_times(table: StepTable, simulation: Simulation) -> StepTable:
+    """`table` with the time of every step that the simulation of it predicts."""
+
+    def timed(steps: Sequence[Step], line: Timeline) -> tuple[Step, ...]:
+        return tuple(
+            replace(step, predicted_us=round(span.end_us - span.start_us, 3))
+            for step, span in zip(steps, line.spans, strict=True)
+        )
+
+    return replace(
+        table, cpu=timed(table.cpu, simulation.cpu), gpu=timed(table.gpu, simulation.gpu)
+    )
 
 
 def step_part(processor: str, step: Step) -> Part:

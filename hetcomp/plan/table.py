@@ -28,6 +28,8 @@ class Step:
         0: the step runs its whole range. Otherwise both processors have a step of the task over the
         same range, and each takes so many tiles at a time, the CPU from the beginning, the GPU from
         the end: of rows where it is positive, of channels where it is negative.
+    predicted_us
+        Predicted time with the other processor's steps beside it; 0 where not known.
     """
 
     task: int
@@ -38,6 +40,7 @@ class Step:
     wait: int = 0
     signal: bool = True
     ticket: int = 0
+    predicted_us: float = 0.0
 
 
 @dataclass(frozen=True)

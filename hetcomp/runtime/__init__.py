@@ -3,13 +3,16 @@
 from hetcomp.runtime.image import Image, read_image
 from hetcomp.runtime.records import Profile, RunProfile, SessionStatus, StepTimes, TensorInfo
 from hetcomp.runtime.session import Session, load
+from hetcomp.runtime.stats import SessionStats, StepAverage
 
 __all__ = [
     "Image",
     "Profile",
     "RunProfile",
     "Session",
+    "SessionStats",
     "SessionStatus",
+    "StepAverage",
     "StepTimes",
     "TensorInfo",
     "load",

@@ -19,6 +19,8 @@ OPEN = "hetcomp_open"
 MODULE_FUNCTIONS = (
     "describe",
     "status",
+    "stats",
+    "trace",
     "run",
     "profile",
     "time_task",
@@ -41,6 +43,8 @@ class ModuleApi:
 
     describe: Callable[[], str]
     status: Callable[[], str]
+    stats: Callable[[], str]
+    trace: Callable[[], str]
     run: Callable[..., None]
     profile: Callable[..., str]
     time_task: Callable[[int, str, int, int, int, int, int, int], str]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hetcomp.devices import describe_cpu
 from hetcomp.errors import ArtifactError, FeedError, InputError
+from hetcomp.files import write_text_atomically
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.table import StepTable
@@ -21,6 +22,7 @@ from hetcomp.runtime._ffi_api import ModuleApi, from_numpy, open_module
 from hetcomp.runtime.elf import host_machine
 from hetcomp.runtime.image import Image, read_image
 from hetcomp.runtime.records import Profile, SessionStatus, TensorInfo, parse_profile
+from hetcomp.runtime.stats import SessionStats, parse_stats
 
 __all__ = ["Session", "load"]
 
@@ -35,6 +37,7 @@ def load(
     ahead: str = "auto",
     chain: str = "auto",
     timeout_ms: float = 5000.0,
+    trace: bool = False,
     quiet: bool = False,
     opencl_library: str | os.PathLike[str] | None = None,
     cpu_core: int | None = None,
@@ -66,6 +69,8 @@ def load(
         kernels have one work-item each; `off` launches each step.
     timeout_ms
         How long to wait for the OpenCL device before the CPU takes over.
+    trace
+        Keep the last 65536 steps for `Session.trace`.
     quiet
         Do not say on standard error why the OpenCL device is not used.
     opencl_library
@@ -106,7 +111,7 @@ def load(
         )
     _check_features(file, image.target)
     options: dict[str, Any] = {"timeout_ms": float(timeout_ms), "threads": threads}
-    options |= {"quiet": quiet, "fault": fault, "epoch_start": epoch_start}
+    options |= {"trace": trace, "quiet": quiet, "fault": fault, "epoch_start": epoch_start}
     chosen = {"plan": plan, "cpu_core": cpu_core, "gpu_core": gpu_core}
     chosen["device"] = None if device == "auto" else device
     chosen["ahead"] = None if ahead == "auto" else ahead
@@ -209,6 +214,23 @@ class Session:
     def status(self) -> SessionStatus:
         """What runs where, why, and what has happened so far."""
         return SessionStatus(**json.loads(self._open_api().status()))
+
+    def stats(self) -> SessionStats:
+        """What the steps take, on average, against what was predicted."""
+        return parse_stats(json.loads(self._open_api().stats()))
+
+    def trace(self, path: str | os.PathLike[str]) -> None:
+        """Write the last steps on either processor, their waits, and what happened, as a Chrome
+        trace, which ui.perfetto.dev shows.
+
+        Raises
+        ------
+        InputError
+            The model was loaded without `trace`.
+        OSError
+            The file cannot be written.
+        """
+        write_text_atomically(path, self._open_api().trace())
 
     def profile(self, reps: int = 10, feeds: Mapping[str, NDArray[Any]] | None = None) -> Profile:
         """Run the current table `reps` times with time stamps; without feeds on made-up data."""

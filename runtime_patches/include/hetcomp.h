@@ -69,6 +69,14 @@ HETCOMP_API hetcomp_status hetcomp_model_run(hetcomp_model* model, const void* c
 /* What runs where, as JSON; valid until this thread's next call. NULL on error. */
 HETCOMP_API const char* hetcomp_model_status_json(hetcomp_model* model);
 
+/* What the steps take, on average, against what was predicted, as JSON; valid until this thread's
+ * next call. NULL on error. */
+HETCOMP_API const char* hetcomp_model_stats_json(hetcomp_model* model);
+
+/* The last steps as a Chrome trace, if the model was opened with {"trace": true}; valid until this
+ * thread's next call. NULL on error. */
+HETCOMP_API const char* hetcomp_model_trace_json(hetcomp_model* model);
+
 /* Frees the model; NULL is allowed. No run of it may be in progress. */
 HETCOMP_API void hetcomp_model_close(hetcomp_model* model);
 

@@ -20,7 +20,7 @@ std::string& LastError() {
   return text;
 }
 
-std::string& LastStatus() {
+std::string& LastText() {
   static thread_local std::string text;
   return text;
 }
@@ -82,6 +82,16 @@ hetcomp_status Info(const hetcomp_model* model, bool input, int32_t index,
   });
 }
 
+// What `body` says of the model, kept until this thread's next call; null after an error.
+template <typename Body>
+const char* LastingText(hetcomp_model* model, Body body) {
+  const hetcomp_status status = Guard([&] {
+    RequireNotNull(model, "model");
+    LastText() = body(model->session);
+  });
+  return status == HETCOMP_OK ? LastText().c_str() : nullptr;
+}
+
 }  // namespace
 }  // namespace hetcomp
 
@@ -127,11 +137,15 @@ hetcomp_status hetcomp_model_run(hetcomp_model* model, const void* const* inputs
 }
 
 const char* hetcomp_model_status_json(hetcomp_model* model) {
-  const hetcomp_status status = hetcomp::Guard([&] {
-    hetcomp::RequireNotNull(model, "model");
-    hetcomp::LastStatus() = model->session.StatusJson();
-  });
-  return status == HETCOMP_OK ? hetcomp::LastStatus().c_str() : nullptr;
+  return hetcomp::LastingText(model, [](hetcomp::Session& s) { return s.StatusJson(); });
+}
+
+const char* hetcomp_model_stats_json(hetcomp_model* model) {
+  return hetcomp::LastingText(model, [](hetcomp::Session& s) { return s.StatsJson(); });
+}
+
+const char* hetcomp_model_trace_json(hetcomp_model* model) {
+  return hetcomp::LastingText(model, [](hetcomp::Session& s) { return s.TraceJson(); });
 }
 
 void hetcomp_model_close(hetcomp_model* model) {

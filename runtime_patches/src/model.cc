@@ -52,6 +52,7 @@ class Fields {
     if (value < 0) Bad(key);
     return static_cast<size_t>(value);
   }
+  double Number(const char* key) const { return Cast<double>(At(key), key); }
   bool Bool(const char* key) const { return Cast<bool>(At(key), key); }
   std::string Text(const char* key) const { return std::string(Cast<String>(At(key), key)); }
   json::Array List(const char* key) const { return Cast<json::Array>(At(key), key); }
@@ -198,6 +199,7 @@ Step ParseStep(const json::Value& value) {
   step.wait = fields.SmallInt("wait");
   step.signal = fields.Bool("signal");
   step.ticket = fields.SmallInt("ticket");
+  step.predicted_us = fields.Number("predicted_us");
   return step;
 }
 

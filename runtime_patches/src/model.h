@@ -70,6 +70,7 @@ struct Step {
   int wait = 0;
   bool signal = true;
   int ticket = 0;  // rows (negative: channels) that either processor takes at a time, see tickets.h
+  double predicted_us = 0.0;  // beside the other processor's steps; 0 = not known
 };
 
 struct Table {

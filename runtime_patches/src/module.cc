@@ -23,6 +23,8 @@ namespace ffi = tvm::ffi;
 // Every name that Python may ask for, once. hetcomp/runtime/_ffi_api.py has the same list.
 constexpr const char* kDescribe = "describe";
 constexpr const char* kStatus = "status";
+constexpr const char* kStats = "stats";
+constexpr const char* kTrace = "trace";
 constexpr const char* kRun = "run";
 constexpr const char* kProfile = "profile";
 constexpr const char* kTimeTask = "time_task";
@@ -129,6 +131,14 @@ class HetcompModule final : public ffi::ModuleObj {
     if (name == kStatus) {
       return ffi::Function::FromTyped([self]() -> ffi::String {
         return Guard([&] { return ffi::String(self->session_.StatusJson()); });
+      });
+    }
+    if (name == kStats || name == kTrace) {
+      const bool stats = name == kStats;
+      return ffi::Function::FromTyped([self, stats]() -> ffi::String {
+        return Guard([&] {
+          return ffi::String(stats ? self->session_.StatsJson() : self->session_.TraceJson());
+        });
       });
     }
     return GetSteering(name, self);

@@ -45,6 +45,12 @@ double Positive(const std::string& key, const Any& value) {
   return *number;
 }
 
+bool Flag(const std::string& key, const Any& value) {
+  auto flag = value.try_cast<bool>();
+  if (!flag.has_value()) BadValue(key, "true or false");
+  return *flag;
+}
+
 // False where it is "off".
 bool Switch(const std::string& key, const std::string& value) {
   if (value != "auto" && value != "off")
@@ -106,9 +112,9 @@ void SetOption(const std::string& key, const Any& value, Options* options) {
   } else if (key == "fault") {
     options->fault = FaultOf(key, Text(key, value));
   } else if (key == "quiet") {
-    auto flag = value.try_cast<bool>();
-    if (!flag.has_value()) BadValue(key, "true or false");
-    options->quiet = *flag;
+    options->quiet = Flag(key, value);
+  } else if (key == "trace") {
+    options->trace = Flag(key, value);
   } else if (key == "epoch_start") {
     options->epoch_start = static_cast<uint32_t>(Integer(key, value, 0, UINT32_MAX));
   } else {

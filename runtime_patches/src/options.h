@@ -29,6 +29,7 @@ struct Options {
   double timeout_ms = 5000.0;
   Fault fault = Fault::kNone;
   bool quiet = false;
+  bool trace = false;        // keep the last steps, see trace.h
   uint32_t epoch_start = 0;  // for tests of the wrap-around
 };
 

@@ -28,6 +28,7 @@ Session::Session(std::string_view options_json)
       ahead_(options_.ahead),
       fault_(options_.fault) {
   const double start_us = NowUs();
+  if (options_.trace) trace_ = std::make_unique<Trace>(start_us);
   FillKernelSlots();
   ResolveCores();
   const Table& table = options_.plan.empty() ? model_.tables.front() : FindTable(options_.plan);
@@ -150,8 +151,7 @@ Memory Session::HostMemory(size_t arena_bytes) {
 }
 
 std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table) {
-  auto ready = std::make_unique<Ready>();
-  ready->table = table;
+  auto ready = std::make_unique<Ready>(table);
   if (table.gpu.empty()) {
     ready->memory = HostMemory(table.arena_bytes);
   } else {

@@ -19,6 +19,8 @@
 #include "model.h"
 #include "options.h"
 #include "step_runner.h"
+#include "step_stats.h"
+#include "trace.h"
 
 namespace hetcomp {
 
@@ -43,6 +45,11 @@ class Session {
 
   std::string StatusJson();
 
+  // What the steps take, on average, against what was predicted; JSON as in README.md.
+  std::string StatsJson();
+  // The last steps as a Chrome trace. Throws Error(kInput) unless the option `trace` is on.
+  std::string TraceJson();
+
   // Makes a table ready. SetTable throws Error(kDevice) if it needs the GPU and there is none;
   // UsePlan goes to the CPU then, as opening does.
   void SetTable(std::string_view table_json);
@@ -58,11 +65,17 @@ class Session {
  private:
   // A table made ready to run. Programs must go before the memory they point into.
   struct Ready {
-    Table table;
+    explicit Ready(const Table& its_table)
+        : table(its_table), times(table), gpu_spans(table.gpu.size()), stats(table) {}
+
+    const Table table;
     Memory memory;
     std::unique_ptr<CpuProgram> cpu;
     std::unique_ptr<GpuProgram> gpu;    // null: a table of the CPU alone
     std::unique_ptr<GpuFeeder> feeder;  // null: likewise
+    WalkTimes times;                    // of the latest inference
+    std::vector<StepSpan> gpu_spans;    // likewise
+    StepStats stats;
   };
   struct Cores {
     int cpu = -1;  // -1 = do not pin
@@ -88,16 +101,20 @@ class Session {
   void RunCpu();
   bool RunGpu();
   void BeginOnGpu(Fault fault);
-  std::string WalkWithGpu(Fault fault, Trace* trace);
+  std::string WalkWithGpu(Fault fault, WalkTimes* times);
   void AbandonDevice(const std::string& why);
   void LeaveGpu();
   [[noreturn]] void ThrowKernelFailure();
+
+  // session_record.cc: what is kept of every inference.
+  void Record();
+  void Mark(const std::string& text);
 
   // session_measure.cc.
   void FillInputs();
   void FillTaskInputs(const Ready& ready, int task) const;
   void FillTensor(const Memory& memory, const Table& table, int tensor) const;
-  Trace TraceOnce();
+  WalkTimes TimeOnce();
   std::vector<double> TimeOnCpu(const Table& table, int warmup, int reps);
   std::vector<double> TimeOnGpu(const Step& step, int copies, int warmup, int reps);
   double TimeBatch(GpuProgram* program);
@@ -120,7 +137,8 @@ class Session {
   std::string requested_plan_;
   std::string why_no_gpu_;
   AheadPolicy ahead_;
-  Fault fault_ = Fault::kNone;  // strikes at the next inference on the GPU
+  std::unique_ptr<Trace> trace_;  // null: off
+  Fault fault_ = Fault::kNone;    // strikes at the next inference on the GPU
   long long runs_ = 0;
   long long fallbacks_ = 0;  // inferences that the CPU had to repeat
   long long timeouts_ = 0;   // of these, because the GPU was late

@@ -35,17 +35,17 @@ std::string NumberList(const std::vector<double>& values) {
   return JsonList(items);
 }
 
-std::string TraceJson(const Trace& trace) {
+std::string TimesJson(const WalkTimes& times) {
   std::vector<std::string> cpu;
-  for (const Trace::CpuTimes& times : trace.cpu) {
-    cpu.push_back(NumberList({times.start_us, times.end_us, times.wait_us}));
+  for (const StepSpan& span : times.cpu) {
+    cpu.push_back(NumberList({span.start_us, span.end_us, span.wait_us}));
   }
   std::vector<std::string> watched;
-  for (bool flag : trace.gpu_watched) watched.push_back(flag ? "true" : "false");
+  for (bool flag : times.gpu_watched) watched.push_back(flag ? "true" : "false");
   return JsonObject()
-      .Number("total_us", trace.total_us)
+      .Number("total_us", times.total_us)
       .Raw("cpu", JsonList(cpu))
-      .Raw("gpu", NumberList(trace.gpu_end_us))
+      .Raw("gpu", NumberList(times.gpu_end_us))
       .Raw("gpu_watched", JsonList(watched))
       .Done();
 }
@@ -73,18 +73,15 @@ void Session::FillInputs() {
   for (int tensor : model_.graph.inputs) FillTensor(ready_->memory, ready_->table, tensor);
 }
 
-Trace Session::TraceOnce() {
-  Trace trace;
-  trace.cpu.resize(ready_->table.cpu.size());
-  trace.gpu_end_us.assign(ready_->table.gpu.size(), -1.0);
-  trace.gpu_watched.assign(ready_->table.gpu.size(), false);
-  trace.origin_us = NowUs();
+WalkTimes Session::TimeOnce() {
+  WalkTimes times(ready_->table);
+  times.Begin();
   if (ready_->gpu == nullptr) {
-    if (WalkTraced(Context(*ready_), &trace) != WalkResult::kDone) ThrowKernelFailure();
-    return trace;
+    if (Walk(Context(*ready_), &times) != WalkResult::kDone) ThrowKernelFailure();
+    return times;
   }
-  const std::string why = WalkWithGpu(Fault::kNone, &trace);
-  if (why.empty()) return trace;
+  const std::string why = WalkWithGpu(Fault::kNone, &times);
+  if (why.empty()) return times;
   AbandonDevice(why);
   throw Error(ErrorKind::kDevice, why_no_gpu_);
 }
@@ -102,14 +99,13 @@ std::string Session::ProfileJson(int reps, const void* const* inputs) {
     } else {
       FillInputs();
     }
-    runs.push_back(TraceJson(TraceOnce()));
+    runs.push_back(TimesJson(TimeOnce()));
   }
   return JsonObject().Text("plan", ready_->table.name).Raw("runs", JsonList(runs)).Done();
 }
 
 std::vector<double> Session::TimeOnCpu(const Table& table, int warmup, int reps) {
-  Ready ready;
-  ready.table = table;
+  Ready ready(table);
   ready.memory = ready_->memory;
   ready.cpu = std::make_unique<CpuProgram>(model_.graph, table, ready.memory, options_.threads);
   FillTaskInputs(ready, table.cpu.front().task);
@@ -118,7 +114,7 @@ std::vector<double> Session::TimeOnCpu(const Table& table, int warmup, int reps)
   std::vector<double> times_us;
   for (int rep = -warmup; rep < reps; ++rep) {
     const double start_us = NowUs();
-    if (Walk(context) != WalkResult::kDone) ThrowKernelFailure();
+    if (Walk(context, nullptr) != WalkResult::kDone) ThrowKernelFailure();
     if (rep >= 0) times_us.push_back(NowUs() - start_us);
   }
   return times_us;

@@ -68,6 +68,7 @@ void Session::Run(const void* const* inputs, void* const* outputs) {
   }
   CopyOut(outputs);
   ++runs_;
+  Record();
 }
 
 void Session::ThrowKernelFailure() {
@@ -76,14 +77,15 @@ void Session::ThrowKernelFailure() {
 }
 
 void Session::RunCpu() {
-  if (Walk(Context(*ready_)) != WalkResult::kDone) ThrowKernelFailure();
+  ready_->times.Begin();
+  if (Walk(Context(*ready_), &ready_->times) != WalkResult::kDone) ThrowKernelFailure();
 }
 
 // False: the GPU is given up and the CPU's table is installed; the inference must be repeated.
 bool Session::RunGpu() {
   const Fault fault = fault_;
   fault_ = Fault::kNone;
-  const std::string why = WalkWithGpu(fault, nullptr);
+  const std::string why = WalkWithGpu(fault, &ready_->times);
   if (why.empty()) return true;
   AbandonDevice(why);
   return false;
@@ -102,12 +104,12 @@ void Session::BeginOnGpu(Fault fault) {
 
 // Enqueues and walks the installed table. Returns why the GPU failed, or "". A failing CPU kernel
 // is thrown; the channel is in order then.
-std::string Session::WalkWithGpu(Fault fault, Trace* trace) {
+std::string Session::WalkWithGpu(Fault fault, WalkTimes* times) {
   std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
+  times->Begin();
   try {
     BeginOnGpu(fault);
-    const WalkContext context = Context(*ready_);
-    switch (trace == nullptr ? Walk(context) : WalkTraced(context, trace)) {
+    switch (Walk(Context(*ready_), times)) {
       case WalkResult::kDone:
         channel_->End();
         ahead_.Leave(NowUs());
@@ -138,6 +140,7 @@ void Session::AbandonDevice(const std::string& why) {
   svm_arena_.reset();
   svm_constants_.reset();
   why_no_gpu_ = device_->choice().name + ": " + why;
+  Mark(why_no_gpu_);
   NoticeOnce(why_no_gpu_ + "; OpenCL is not used again by this process, the CPU takes over",
              options_.quiet);
   if (ready_->gpu != nullptr) LeaveGpu();

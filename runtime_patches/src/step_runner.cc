@@ -10,27 +10,26 @@ WalkResult FromWait(WaitResult result) {
   return result == WaitResult::kTimedOut ? WalkResult::kTimedOut : WalkResult::kAborted;
 }
 
-// Watches the GPU's epoch and stamps each advance.
-class GpuWatcher {
+// Waits for steps of the GPU and stamps each advance of its epoch that it sees. Meanwhile it
+// enqueues: this inference's launches, and once its gate is passed the next one's.
+class GpuWaiter {
  public:
-  GpuWatcher(const WalkContext& context, Trace* trace)
-      : channel_(context.channel), feeder_(context.feeder), trace_(trace) {}
+  GpuWaiter(const WalkContext& context, WalkTimes* times)
+      : channel_(context.channel), feeder_(context.feeder), times_(times) {}
 
   WaitResult WaitFor(uint32_t ordinal) {
     const SyncBlock& sync = *channel_->sync();
-    const double start_us = NowUs();
+    Spinner spinner(channel_->timeout_us(), &sync.control.abort);
     bool watching = false;  // an advance seen at the first look came while the CPU was busy
-    for (uint32_t polls = 0;; ++polls) {
+    for (;;) {
       const uint32_t finished = Load(sync.gpu_epoch.value) - channel_->gpu_base();
       if (finished != seen_) Stamp(finished, watching);
       if (static_cast<int32_t>(finished - ordinal) >= 0) return WaitResult::kReached;
       watching = true;
       if (feeder_->EnqueueOne()) continue;
       feeder_->Flush();
-      Pause();
-      if (polls % 1000 != 999) continue;
-      if (Load(sync.control.abort) != kNoAbort) return WaitResult::kAborted;
-      if (NowUs() - start_us > channel_->timeout_us()) return WaitResult::kTimedOut;
+      const WaitResult result = spinner.Spin();
+      if (result != WaitResult::kReached) return result;
     }
   }
 
@@ -38,39 +37,20 @@ class GpuWatcher {
   void Stamp(uint32_t finished, bool watching) {
     seen_ = finished;
     // A stale epoch of the inference before lies "before" step 0.
-    if (finished == 0 || finished > trace_->gpu_end_us.size()) return;
-    trace_->gpu_end_us[finished - 1] = NowUs() - trace_->origin_us;
-    trace_->gpu_watched[finished - 1] = watching;
+    if (times_ == nullptr || finished == 0 || finished > times_->gpu_end_us.size()) return;
+    times_->gpu_end_us[finished - 1] = NowUs() - times_->origin_us;
+    times_->gpu_watched[finished - 1] = watching;
   }
 
   const GpuChannel* const channel_;  // these two are null if there are no GPU steps, so no waits
   GpuFeeder* const feeder_;
-  Trace* const trace_;
+  WalkTimes* const times_;
   uint32_t seen_ = 0;
 };
 
 bool RunStep(const WalkContext& context, const CpuStep& step) {
   const CpuCall* calls = context.cpu->calls(step);
   return context.pool != nullptr ? context.pool->Run(calls, step.n_calls) : Invoke(calls[0]) == 0;
-}
-
-// Enqueues while it waits: this inference's launches, and once its gate is passed the next one's.
-WaitResult WaitForGpu(const WalkContext& context, uint32_t ordinal) {
-  const GpuChannel& channel = *context.channel;
-  const SyncBlock& sync = *channel.sync();
-  const struct {
-    const std::atomic<int32_t>& word;
-    uint32_t target;
-  } waits[] = {{sync.gate_passed.value, channel.opened_gate()},
-               {sync.gpu_epoch.value, channel.gpu_base() + ordinal}};
-  for (const auto& [word, target] : waits) {
-    while (!Reached(Load(word), target) && context.feeder->EnqueueOne()) {
-    }
-    context.feeder->Flush();
-    const WaitResult result = SpinUntil(word, target, channel.timeout_us(), &sync.control.abort);
-    if (result != WaitResult::kReached) return result;
-  }
-  return WaitResult::kReached;
 }
 
 void Signal(const WalkContext& context, const CpuStep& step, uint32_t ordinal) {
@@ -80,43 +60,30 @@ void Signal(const WalkContext& context, const CpuStep& step, uint32_t ordinal) {
 
 }  // namespace
 
-WalkResult Walk(const WalkContext& context) {
+WalkResult Walk(const WalkContext& context, WalkTimes* times) {
+  GpuWaiter waiter(context, times);
+  const auto now_us = [times] { return times == nullptr ? 0.0 : NowUs() - times->origin_us; };
+  double last_us = now_us();  // end of the step before
   uint32_t ordinal = 0;
   for (const CpuStep& step : context.cpu->steps()) {
     ++ordinal;
     if (step.wait != 0) {
-      const WaitResult waited = WaitForGpu(context, step.wait);
+      const WaitResult waited = waiter.WaitFor(step.wait);
       if (waited != WaitResult::kReached) return FromWait(waited);
     }
     if (context.feeder != nullptr) context.feeder->BeforeCpuStep(ordinal);
+    const double start_us = step.wait != 0 ? now_us() : last_us;
     if (!RunStep(context, step)) return WalkResult::kKernelFailed;
     Signal(context, step, ordinal);
-  }
-  if (context.gpu_steps == 0) return WalkResult::kDone;
-  return FromWait(WaitForGpu(context, context.gpu_steps));
-}
-
-WalkResult WalkTraced(const WalkContext& context, Trace* trace) {
-  GpuWatcher watcher(context, trace);
-  uint32_t ordinal = 0;
-  for (const CpuStep& step : context.cpu->steps()) {
-    Trace::CpuTimes& times = trace->cpu[ordinal++];
-    const double wait_start_us = NowUs();
-    if (step.wait != 0) {
-      const WaitResult waited = watcher.WaitFor(step.wait);
-      if (waited != WaitResult::kReached) return FromWait(waited);
-    }
-    if (context.feeder != nullptr) context.feeder->BeforeCpuStep(ordinal);
-    const double start_us = NowUs();
-    if (!RunStep(context, step)) return WalkResult::kKernelFailed;
-    Signal(context, step, ordinal);
-    times = {start_us - trace->origin_us, NowUs() - trace->origin_us, start_us - wait_start_us};
+    const double end_us = now_us();
+    if (times != nullptr) times->cpu[ordinal - 1] = {start_us, end_us, start_us - last_us};
+    last_us = end_us;
   }
   if (context.gpu_steps != 0) {
-    const WaitResult waited = watcher.WaitFor(context.gpu_steps);
+    const WaitResult waited = waiter.WaitFor(context.gpu_steps);
     if (waited != WaitResult::kReached) return FromWait(waited);
   }
-  trace->total_us = NowUs() - trace->origin_us;
+  if (times != nullptr) times->total_us = now_us();
   return WalkResult::kDone;
 }
 

@@ -3,12 +3,12 @@
 #define HETCOMP_STEP_RUNNER_H_
 
 #include <cstdint>
-#include <vector>
 
 #include "cpu_pool.h"
 #include "cpu_program.h"
 #include "gpu_channel.h"
 #include "gpu_feeder.h"
+#include "walk_times.h"
 
 namespace hetcomp {
 
@@ -23,28 +23,10 @@ struct WalkContext {
 
 enum class WalkResult { kDone, kTimedOut, kAborted, kKernelFailed };
 
-// Times of one walk, in microseconds from its start.
-struct Trace {
-  struct CpuTimes {
-    double start_us;
-    double end_us;
-    double wait_us;  // spent waiting before start_us
-  };
-  double origin_us = 0.0;  // NowUs() at the start
-  double total_us = 0.0;
-  std::vector<CpuTimes> cpu;
-  // When the CPU saw each GPU step's signal; -1 if it saw a later one first.
-  std::vector<double> gpu_end_us;
-  // Whether the CPU was watching when the signal came; if not, the time is an upper bound.
-  std::vector<bool> gpu_watched;
-};
-
-// Runs the CPU steps of an inference that the feeder has begun. After kKernelFailed the text is
-// pool->TakeError() or TakeKernelError(). Throws Error(kDevice) where an enqueue fails.
-WalkResult Walk(const WalkContext& context);
-
-// The same with time stamps; `trace` must have room for all steps.
-WalkResult WalkTraced(const WalkContext& context, Trace* trace);
+// Runs the CPU steps of an inference that the feeder has begun. `times` may be null: it is made for
+// the same table, and has begun. After kKernelFailed the text is pool->TakeError() or
+// TakeKernelError(). Throws Error(kDevice) where an enqueue fails.
+WalkResult Walk(const WalkContext& context, WalkTimes* times);
 
 }  // namespace hetcomp
 

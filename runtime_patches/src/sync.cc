@@ -13,23 +13,28 @@ constexpr double kYieldAfterUs = 2000.0;
 
 }  // namespace
 
+WaitResult Spinner::Spin() {
+  Pause();
+  if (++polls_ % kPollsPerClockCheck != 0) return WaitResult::kReached;
+  if (abort_ != nullptr && Load(*abort_) != kNoAbort) return WaitResult::kAborted;
+  const double now_us = NowUs();
+  if (start_us_ == 0.0) start_us_ = now_us;
+  const double waited_us = now_us - start_us_;
+  // This thread itself may have been stopped for that long: look again before giving up.
+  if (waited_us > timeout_us_ && late_) return WaitResult::kTimedOut;
+  late_ = waited_us > timeout_us_;
+  if (waited_us > kYieldAfterUs) sched_yield();
+  return WaitResult::kReached;
+}
+
 WaitResult SpinUntil(const std::atomic<int32_t>& word, uint32_t target, double timeout_us,
                      const std::atomic<int32_t>* abort) {
-  double start_us = 0.0;
-  for (;;) {
-    for (int poll = 0; poll < kPollsPerClockCheck; ++poll) {
-      if (Reached(Load(word), target)) return WaitResult::kReached;
-      Pause();
-    }
-    if (abort != nullptr && Load(*abort) != kNoAbort) return WaitResult::kAborted;
-    const double now_us = NowUs();
-    if (start_us == 0.0) start_us = now_us;
-    if (now_us - start_us > timeout_us) {
-      // This thread itself may have been stopped for that long: look once more.
-      return Reached(Load(word), target) ? WaitResult::kReached : WaitResult::kTimedOut;
-    }
-    if (now_us - start_us > kYieldAfterUs) sched_yield();
+  Spinner spinner(timeout_us, abort);
+  while (!Reached(Load(word), target)) {
+    const WaitResult result = spinner.Spin();
+    if (result != WaitResult::kReached) return result;
   }
+  return WaitResult::kReached;
 }
 
 }  // namespace hetcomp

@@ -59,6 +59,24 @@ inline bool Reached(uint32_t epoch, uint32_t target) {
 
 enum class WaitResult { kReached, kTimedOut, kAborted };
 
+// A wait that polls something: paces the polls and ends those in vain.
+class Spinner {
+ public:
+  // `abort` may be null.
+  Spinner(double timeout_us, const std::atomic<int32_t>* abort)
+      : timeout_us_(timeout_us), abort_(abort) {}
+
+  // After a poll in vain: kReached = poll again.
+  WaitResult Spin();
+
+ private:
+  const double timeout_us_;
+  const std::atomic<int32_t>* const abort_;
+  uint32_t polls_ = 0;
+  double start_us_ = 0.0;
+  bool late_ = false;
+};
+
 // Spins until `word` reaches `target`, another party aborts, or `timeout_us` has passed. `abort`
 // may be null.
 WaitResult SpinUntil(const std::atomic<int32_t>& word, uint32_t target, double timeout_us,

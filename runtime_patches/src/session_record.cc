@@ -1,0 +1,45 @@
+// Session: what is kept of every inference, and shown by stats() and trace().
+#include <mutex>
+
+#include "clock.h"
+#include "error.h"
+#include "json_writer.h"
+#include "session.h"
+
+namespace hetcomp {
+
+void Session::Record() {
+  Ready& ready = *ready_;
+  FillGpuSpans(ready.table, ready.times, &ready.gpu_spans);
+  ready.stats.Add(ready.times, ready.gpu_spans);
+  if (trace_ != nullptr) trace_->Add(ready.table, ready.times, ready.gpu_spans);
+}
+
+void Session::Mark(const std::string& text) {
+  if (trace_ != nullptr) trace_->Mark(NowUs(), text);
+}
+
+std::string Session::StatsJson() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const StepStats& stats = ready_->stats;
+  return JsonObject()
+      .Text("plan", ready_->table.name)
+      .Count("runs", runs_)
+      .Count("fallbacks", fallbacks_)
+      .Count("timeouts", timeouts_)
+      .Count("walks", stats.walks())
+      .Number("total_us", stats.total_us())
+      .Number("cpu_wait_us", stats.cpu_wait_us())
+      .Number("cpu_busy_share", stats.cpu_busy_share())
+      .Number("gpu_busy_share", stats.gpu_busy_share())
+      .Raw("steps", stats.StepsJson(ready_->table, model_.graph))
+      .Done();
+}
+
+std::string Session::TraceJson() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (trace_ == nullptr) ThrowInput("nothing is traced: open the model with trace = true");
+  return trace_->Json(model_.graph, ready_->gpu != nullptr ? "svm-ahead" : "cpu");
+}
+
+}  // namespace hetcomp
