@@ -33,6 +33,9 @@ class Row:
         Largest error of an output against ONNX Runtime's.
     fallbacks
         Inferences that the CPU had to repeat.
+    load_ms, first_run_ms, program_cache
+        Time to open the compiled model and that of its first inference, neither in the statistics,
+        and whether the OpenCL program's binary was found in a file. None or empty for the peer.
     """
 
     model: str
@@ -56,6 +59,9 @@ class Row:
     gain_p90: float | None
     max_relative_error: float | None
     fallbacks: int
+    load_ms: float | None
+    first_run_ms: float | None
+    program_cache: str
     samples_ms: tuple[float, ...]
 
     def to_json(self) -> dict[str, Any]:

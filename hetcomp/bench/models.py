@@ -201,6 +201,9 @@ class _Network:
             why_no_gpu=status.why_no_gpu,
             max_relative_error=error,
             fallbacks=status.fallbacks,
+            load_ms=status.open_ms,
+            first_run_ms=status.first_run_ms,
+            program_cache=status.program_cache,
         )
 
     def _peer_row(self, threads: int, samples: Samples, theirs: Mapping[int, Samples]) -> Row:
@@ -212,6 +215,9 @@ class _Network:
             why_no_gpu="",
             max_relative_error=None,
             fallbacks=0,
+            load_ms=None,
+            first_run_ms=None,
+            program_cache="",
         )
 
     def _common(

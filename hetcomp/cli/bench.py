@@ -26,7 +26,8 @@ _MODELS = "mobilenetv1,resnet18,squeezenet"
 # fmt: off
 _COLUMNS = (
     "model", "plan", "ran", "threads", "median ms", "p10 ms", "p99 ms", "n",
-    "/ onnxruntime", "p10..p90", "/ 1 thread", "gain", "p10..p90", "max rel. error",
+    "/ onnxruntime", "p10..p90", "/ 1 thread", "gain", "p10..p90", "max rel. error", "load ms",
+    "first ms",
 )
 # fmt: on
 
@@ -145,6 +146,8 @@ def _cells(row: Row) -> tuple[str, ...]:
         number(row.gain_over_best_single, 3),
         _spread(row.gain_p10, row.gain_p90),
         error,
+        number(row.load_ms, 0),
+        number(row.first_run_ms, 1),
     )
 
 

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from hetcomp.bench.reference import TOLERANCE, OutputError, compare, reference_outputs
 from hetcomp.cli.common import FAILED, command_options
 from hetcomp.cli.feeds import Array, random_feeds, read_npz, write_npz
-from hetcomp.cli.output import print_json, print_table
+from hetcomp.cli.output import number, print_json, print_table
 
 if TYPE_CHECKING:
     from hetcomp.runtime import SessionStatus
 
 __all__ = ["run"]
 
+_T = TypeVar("_T")
+
 _FILE = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class _Times:
+    """What it took to open the model, to run it the first time, and, median, later on."""
+
+    load_ms: float
+    first_ms: float
+    warm_ms: float | None
 
 
 @click.command()
@@ -38,8 +50,8 @@ _FILE = click.Path(path_type=Path)
     help="off runs on the CPU alone.",
 )  # fmt: skip
 @click.option(
-    "--repeat", metavar="N", type=click.IntRange(min=1), default=1, show_default=True,
-    help="Inferences; the last one's outputs are shown.",
+    "--repeat", metavar="N", type=click.IntRange(min=1), default=10, show_default=True,
+    help="Inferences; the first one's outputs are shown, the others give the warm time.",
 )  # fmt: skip
 @click.option(
     "--trace", metavar="F.json", type=_FILE,
@@ -59,16 +71,17 @@ def run(
     plan: str | None,
     as_json: bool,
 ) -> None:
-    """Run a compiled model and show its outputs."""
+    """Run a compiled model and show its outputs, and its times when new and when warm."""
     import hetcomp
 
-    with hetcomp.load(model, plan=plan, device=device, trace=trace is not None) as session:
+    session, load_ms = _timed_ms(
+        lambda: hetcomp.load(model, plan=plan, device=device, trace=trace is not None)
+    )
+    with session:
         feeds = read_npz(inputs) if inputs else random_feeds(session.inputs, seed)
-        begin = time.perf_counter()
-        results = session.run(feeds)
-        run_ms = (time.perf_counter() - begin) * 1e3
-        for _ in range(repeat - 1):
-            results = session.run(feeds)
+        results, first_ms = _timed_ms(lambda: session.run(feeds))
+        later_ms = [_timed_ms(lambda: session.run(feeds))[1] for _ in range(repeat - 1)]
+        times = _Times(load_ms, first_ms, statistics.median(later_ms) if later_ms else None)
         if trace:
             session.trace(trace)
         status = session.status()
@@ -76,23 +89,29 @@ def run(
         write_npz(outputs, results)
     errors = compare(results, reference_outputs(validate, feeds)) if validate else ()
     if as_json:
-        print_json(_json(results, errors, run_ms, status, validate))
+        print_json(_json(results, errors, times, status, validate))
     else:
-        _print(results, errors, run_ms, status)
+        _print(results, errors, times, status)
     if not all(error.ok for error in errors):
         sys.exit(FAILED)
+
+
+def _timed_ms(action: Callable[[], _T]) -> tuple[_T, float]:
+    begin = time.perf_counter()
+    result = action()
+    return result, (time.perf_counter() - begin) * 1e3
 
 
 def _json(
     results: Mapping[str, Array],
     errors: Sequence[OutputError],
-    run_ms: float,
+    times: _Times,
     status: SessionStatus,
     validate: Path | None,
 ) -> dict[str, Any]:
     data: dict[str, Any] = {
         "outputs": [_describe(name, array) for name, array in results.items()],
-        "run_ms": run_ms,
+        **asdict(times),
         "status": asdict(status),
     }
     if validate:
@@ -108,7 +127,7 @@ def _json(
 def _print(
     results: Mapping[str, Array],
     errors: Sequence[OutputError],
-    run_ms: float,
+    times: _Times,
     status: SessionStatus,
 ) -> None:
     by_name = {error.name: error for error in errors}
@@ -124,7 +143,11 @@ def _print(
     if errors:
         columns.append("max relative error")
     print_table("", columns, rows, right=columns[3:])
-    click.echo(f"plan {status.plan}, tier {status.tier}, first run {run_ms:.2f} ms")
+    click.echo(f"plan {status.plan}, tier {status.tier}")
+    click.echo(
+        f"load {times.load_ms:.2f} ms (program cache: {status.program_cache}), first inference "
+        f"{times.first_ms:.2f} ms, warm {number(times.warm_ms, 2)} ms"
+    )
     if status.why_no_gpu:
         click.echo(f"plan {status.requested_plan} was asked for: {status.why_no_gpu}")
     for error in errors:

@@ -62,6 +62,11 @@ class SessionStatus:
         Inferences that were enqueued before they were asked for, and those that came too late.
     open_ms, warmup_ms, build_ms
         Time to open, thereof for warming kernels up, and to build the OpenCL program.
+    program_cache
+        `hit` where the OpenCL program's binary was found in a file, `miss` where it was compiled
+        and kept, `off` where nothing is kept.
+    first_run_ms, warm_run_ms
+        Time of the first inference, and the mean of all later ones.
     """
 
     tier: str
@@ -93,6 +98,9 @@ class SessionStatus:
     open_ms: float
     warmup_ms: float
     build_ms: float
+    program_cache: str
+    first_run_ms: float
+    warm_run_ms: float
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ def load(
     trace: bool = False,
     quiet: bool = False,
     opencl_library: str | os.PathLike[str] | None = None,
+    cache: str | os.PathLike[str] = "auto",
     cpu_core: int | None = None,
     gpu_core: int | None = None,
     fault: str = "",
@@ -75,6 +76,9 @@ def load(
         Do not say on standard error why the OpenCL device is not used.
     opencl_library
         OpenCL library to load; None takes the system's.
+    cache
+        Folder for compiled OpenCL programs. `auto` takes the user's cache folder, but keeps
+        nothing where the driver does (PoCL); `off` never keeps any.
     cpu_core, gpu_core
         Cores to pin to; None takes the first two allowed.
     fault, epoch_start
@@ -84,7 +88,8 @@ def load(
     -------
     Session
         The opened model. The environment variables HETCOMP_DEVICE, HETCOMP_PIN and
-        HETCOMP_OPENCL_LIBRARY stand in for arguments that are left at their defaults.
+        HETCOMP_OPENCL_LIBRARY stand in for arguments that are left at their defaults;
+        HETCOMP_CACHE_DIR names the user's cache folder.
 
     Raises
     ------
@@ -118,6 +123,7 @@ def load(
     chosen["chain"] = None if chain == "auto" else chain
     chosen["pin"] = None if pin == "auto" else pin
     chosen["opencl_library"] = None if opencl_library is None else os.fspath(opencl_library)
+    chosen["cache"] = None if cache == "auto" else os.fspath(cache)
     options |= {key: value for key, value in chosen.items() if value is not None}
     return Session(image, open_module(file, json.dumps(options)))
 

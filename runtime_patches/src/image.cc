@@ -2,10 +2,10 @@
 
 #include <sys/mman.h>
 
-#include <array>
 #include <cstdint>
 #include <cstring>
 
+#include "checksum.h"
 #include "error.h"
 
 extern "C" {
@@ -35,24 +35,6 @@ struct Header {
   uint32_t reserved;
 };
 static_assert(sizeof(Header) == kHeaderBytes, "the image header is packed to 64 bytes");
-
-std::array<uint32_t, 256> MakeCrcTable() {
-  std::array<uint32_t, 256> table{};
-  for (uint32_t i = 0; i < 256; ++i) {
-    uint32_t value = i;
-    for (int bit = 0; bit < 8; ++bit) value = (value >> 1) ^ ((value & 1) ? 0xEDB88320u : 0u);
-    table[i] = value;
-  }
-  return table;
-}
-
-// CRC-32 as zlib computes it.
-uint32_t Crc32(std::string_view data) {
-  const std::array<uint32_t, 256> table = MakeCrcTable();
-  uint32_t crc = 0xFFFFFFFFu;
-  for (unsigned char byte : data) crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8);
-  return crc ^ 0xFFFFFFFFu;
-}
 
 bool ExtentsFit(const Header& header, size_t available) {
   if (header.total_size > available || header.json_size > header.total_size) return false;

@@ -39,6 +39,8 @@ constexpr cl_bitfield CL_MEM_READ_WRITE = 1 << 0;
 constexpr cl_bitfield CL_MEM_SVM_FINE_GRAIN_BUFFER = 1 << 10;
 constexpr cl_bitfield CL_MEM_SVM_ATOMICS = 1 << 11;
 constexpr intptr_t CL_DEVICE_PARTITION_EQUALLY = 0x1086;
+constexpr cl_uint CL_PROGRAM_BINARY_SIZES = 0x1165;
+constexpr cl_uint CL_PROGRAM_BINARIES = 0x1166;
 constexpr cl_uint CL_PROGRAM_BUILD_LOG = 0x1183;
 constexpr cl_uint CL_KERNEL_WORK_GROUP_SIZE = 0x11B0;
 
@@ -58,8 +60,12 @@ using ProgramNotify = void (*)(cl_program, void*);
     (cl_context, cl_device_id, const cl_bitfield*, cl_int*))                                       \
   X(cl_program, clCreateProgramWithSource,                                                         \
     (cl_context, cl_uint, const char**, const size_t*, cl_int*))                                   \
+  X(cl_program, clCreateProgramWithBinary,                                                         \
+    (cl_context, cl_uint, const cl_device_id*, const size_t*, const unsigned char**, cl_int*,      \
+     cl_int*))                                                                                     \
   X(cl_int, clBuildProgram,                                                                        \
     (cl_program, cl_uint, const cl_device_id*, const char*, ProgramNotify, void*))                 \
+  X(cl_int, clGetProgramInfo, (cl_program, cl_uint, size_t, void*, size_t*))                       \
   X(cl_int, clGetProgramBuildInfo, (cl_program, cl_device_id, cl_uint, size_t, void*, size_t*))    \
   X(cl_int, clReleaseProgram, (cl_program))                                                        \
   X(cl_kernel, clCreateKernel, (cl_program, const char*, cl_int*))                                 \

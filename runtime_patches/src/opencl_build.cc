@@ -9,6 +9,7 @@ namespace hetcomp {
 namespace {
 
 constexpr size_t kMaxLogBytes = 2000;
+constexpr size_t kMaxBinaryBytes = size_t{64} << 20;
 
 std::string BuildLog(const ClHandles& cl, cl_program program) {
   size_t size = 0;
@@ -38,6 +39,37 @@ cl_program BuildProgram(const ClHandles& cl, const AtomicsSpelling& spelling,
   cl.api->clReleaseProgram(program);
   throw Error(ErrorKind::kDevice, std::string("clBuildProgram (") + spelling.build_options +
                                       "): " + ClCodeName(status) + "\n" + log);
+}
+
+cl_program LoadProgram(const ClHandles& cl, const AtomicsSpelling& spelling,
+                       std::string_view binary) {
+  if (binary.empty()) return nullptr;
+  const auto* data = reinterpret_cast<const unsigned char*>(binary.data());
+  const size_t size = binary.size();
+  cl_int taken = CL_SUCCESS;
+  cl_int status = CL_SUCCESS;
+  cl_program program =
+      cl.api->clCreateProgramWithBinary(cl.context, 1, &cl.device, &size, &data, &taken, &status);
+  if (program == nullptr || status != CL_SUCCESS) return nullptr;
+  status = cl.api->clBuildProgram(program, 1, &cl.device, spelling.build_options, nullptr, nullptr);
+  if (taken == CL_SUCCESS && status == CL_SUCCESS) return program;
+  cl.api->clReleaseProgram(program);
+  return nullptr;
+}
+
+std::string ProgramBinary(const ClHandles& cl, cl_program program) {
+  size_t size = 0;
+  size_t written = 0;  // one size a device, and the context has one device
+  if (cl.api->clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof(size), &size, &written) !=
+          CL_SUCCESS ||
+      written != sizeof(size) || size > kMaxBinaryBytes) {
+    return {};
+  }
+  std::string binary(size, '\0');
+  char* data = binary.data();
+  const cl_int status =
+      cl.api->clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof(data), &data, nullptr);
+  return status == CL_SUCCESS ? binary : std::string();
 }
 
 cl_kernel CreateKernel(const ClHandles& cl, cl_program program, const std::string& name) {

@@ -24,6 +24,13 @@ struct ClHandles {
 cl_program BuildProgram(const ClHandles& cl, const AtomicsSpelling& spelling,
                         std::string_view source);
 
+// A program from its binary; null where the driver does not take it. The caller owns it.
+cl_program LoadProgram(const ClHandles& cl, const AtomicsSpelling& spelling,
+                       std::string_view binary);
+
+// The binary of a program that has been built; empty where the driver gives none.
+std::string ProgramBinary(const ClHandles& cl, cl_program program);
+
 // A kernel of that name; the caller owns it.
 cl_kernel CreateKernel(const ClHandles& cl, cl_program program, const std::string& name);
 

@@ -79,12 +79,12 @@ void OpenClDevice::CreateQueue() {
                     nullptr);
 }
 
-cl_program OpenClDevice::Program(std::string_view source) {
-  if (program_ != nullptr) return program_;
+CachedProgram& OpenClDevice::Program(std::string_view source, const CacheChoice& cache) {
+  if (program_ != nullptr) return *program_;
   const double start_us = NowUs();
-  program_ = BuildProgram(cl_, *probe_.spelling, source);
+  program_ = std::make_unique<CachedProgram>(cl_, choice_, *probe_.spelling, source, cache);
   build_ms_ = (NowUs() - start_us) * 1e-3;
-  return program_;
+  return *program_;
 }
 
 }  // namespace hetcomp

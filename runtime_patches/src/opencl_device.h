@@ -7,11 +7,13 @@
 #define HETCOMP_OPENCL_DEVICE_H_
 
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 
 #include "atomics_probe.h"
+#include "cached_program.h"
 #include "opencl_api.h"
 #include "opencl_build.h"
 #include "opencl_select.h"
@@ -48,10 +50,12 @@ class OpenClDevice {
   // Whether one work-item has the device for itself: a CPU device of one core.
   bool one_unit() const { return one_unit_; }
 
-  // The model's program, built at the first call; all sessions of this model.so share it. Call
-  // with queue_mutex held.
-  cl_program Program(std::string_view source);
+  // The model's program, made at the first call; all sessions of this model.so share it. Call with
+  // queue_mutex held.
+  CachedProgram& Program(std::string_view source, const CacheChoice& cache);
   double build_ms() const { return build_ms_; }
+  // How the program was found, see CachedProgram.
+  const char* program_cache() const { return program_ != nullptr ? program_->outcome() : "off"; }
 
   // Guards the queue: one inference, warm-up or measurement at a time.
   std::mutex& queue_mutex() { return queue_mutex_; }
@@ -77,8 +81,8 @@ class OpenClDevice {
   bool pinned_ = false;
   int host_core_ = -1;
   std::mutex queue_mutex_;
-  cl_program program_ = nullptr;      // guarded by queue_mutex_
-  GpuChannel* queue_user_ = nullptr;  // guarded by queue_mutex_
+  std::unique_ptr<CachedProgram> program_;  // guarded by queue_mutex_
+  GpuChannel* queue_user_ = nullptr;        // guarded by queue_mutex_
   double build_ms_ = 0.0;
   std::atomic<bool> bad_{false};
 };

@@ -69,6 +69,7 @@ DeviceChoice Describe(const OpenClApi& api, cl_platform_id platform, cl_device_i
   choice.device = device;
   choice.name = DeviceText(api, device, CL_DEVICE_NAME);
   choice.version = DeviceText(api, device, CL_DEVICE_VERSION);
+  choice.driver = DeviceText(api, device, CL_DRIVER_VERSION);
   choice.platform = PlatformText(api, platform);
   choice.is_cpu =
       (DeviceInfo<cl_bitfield>(api, device, CL_DEVICE_TYPE, 0) & CL_DEVICE_TYPE_CPU) != 0;

@@ -12,6 +12,7 @@ struct DeviceChoice {
   cl_device_id device = nullptr;
   std::string name;
   std::string version;
+  std::string driver;  // its version
   std::string platform;
   bool is_cpu = false;
 };

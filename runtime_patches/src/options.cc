@@ -79,7 +79,29 @@ Fault FaultOf(const std::string& key, const std::string& value) {
   BadValue(key, "\"\", \"wedge\" or \"enqueue\", got \"" + value + "\"");
 }
 
+// Where the user's caches are; "" where nobody says so.
+std::string CacheFolder() {
+  const struct {
+    const char* variable;
+    const char* below;
+  } places[] = {{"HETCOMP_CACHE_DIR", "/programs"},
+                {"XDG_CACHE_HOME", "/hetcomp/programs"},
+                {"HOME", "/.cache/hetcomp/programs"}};
+  for (const auto& [variable, below] : places) {
+    const char* value = std::getenv(variable);
+    if (value != nullptr && value[0] != '\0') return std::string(value) + below;
+  }
+  return {};
+}
+
+CacheChoice Cache(const std::string& value) {
+  if (value == "off" || value.empty()) return {};
+  if (value == "auto") return {CacheFolder(), /*always=*/false};
+  return {value, /*always=*/true};
+}
+
 void ReadEnvironment(Options* options) {
+  options->cache = Cache("auto");
   if (const char* value = std::getenv("HETCOMP_DEVICE")) {
     options->device_off = !Switch("HETCOMP_DEVICE", value);
   }
@@ -95,6 +117,8 @@ void SetOption(const std::string& key, const Any& value, Options* options) {
     options->device_off = !Switch(key, Text(key, value));
   } else if (key == "opencl_library") {
     if (value != nullptr) options->opencl_library = Text(key, value);
+  } else if (key == "cache") {
+    options->cache = Cache(Text(key, value));
   } else if (key == "pin") {
     options->pin = Pin(key, Text(key, value));
   } else if (key == "ahead") {

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "cached_program.h"
+
 namespace hetcomp {
 
 enum class PinMode { kAuto, kOn, kOff };
@@ -20,6 +22,7 @@ struct Options {
   std::string plan;            // "" = the model's first
   bool device_off = false;     // CPU only
   std::string opencl_library;  // "" = libOpenCL.so.1, then libOpenCL.so
+  CacheChoice cache;
   PinMode pin = PinMode::kAuto;
   AheadMode ahead = AheadMode::kAuto;
   bool chain = true;  // one launch for all steps, see gpu_program.h
@@ -33,8 +36,8 @@ struct Options {
   uint32_t epoch_start = 0;  // for tests of the wrap-around
 };
 
-// Defaults, overridden by HETCOMP_DEVICE, HETCOMP_PIN and HETCOMP_OPENCL_LIBRARY, overridden by
-// the keys of `json`. Unknown keys and values are errors.
+// Defaults, overridden by HETCOMP_DEVICE, HETCOMP_PIN, HETCOMP_OPENCL_LIBRARY and
+// HETCOMP_CACHE_DIR, overridden by the keys of `json`. Unknown keys and values are errors.
 Options ParseOptions(std::string_view json);
 
 }  // namespace hetcomp

@@ -125,8 +125,9 @@ void Session::PrepareGpu() {
   }
   if (channel_ != nullptr) return;
   std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
-  channel_ = std::make_unique<GpuChannel>(device_, device_->Program(image_.opencl_source),
-                                          options_.timeout_ms, options_.epoch_start);
+  channel_ = std::make_unique<GpuChannel>(
+      device_, device_->Program(image_.opencl_source, options_.cache).program(),
+      options_.timeout_ms, options_.epoch_start);
 }
 
 Memory Session::SvmMemory(size_t arena_bytes) {
@@ -160,12 +161,13 @@ std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table) {
     ready->memory = SvmMemory(table.arena_bytes);
     ready->memory.tickets = SvmBlock(CountTicketLines(table) * sizeof(TicketLine), *device_);
     std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
+    CachedProgram& program = device_->Program(image_.opencl_source, options_.cache);
     ready->gpu = std::make_unique<GpuProgram>(model_.graph, ready->table, ready->memory,
-                                              device_->Program(image_.opencl_source),
-                                              channel_.get(), options_.chain);
+                                              program.program(), channel_.get(), options_.chain);
     const double start_us = NowUs();
     ready->gpu->WarmUp(kWarmUpLimitUs);
     warmup_ms_ += (NowUs() - start_us) * 1e-3;
+    program.Keep();
     ready->feeder = std::make_unique<GpuFeeder>(ready->table, ready->gpu.get(), channel_.get());
   }
   ready->cpu =
@@ -226,6 +228,9 @@ std::string Session::StatusJson() {
   status.Count("ahead_used", ahead_.used()).Count("ahead_voided", ahead_.voided());
   status.Number("open_ms", open_ms_).Number("warmup_ms", warmup_ms_);
   status.Number("build_ms", device_ != nullptr ? device_->build_ms() : 0.0);
+  status.Text("program_cache", device_ != nullptr ? device_->program_cache() : "off");
+  status.Number("first_run_ms", first_run_ms_);
+  status.Number("warm_run_ms", runs_ > 1 ? later_runs_ms_ / static_cast<double>(runs_ - 1) : 0.0);
   return status.Done();
 }
 

@@ -98,6 +98,7 @@ class Session {
   WalkContext Context(const Ready& ready) const;
   void CopyIn(const void* const* inputs);
   void CopyOut(void* const* outputs) const;
+  void CountRun(double time_ms);
   void RunCpu();
   bool RunGpu();
   void BeginOnGpu(Fault fault);
@@ -144,6 +145,8 @@ class Session {
   long long timeouts_ = 0;   // of these, because the GPU was late
   double open_ms_ = 0.0;
   double warmup_ms_ = 0.0;
+  double first_run_ms_ = 0.0;
+  double later_runs_ms_ = 0.0;
 };
 
 }  // namespace hetcomp

@@ -17,6 +17,7 @@ from hetcomp.bench import zoo
 
 PLACES = {"cpu", "gpu", "split"}
 SEED = 5
+TIMES = {"load_ms", "first_ms", "warm_ms"}
 
 
 def hetcomp(*arguments: str | Path, folder: Path | None = None) -> str:
@@ -66,7 +67,8 @@ def test_compile_and_run_validate(network: CompiledNetwork, tmp_path: Path) -> N
     assert {"import", "fuse", "plan", "link"} <= compiled["seconds"].keys()
     assert [path.name for path in tmp_path.iterdir()] == ["m.so"]
     ran = hetcomp_json("run", so, "--validate", network.onnx, "--seed", str(SEED))
-    assert ran.keys() == {"outputs", "run_ms", "status", "validate"}
+    assert ran.keys() == {*TIMES, "outputs", "status", "validate"}
+    assert all(ran[name] > 0 for name in TIMES)
     assert ran["validate"]["ok"]
     (output,) = ran["validate"]["outputs"]
     assert output["name"] == "logits"
