@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hetcomp.driver import Artifact, compile
     from hetcomp.errors import (
         ArtifactError,
+        CancelledError,
         DeviceError,
         FeedError,
         HetcompError,
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
         UnsupportedOperatorError,
     )
     from hetcomp.options import CompileOptions
-    from hetcomp.runtime import Session, load
+    from hetcomp.runtime import Request, Session, load
 
 __all__ = [
     "Artifact",
     "ArtifactError",
+    "CancelledError",
     "CompileOptions",
     "DeviceError",
     "FeedError",
@@ -42,6 +44,7 @@ __all__ = [
     "ModelError",
     "PlanError",
     "ProfileError",
+    "Request",
     "Session",
     "ShapeError",
     "ToolchainError",
@@ -56,6 +59,7 @@ _HOMES = {
     "compile": "hetcomp.driver",
     "CompileOptions": "hetcomp.options",
     "Goal": "hetcomp.goal",
+    "Request": "hetcomp.runtime",
     "Session": "hetcomp.runtime",
     "load": "hetcomp.runtime",
 }

@@ -13,6 +13,7 @@
     │   └── FeedError                 a run-time input has a wrong name, shape or dtype
     ├── ToolchainError                a compiler, linker or LLVM is missing or has failed
     ├── DeviceError                   OpenCL or an NPU driver has failed
+    ├── CancelledError                a request was given up before it began
     └── InternalError                 a bug of hetcomp: please report it
 
 A message says what failed, on which node and device, what was got, what was expected and what to
@@ -21,6 +22,7 @@ do next.  This module imports nothing, so that every layer may use it.
 
 __all__ = [
     "ArtifactError",
+    "CancelledError",
     "DeviceError",
     "FeedError",
     "HetcompError",
@@ -77,6 +79,10 @@ class ToolchainError(HetcompError):
 
 class DeviceError(HetcompError):
     """OpenCL or an NPU driver has failed."""
+
+
+class CancelledError(HetcompError):
+    """A submitted inference was cancelled, or its session closed, before it began."""
 
 
 class InternalError(HetcompError):

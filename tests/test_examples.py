@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tvm_ffi import libinfo
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -92,6 +94,28 @@ def test_c_program(tmp_path: Path) -> None:
     assert lines == expected
 
 
+@pytest.fixture(scope="module")
+def small_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of the examples in C and C++."""
+    folder = tmp_path_factory.mktemp("network")
+    onnx_file = folder / "model.onnx"
+    zoo = [sys.executable, "-m", "hetcomp.bench.zoo", "resnet18"]
+    run([*zoo, "--size", "64", "--width", "0.25", "-o", str(onnx_file)], folder)
+    compiler = [sys.executable, "-m", "hetcomp", "compile", str(onnx_file)]
+    run([*compiler, "-o", str(folder / "model.so"), "--plan", "split"], folder)
+    return folder / "model.so"
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake")
+@pytest.mark.parametrize("example", ["03_c_api", "08_cpp_requests"])
+def test_cmake_project(example: str, small_network: Path, tmp_path: Path) -> None:
+    libraries = Path(libinfo.find_libtvm_ffi()).parent
+    defines = [f"-DMODEL={small_network}", f"-DTVM_FFI_LIB={libraries}"]
+    run(["cmake", "-S", str(EXAMPLES / example), "-B", str(tmp_path), *defines], tmp_path)
+    run(["cmake", "--build", str(tmp_path)], tmp_path)
+    assert form(run([str(tmp_path / "application")], tmp_path)) == shown(example)
+
+
 def test_examples_are_short_and_explained() -> None:
     folders = sorted(path for path in EXAMPLES.iterdir() if path.is_dir())
     numbers = [f"{number:02}" for number in range(1, len(folders) + 1)]
@@ -99,7 +123,7 @@ def test_examples_are_short_and_explained() -> None:
     for folder in folders:
         assert (folder / "README.md").is_file(), folder
         for path in folder.iterdir():
-            if path.suffix in (".py", ".c", ".md"):
+            if path.suffix in (".py", ".c", ".cc", ".md"):
                 assert len(path.read_text(encoding="utf-8").splitlines()) < 60, path
 
 

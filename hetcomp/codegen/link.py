@@ -18,6 +18,7 @@ EXPORTED_SYMBOLS = (
     "__tvm_ffi_hetcomp_open",
     "hetcomp_abi_version",
     "hetcomp_last_error",
+    "hetcomp_model_buffer",
     "hetcomp_model_close",
     "hetcomp_model_input_count",
     "hetcomp_model_input_info",
@@ -28,6 +29,12 @@ EXPORTED_SYMBOLS = (
     "hetcomp_model_stats_json",
     "hetcomp_model_status_json",
     "hetcomp_model_trace_json",
+    "hetcomp_model_submit",
+    "hetcomp_model_use_plan",
+    "hetcomp_request_cancel",
+    "hetcomp_request_free",
+    "hetcomp_request_wait",
+    "hetcomp_status_name",
 )
 
 _LINK_FLAGS = (

@@ -2,12 +2,14 @@
 
 from hetcomp.runtime.image import Image, read_image
 from hetcomp.runtime.records import Profile, RunProfile, SessionStatus, StepTimes, TensorInfo
+from hetcomp.runtime.request import Request
 from hetcomp.runtime.session import Session, load
 from hetcomp.runtime.stats import SessionStats, StepAverage
 
 __all__ = [
     "Image",
     "Profile",
+    "Request",
     "RunProfile",
     "Session",
     "SessionStats",

@@ -18,11 +18,14 @@ from hetcomp.files import write_text_atomically
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.table import StepTable
-from hetcomp.runtime._ffi_api import ModuleApi, from_numpy, open_module
+from hetcomp.runtime._ffi_api import ModuleApi, open_module, submit
+from hetcomp.runtime.at_exit import close_at_exit
 from hetcomp.runtime.elf import host_machine
 from hetcomp.runtime.image import Image, read_image
 from hetcomp.runtime.records import Profile, SessionStatus, TensorInfo, parse_profile
+from hetcomp.runtime.request import Request
 from hetcomp.runtime.stats import SessionStats, parse_stats
+from hetcomp.runtime.tensors import check_names, input_tensor, output_tensor
 
 __all__ = ["Session", "load"]
 
@@ -155,15 +158,18 @@ def _check_features(file: Path, target: str) -> None:
 
 
 class Session:
-    """An opened model. Thread-safe; runs are serialised. Made by `load`."""
+    """An opened model. Made by `load`.
+
+    Thread-safe: any number of threads may call any method; inferences run one after the other.
+    """
 
     def __init__(self, image: Image, api: ModuleApi) -> None:
         self._image = image
         self._api: ModuleApi | None = api
+        close_at_exit(self)
         tensors = image.graph.tensors
         self._inputs = tuple(TensorInfo.of(tensors[i]) for i in image.graph.inputs)
         self._outputs = tuple(TensorInfo.of(tensors[i]) for i in image.graph.outputs)
-        self._input_names = {info.name for info in self._inputs}
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -191,31 +197,96 @@ class Session:
         name = self.status().plan
         return next((plan for plan in self._image.plans if plan.name == name), None)
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Mapping[str, Any], out: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """One inference.
 
         Parameters
         ----------
         feeds
-            One array per input, by name, of exactly the input's shape and dtype.
+            One array per input, by name, of exactly the input's shape and dtype: NumPy's, or any
+            object with `__dlpack__` in host memory.
+        out
+            Arrays to write outputs to, by name, likewise; contiguous and writable.
 
         Returns
         -------
         dict
-            New arrays, by output name.
+            By output name what `out` has, or a new NumPy array. What is a `buffer` of this session
+            is not copied.
 
         Raises
         ------
         FeedError
-            A name, shape or dtype is wrong.
+            A name, shape, dtype or memory is wrong.
         InternalError
             A kernel failed.
         """
-        arguments = self._feed_tensors(feeds)
-        results = {info.name: np.empty(info.shape, info.dtype) for info in self._outputs}
-        arguments += map(from_numpy, results.values())
-        self._open_api().run(*arguments)
+        results = self._results(out)
+        self._open_api().run(*self._feed_tensors(feeds), *self._output_tensors(results))
         return results
+
+    def submit(self, feeds: Mapping[str, Any], out: Mapping[str, Any] | None = None) -> Request:
+        """Ask for an inference without waiting for it.
+
+        Requests begin in the order in which they were submitted. Inputs must not change until the
+        request has ended.
+
+        Parameters
+        ----------
+        feeds, out
+            As for `run`.
+
+        Returns
+        -------
+        Request
+            Whose `result` gives what `run` would return.
+
+        Raises
+        ------
+        FeedError
+            As `run`.
+
+        Examples
+        --------
+        >>> requests = [session.submit(feeds) for feeds in batches]  # doctest: +SKIP
+        >>> results = [request.result(timeout=10) for request in requests]  # doctest: +SKIP
+        """
+        results = self._results(out)
+        tensors = [*self._feed_tensors(feeds), *self._output_tensors(results)]
+        return Request(submit(self._open_api(), tensors), results)
+
+    def buffer(self, name: str) -> NDArray[Any]:
+        """Memory of an input or output: an array that `run` and `submit` use without copying.
+
+        It keeps its address and contents for the life of the session, through `set_table` and
+        `use_plan`, and is valid as long as the array lives. Where the plan in use cannot compute in
+        it, inferences copy. When the OpenCL device is given up (`status().device_bad`), call it
+        again: a kernel that hangs may write to the old outputs one day.
+
+        Parameters
+        ----------
+        name
+            Of an input or output.
+
+        Returns
+        -------
+        ndarray
+            Writable. Every call for a name returns the same memory.
+
+        Raises
+        ------
+        InputError
+            No such input or output.
+
+        Examples
+        --------
+        >>> x, y = session.buffer("x"), session.buffer("y")  # doctest: +SKIP
+        >>> x[:] = 1.0  # doctest: +SKIP
+        >>> session.run({"x": x}, out={"y": y})["y"] is y  # doctest: +SKIP
+        True
+        """
+        array: NDArray[Any] = np.from_dlpack(self._open_api().buffer(name))
+        return array
 
     def status(self) -> SessionStatus:
         """What runs where, why, and what has happened so far."""
@@ -310,8 +381,14 @@ class Session:
         self._open_api().use_plan(name)
 
     def close(self) -> None:
-        """Free the model's memory. May be called twice; no run may be in progress."""
-        self._api = None
+        """Free the model's memory, except buffers that are still in use. May be called twice.
+
+        Requests that have not begun are cancelled. Inferences in progress are waited for: each ends
+        within `timeout_ms` and the time of an inference on the CPU.
+        """
+        api, self._api = self._api, None
+        if api is not None:
+            api.close()
 
     def __enter__(self) -> Session:
         return self
@@ -339,29 +416,19 @@ class Session:
             raise InputError(f"no task {task}: the model has {len(self.graph.tasks)}")
         return task
 
-    def _feed_tensors(self, feeds: Mapping[str, NDArray[Any]]) -> list[Any]:
-        if feeds.keys() != self._input_names:
-            raise FeedError(_names_text(self._input_names, set(feeds)))
-        return [from_numpy(_feed_array(info, feeds[info.name])) for info in self._inputs]
+    def _feed_tensors(self, feeds: Mapping[str, Any]) -> list[Any]:
+        check_names((info.name for info in self._inputs), feeds)
+        return [input_tensor(info, feeds[info.name]) for info in self._inputs]
 
+    def _results(self, out: Mapping[str, Any] | None) -> dict[str, Any]:
+        given = out or {}
+        names = [info.name for info in self._outputs]
+        if unknown := sorted(map(str, given.keys() - set(names))):
+            raise FeedError(f"unknown outputs: {', '.join(unknown)}; known: {', '.join(names)}")
+        return {
+            info.name: given[info.name] if info.name in given else np.empty(info.shape, info.dtype)
+            for info in self._outputs
+        }
 
-def _names_text(expected: set[str], got: set[str]) -> str:
-    parts = []
-    if missing := sorted(expected - got):
-        parts.append(f"missing inputs: {', '.join(missing)}")
-    if unknown := sorted(map(str, got - expected)):
-        parts.append(f"unknown inputs: {', '.join(unknown)}")
-    return f"{'; '.join(parts)}; expected: {', '.join(sorted(expected))}"
-
-
-def _feed_array(info: TensorInfo, value: object) -> NDArray[Any]:
-    """`value` as the writable, contiguous array of the expected shape and dtype."""
-    array = np.asarray(value)
-    if array.shape != info.shape or array.dtype != info.dtype:
-        raise FeedError(
-            f'input "{info.name}": got {array.dtype} {array.shape}, '
-            f"expected {info.dtype} {info.shape}"
-        )
-    flags = array.flags
-    # DLPack cannot say "read-only", so NumPy refuses to export such arrays.
-    return array if flags.c_contiguous and flags.writeable else array.copy(order="C")
+    def _output_tensors(self, results: Mapping[str, Any]) -> list[Any]:
+        return [output_tensor(info, results[info.name]) for info in self._outputs]

@@ -30,12 +30,19 @@ struct Memory {
   size_t arena_bytes = 0;
   Block constants;
   Block tickets;  // lines of TicketLine
+  Block io;       // of inputs and outputs, see io_memory.h; null: they are in the arena
 
   // Address of a tensor under a table that CheckTable has accepted for this graph.
   char* Address(const Graph& graph, const Table& table, int tensor) const {
     const size_t index = static_cast<size_t>(tensor);
-    return (graph.tensors[index].constant ? constants : arena).get() + table.offsets[index];
+    const Tensor& info = graph.tensors[index];
+    if (info.constant) return constants.get() + table.offsets[index];
+    if (io == nullptr || info.io_offset == kNoIoOffset) return arena.get() + table.offsets[index];
+    return io.get() + info.io_offset + (table.offsets[index] - table.offsets[Root(info)]);
   }
+
+ private:
+  static size_t Root(const Tensor& tensor) { return static_cast<size_t>(tensor.root); }
 };
 
 }  // namespace hetcomp

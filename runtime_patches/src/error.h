@@ -8,9 +8,10 @@
 namespace hetcomp {
 
 enum class ErrorKind {
-  kInput,     // the caller's fault: options, tensors, a step table that does not fit
-  kDevice,    // OpenCL failed
-  kInternal,  // ours
+  kInput,      // the caller's fault: options, tensors, a step table that does not fit
+  kDevice,     // OpenCL failed
+  kInternal,   // ours
+  kCancelled,  // a request that was given up before it ran
 };
 
 class Error : public std::runtime_error {

@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "error.h"
+#include "io_memory.h"
 #include "kernels.h"
 
 namespace hetcomp {
@@ -185,6 +186,7 @@ void ResolveAliases(const json::Value& value, Graph* graph) {
     }
     graph->tensors[i].constant = graph->tensors[root].constant;
     graph->tensors[i].alias = root != i;
+    graph->tensors[i].root = static_cast<int>(root);
   }
 }
 
@@ -227,6 +229,7 @@ Model ParseModel(std::string_view text, size_t constants_bytes) {
   Model model;
   model.graph = ParseGraph(fields.At("graph"));
   ResolveAliases(fields.At("graph"), &model.graph);
+  LayOutIo(&model.graph);
   if (model.graph.constants_bytes > constants_bytes) {
     ThrowInput("model description: " + std::to_string(model.graph.constants_bytes) +
                " bytes of constants announced, " + std::to_string(constants_bytes) + " present");

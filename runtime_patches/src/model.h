@@ -19,6 +19,8 @@ constexpr size_t kTensorAlignment = 128;
 // Alignment of a slice of a tensor: what the CPU kernels assume of every pointer.
 constexpr size_t kSliceAlignment = 64;
 
+constexpr size_t kNoIoOffset = static_cast<size_t>(-1);
+
 struct Tensor {
   std::string name;
   std::string dtype;
@@ -26,6 +28,9 @@ struct Tensor {
   size_t size_bytes = 0;
   bool constant = false;  // lives in the constants' block (of the root, for an alias)
   bool alias = false;     // shares the memory of another tensor, maybe from within it
+  int root = 0;           // whose memory it is: itself, if it is no alias
+  // Place of the root in the inputs' and outputs' own memory, see io_memory.h.
+  size_t io_offset = kNoIoOffset;
 };
 
 struct Kernel {
@@ -55,6 +60,7 @@ struct Graph {
   std::vector<int> inputs;
   std::vector<int> outputs;
   size_t constants_bytes = 0;
+  size_t io_bytes = 0;  // of all inputs and outputs with their own memory
 };
 
 struct Range {

@@ -3,17 +3,19 @@
 // Nothing is registered globally, so that several model.so of any versions live in one process.
 #include <tvm/ffi/cast.h>
 #include <tvm/ffi/container/tensor.h>
-#include <tvm/ffi/error.h>
 #include <tvm/ffi/extra/module.h>
 #include <tvm/ffi/function.h>
 
-#include <memory>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "error.h"
-#include "session.h"
+#include "ffi_guard.h"
+#include "ffi_tensors.h"
+#include "open_model.h"
+#include "request_module.h"
 
 namespace hetcomp {
 namespace {
@@ -30,83 +32,13 @@ constexpr const char* kProfile = "profile";
 constexpr const char* kTimeTask = "time_task";
 constexpr const char* kSetTable = "set_table";
 constexpr const char* kUsePlan = "use_plan";
-
-// Python maps these kinds to the exceptions of hetcomp/errors.py.
-const char* KindName(ErrorKind kind) {
-  switch (kind) {
-    case ErrorKind::kInput:
-      return "hetcomp.InputError";
-    case ErrorKind::kDevice:
-      return "hetcomp.DeviceError";
-    case ErrorKind::kInternal:
-      break;
-  }
-  return "hetcomp.InternalError";
-}
-
-// Runs `body`, turning the runtime's errors into tvm_ffi's.
-template <typename Body>
-auto Guard(Body body) -> decltype(body()) {
-  try {
-    return body();
-  } catch (const Error& error) {
-    throw ffi::Error(KindName(error.kind()), error.what(), "");
-  }
-}
-
-std::string ShapeText(const int64_t* shape, size_t n) {
-  std::string text = "(";
-  for (size_t i = 0; i < n; ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
-  return text + ")";
-}
-
-bool SameShape(const DLTensor& got, const Tensor& expected) {
-  if (static_cast<size_t>(got.ndim) != expected.shape.size()) return false;
-  for (size_t i = 0; i < expected.shape.size(); ++i) {
-    if (got.shape[i] != expected.shape[i]) return false;
-  }
-  return true;
-}
-
-bool IsDense(const DLTensor& tensor) {
-  if (tensor.strides == nullptr) return true;
-  int64_t expected = 1;
-  for (int32_t i = tensor.ndim - 1; i >= 0; --i) {
-    if (tensor.shape[i] != 1 && tensor.strides[i] != expected) return false;
-    expected *= tensor.shape[i];
-  }
-  return true;
-}
-
-// Address of the first element, after every check that memory safety needs.
-void* CheckedData(const DLTensor& got, const Tensor& expected, DLDataType dtype) {
-  const std::string what = "tensor \"" + expected.name + "\": ";
-  if (!SameShape(got, expected)) {
-    ThrowInput(what + "shape " + ShapeText(got.shape, static_cast<size_t>(got.ndim)) +
-               ", expected " + ShapeText(expected.shape.data(), expected.shape.size()));
-  }
-  if (got.dtype.code != dtype.code || got.dtype.bits != dtype.bits ||
-      got.dtype.lanes != dtype.lanes) {
-    ThrowInput(what + "dtype " + std::string(ffi::DLDataTypeToString(got.dtype)) + ", expected " +
-               expected.dtype);
-  }
-  if (got.device.device_type != kDLCPU) ThrowInput(what + "not in host memory");
-  if (!IsDense(got)) ThrowInput(what + "not contiguous");
-  return static_cast<char*>(got.data) + got.byte_offset;
-}
+constexpr const char* kSubmit = "submit";
+constexpr const char* kBuffer = "buffer";
+constexpr const char* kClose = "close";
 
 class HetcompModule final : public ffi::ModuleObj {
  public:
-  explicit HetcompModule(const std::string& options) : session_(options) {
-    const Graph& graph = session_.graph();
-    for (const std::vector<int>* list : {&graph.inputs, &graph.outputs}) {
-      for (int index : *list) {
-        const Tensor& tensor = graph.tensors[static_cast<size_t>(index)];
-        tensors_.push_back({&tensor, ffi::StringToDLDataType(ffi::String(tensor.dtype))});
-      }
-    }
-    n_inputs_ = graph.inputs.size();
-  }
+  explicit HetcompModule(const std::string& options) : model_(options), tensors_(model_.graph()) {}
 
   const char* kind() const final { return "hetcomp"; }
   int GetPropertyMask() const final { return ffi::Module::kRunnable; }
@@ -122,26 +54,21 @@ class HetcompModule final : public ffi::ModuleObj {
         *result = Guard([&] { return self->Profile(args); });
       });
     }
-    if (name == kDescribe) {
-      return ffi::Function::FromTyped([self]() -> ffi::String {
-        const std::string_view json = self->session_.Describe();
-        return ffi::String(json.data(), json.size());
+    if (name == kSubmit) {
+      return ffi::Function::FromPacked([self](ffi::PackedArgs args, ffi::Any* result) {
+        *result = Guard([&] { return self->Submit(args); });
       });
     }
-    if (name == kStatus) {
-      return ffi::Function::FromTyped([self]() -> ffi::String {
-        return Guard([&] { return ffi::String(self->session_.StatusJson()); });
+    if (name == kBuffer) {
+      return ffi::Function::FromTyped([self](ffi::String tensor) -> ffi::Tensor {
+        return Guard([&] { return self->Buffer(tensor); });
       });
     }
-    if (name == kStats || name == kTrace) {
-      const bool stats = name == kStats;
-      return ffi::Function::FromTyped([self, stats]() -> ffi::String {
-        return Guard([&] {
-          return ffi::String(stats ? self->session_.StatsJson() : self->session_.TraceJson());
-        });
-      });
+    if (name == kClose) {
+      return ffi::Function::FromTyped([self]() { Guard([&] { self->model_.Close(); }); });
     }
-    return GetSteering(name, self);
+    auto asking = GetAsking(name, self);
+    return asking.has_value() ? asking : GetSteering(name, self);
   }
 
  private:
@@ -151,10 +78,21 @@ class HetcompModule final : public ffi::ModuleObj {
     HetcompModule* module;
     ffi::Module keep;
   };
-  struct Expected {
-    const Tensor* tensor;
-    DLDataType dtype;
-  };
+
+  static ffi::Optional<ffi::Function> GetAsking(const ffi::String& name, const Self& self) {
+    const std::pair<const char*, std::string (Session::*)()> texts[] = {
+        {kDescribe, &Session::DescribeJson},
+        {kStatus, &Session::StatusJson},
+        {kStats, &Session::StatsJson},
+        {kTrace, &Session::TraceJson}};
+    for (const auto& [known, text] : texts) {
+      if (name != known) continue;
+      return ffi::Function::FromTyped([self, text = text]() -> ffi::String {
+        return Guard([&] { return ffi::String(self->model_.Use(std::mem_fn(text))); });
+      });
+    }
+    return std::nullopt;
+  }
 
   static ffi::Optional<ffi::Function> GetSteering(const ffi::String& name, const Self& self) {
     if (name == kTimeTask) {
@@ -164,37 +102,27 @@ class HetcompModule final : public ffi::ModuleObj {
           if (processor != "cpu" && processor != "gpu") ThrowInput("processor: \"cpu\" or \"gpu\"");
           const Processor chosen = processor == "cpu" ? Processor::kCpu : Processor::kGpu;
           const Range range{r0, r1, c0, c1};
-          return ffi::String(self->session_.TimeTaskJson(task, chosen, range, warmup, reps));
+          return ffi::String(self->model_.Use([&](Session& session) {
+            return session.TimeTaskJson(task, chosen, range, warmup, reps);
+          }));
         });
       });
     }
     if (name == kSetTable) {
       return ffi::Function::FromTyped([self](ffi::String table) {
-        Guard([&] { self->session_.SetTable({table.data(), table.size()}); });
+        Guard([&] {
+          self->model_.Use([&](Session& session) {
+            session.SetTable({table.data(), table.size()});
+          });
+        });
       });
     }
     if (name == kUsePlan) {
-      return ffi::Function::FromTyped(
-          [self](ffi::String plan) { Guard([&] { self->session_.UsePlan(plan); }); });
+      return ffi::Function::FromTyped([self](ffi::String plan) {
+        Guard([&] { self->model_.Use([&](Session& session) { session.UsePlan(plan); }); });
+      });
     }
     return std::nullopt;
-  }
-
-  // Pointers of args[first ..], which must be tensors [0, count) of tensors_.
-  void Collect(ffi::PackedArgs args, int first, size_t count, void** pointers) const {
-    for (size_t i = 0; i < count; ++i) {
-      auto tensor = args[first + static_cast<int>(i)].try_cast<DLTensor*>();
-      if (!tensor.has_value()) {
-        ThrowInput("tensor \"" + tensors_[i].tensor->name + "\": not a tensor");
-      }
-      pointers[i] = CheckedData(**tensor, *tensors_[i].tensor, tensors_[i].dtype);
-    }
-  }
-
-  void CheckCount(ffi::PackedArgs args, size_t expected, const char* what) const {
-    if (static_cast<size_t>(args.size()) == expected) return;
-    ThrowInput(std::string(what) + ": " + std::to_string(args.size()) + " arguments, expected " +
-               std::to_string(expected));
   }
 
   // run(inputs..., outputs...)
@@ -208,23 +136,39 @@ class HetcompModule final : public ffi::ModuleObj {
       heap_pointers.resize(tensors_.size());
       pointers = heap_pointers.data();
     }
-    Collect(args, 0, tensors_.size(), pointers);
-    session_.Run(pointers, pointers + n_inputs_);
+    tensors_.Collect(args, 0, tensors_.size(), pointers);
+    model_.Use([&](Session& session) { session.Run(pointers, pointers + tensors_.n_inputs()); });
+  }
+
+  // submit(inputs..., outputs...)
+  ffi::Module Submit(ffi::PackedArgs args) {
+    CheckCount(args, tensors_.size(), "submit: inputs and outputs");
+    std::vector<void*> pointers(tensors_.size());
+    tensors_.Collect(args, 0, tensors_.size(), pointers.data());
+    std::vector<ffi::Any> kept;
+    for (int i = 0; i < args.size(); ++i) kept.emplace_back(args[i]);
+    const auto outputs = pointers.begin() + static_cast<std::ptrdiff_t>(tensors_.n_inputs());
+    return MakeRequestModule(model_.Submit({pointers.begin(), outputs}, {outputs, pointers.end()}),
+                             std::move(kept));
+  }
+
+  ffi::Tensor Buffer(const std::string& name) {
+    return tensors_.Wrap(name, model_.Use([&](Session& session) { return session.Buffer(name); }));
   }
 
   // profile(reps) or profile(reps, inputs...)
   ffi::String Profile(ffi::PackedArgs args) {
-    if (args.size() != 1) CheckCount(args, n_inputs_ + 1, "profile: reps and inputs");
+    const size_t n_inputs = tensors_.n_inputs();
+    if (args.size() != 1) CheckCount(args, n_inputs + 1, "profile: reps and inputs");
     const int reps = args[0].cast<int>();
-    if (args.size() == 1) return session_.ProfileJson(reps, nullptr);
-    std::vector<void*> pointers(n_inputs_);
-    Collect(args, 1, n_inputs_, pointers.data());
-    return session_.ProfileJson(reps, pointers.data());
+    std::vector<void*> pointers(n_inputs);
+    if (args.size() != 1) tensors_.Collect(args, 1, n_inputs, pointers.data());
+    void* const* inputs = args.size() == 1 ? nullptr : pointers.data();
+    return model_.Use([&](Session& session) { return session.ProfileJson(reps, inputs); });
   }
 
-  Session session_;
-  std::vector<Expected> tensors_;  // inputs, then outputs
-  size_t n_inputs_ = 0;
+  OpenModel model_;
+  const TensorArguments tensors_;
 };
 
 ffi::Module Open(const ffi::String& options) {

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "io_memory.h"
 #include "json_writer.h"
 #include "notice.h"
 #include "pinning.h"
@@ -58,8 +59,7 @@ Session::~Session() {
   channel_->Abandon();
   static_cast<void>(channel_.release());
   static_cast<void>(ready_.release());
-  static_cast<void>(new Block(svm_arena_));
-  static_cast<void>(new Block(svm_constants_));
+  LeakDeviceMemory();
 }
 
 void Session::ResolveCores() {
@@ -140,7 +140,7 @@ Memory Session::SvmMemory(size_t arena_bytes) {
     svm_arena_ = SvmBlock(arena_bytes, *device_);
     svm_arena_bytes_ = arena_bytes;
   }
-  return {svm_arena_, svm_arena_bytes_, svm_constants_};
+  return {svm_arena_, svm_arena_bytes_, svm_constants_, nullptr, io_is_svm_ ? io_ : nullptr};
 }
 
 Memory Session::HostMemory(size_t arena_bytes) {
@@ -148,7 +148,7 @@ Memory Session::HostMemory(size_t arena_bytes) {
     host_arena_ = HostBlock(arena_bytes);
     host_arena_bytes_ = arena_bytes;
   }
-  return {host_arena_, host_arena_bytes_, ConstantsInImage(image_)};
+  return {host_arena_, host_arena_bytes_, ConstantsInImage(image_), nullptr, io_};
 }
 
 std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table) {
@@ -188,6 +188,25 @@ void Session::InstallOrFallBack(const Table& table) {
     }
     ready_ = MakeReady(CpuTable());
   }
+}
+
+void Session::AllocateIo() {
+  io_is_svm_ = device_ != nullptr && !device_->bad();
+  io_ = io_is_svm_ ? SvmBlock(model_.graph.io_bytes, *device_) : HostBlock(model_.graph.io_bytes);
+}
+
+Block Session::Buffer(const std::string& name) {
+  const int tensor = FindIo(model_.graph, name);
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (io_ == nullptr) {
+    AllocateIo();
+    ready_ = MakeReady(Table(ready_->table));
+  }
+  const Tensor& info = model_.graph.tensors[static_cast<size_t>(tensor)];
+  if (info.constant) return Block(io_, io_.get() + info.io_offset);
+  Memory own;
+  own.io = io_;
+  return Block(io_, own.Address(model_.graph, ready_->table, tensor));
 }
 
 void Session::SetTable(std::string_view table_json) {

@@ -36,7 +36,7 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  std::string_view Describe() const { return image_.json; }
+  std::string DescribeJson() { return std::string(image_.json); }
   const Graph& graph() const { return model_.graph; }
 
   // One inference over dense host tensors in the graph's order. If the GPU fails or is late, the
@@ -49,6 +49,11 @@ class Session {
   std::string StatsJson();
   // The last steps as a Chrome trace. Throws Error(kInput) unless the option `trace` is on.
   std::string TraceJson();
+  // Memory of an input or output, which is its own for as long as the session or the result lives:
+  // inferences given this address copy nothing, whatever the plan, where the device shares memory
+  // with the CPU. When the device is given up, a late kernel may still write there: outputs move
+  // then, and the next call returns the new place.
+  Block Buffer(const std::string& name);
 
   // Makes a table ready. SetTable throws Error(kDevice) if it needs the GPU and there is none;
   // UsePlan goes to the CPU then, as opening does.
@@ -92,10 +97,12 @@ class Session {
   Memory SvmMemory(size_t arena_bytes);
   Memory HostMemory(size_t arena_bytes);
   void InstallOrFallBack(const Table& table);
+  void AllocateIo();
 
   // session_run.cc: inferences and the ways out of failures.
   int RunCore() const;
   WalkContext Context(const Ready& ready) const;
+  void LeakDeviceMemory();
   void CopyIn(const void* const* inputs);
   void CopyOut(void* const* outputs) const;
   void CountRun(double time_ms);
@@ -134,6 +141,8 @@ class Session {
   Block svm_arena_;
   size_t svm_arena_bytes_ = 0;
   Block svm_constants_;
+  Block io_;  // null: nobody has asked for a buffer
+  bool io_is_svm_ = false;
   std::unique_ptr<Ready> ready_;
   std::string requested_plan_;
   std::string why_no_gpu_;

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 #include <mutex>
+#include <utility>
 
 #include "clock.h"
 #include "error.h"
@@ -39,8 +40,9 @@ void Session::CopyIn(const void* const* inputs) {
   const Graph& graph = model_.graph;
   for (size_t i = 0; i < graph.inputs.size(); ++i) {
     const int tensor = graph.inputs[i];
-    std::memcpy(ready_->memory.Address(graph, ready_->table, tensor), inputs[i],
-                graph.tensors[static_cast<size_t>(tensor)].size_bytes);
+    char* own = ready_->memory.Address(graph, ready_->table, tensor);
+    if (own == inputs[i]) continue;
+    std::memcpy(own, inputs[i], graph.tensors[static_cast<size_t>(tensor)].size_bytes);
   }
 }
 
@@ -48,8 +50,9 @@ void Session::CopyOut(void* const* outputs) const {
   const Graph& graph = model_.graph;
   for (size_t i = 0; i < graph.outputs.size(); ++i) {
     const int tensor = graph.outputs[i];
-    std::memcpy(outputs[i], ready_->memory.Address(graph, ready_->table, tensor),
-                graph.tensors[static_cast<size_t>(tensor)].size_bytes);
+    const char* own = ready_->memory.Address(graph, ready_->table, tensor);
+    if (own == outputs[i]) continue;
+    std::memcpy(outputs[i], own, graph.tensors[static_cast<size_t>(tensor)].size_bytes);
   }
 }
 
@@ -138,14 +141,20 @@ std::string Session::WalkWithGpu(Fault fault, WalkTimes* times) {
   return "unknown result";
 }
 
+void Session::LeakDeviceMemory() {
+  for (Block* block : {&svm_arena_, &svm_constants_, &io_}) {
+    if (block == &io_ && !io_is_svm_) continue;
+    static_cast<void>(new Block(std::exchange(*block, nullptr)));
+  }
+}
+
 // Gives the device up. Its memory is leaked: a late kernel may still write there.
 void Session::AbandonDevice(const std::string& why) {
   channel_->Abandon();
   static_cast<void>(channel_.release());
-  static_cast<void>(new Block(svm_arena_));
-  static_cast<void>(new Block(svm_constants_));
-  svm_arena_.reset();
-  svm_constants_.reset();
+  const bool had_io = io_ != nullptr;
+  LeakDeviceMemory();
+  if (had_io && io_ == nullptr) AllocateIo();
   why_no_gpu_ = device_->choice().name + ": " + why;
   Mark(why_no_gpu_);
   NoticeOnce(why_no_gpu_ + "; OpenCL is not used again by this process, the CPU takes over",

@@ -14,6 +14,18 @@ namespace {
   ThrowInput("step table " + table.name + ": " + what);
 }
 
+// An alias may move with its root, see io_memory.h.
+void CheckAlias(const Table& table, const Graph& graph, const Tensor& tensor, size_t offset) {
+  const size_t index = static_cast<size_t>(tensor.root);
+  const Tensor& root = graph.tensors[index];
+  const size_t begin = table.offsets[index];
+  if (offset >= begin && offset - begin <= root.size_bytes &&
+      tensor.size_bytes <= root.size_bytes - (offset - begin)) {
+    return;
+  }
+  Bad(table, "tensor " + tensor.name + " is not within " + root.name + ", whose memory it shares");
+}
+
 void CheckMemory(const Table& table, const Graph& graph) {
   if (table.offsets.size() != graph.tensors.size()) {
     Bad(table, std::to_string(table.offsets.size()) + " offsets for " +
@@ -24,6 +36,7 @@ void CheckMemory(const Table& table, const Graph& graph) {
     const size_t limit = tensor.constant ? graph.constants_bytes : table.arena_bytes;
     const size_t offset = table.offsets[i];
     const size_t alignment = tensor.alias ? kSliceAlignment : kTensorAlignment;
+    if (tensor.alias && !tensor.constant) CheckAlias(table, graph, tensor, offset);
     if (offset % alignment != 0 || offset > limit || tensor.size_bytes > limit - offset) {
       Bad(table, "tensor " + tensor.name + " of " + std::to_string(tensor.size_bytes) +
                      " bytes at offset " + std::to_string(offset) + " does not fit " +

@@ -42,6 +42,9 @@ def test_every_ffi_name_resolves(model: Path) -> None:
     source = (runtime_folder() / "src" / "module.cc").read_text()
     for name in _ffi_api.MODULE_FUNCTIONS:
         assert source.count(f'"{name}"') == 1, name
+    source = (runtime_folder() / "src" / "request_module.cc").read_text()
+    for name in _ffi_api.REQUEST_FUNCTIONS:
+        assert source.count(f'"{name}"') == 1, name
 
 
 def test_tvm_door(script: Script, model: Path) -> None:

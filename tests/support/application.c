@@ -33,7 +33,7 @@ static const char* (*last_error)(void);
 /* argv: model.so, options, input file, output file */
 int main(int argc, char** argv) {
   hetcomp_model* model = NULL;
-  hetcomp_tensor_info info;
+  hetcomp_tensor_info info = {.struct_size = sizeof(info)};
   void* inputs[MOST];
   void* outputs[MOST];
   FILE* file;

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,14 @@ import hetcomp
 from hetcomp.codegen.toolchain import runtime_folder
 from hetcomp.runtime import SessionStatus
 
-__all__ = ["Script", "build_application", "require_opencl", "run_application", "script_runner"]
+__all__ = [
+    "Script",
+    "build_application",
+    "require_opencl",
+    "run_application",
+    "run_program",
+    "script_runner",
+]
 
 Script = Callable[..., tuple[Any, str]]
 """Runs Python text: returns what it stored in `answer`, and its stderr."""
@@ -53,27 +60,33 @@ def require_opencl(status: SessionStatus) -> str:
     pytest.skip(reason)
 
 
-def build_application(folder: Path) -> Path:
-    """The C application beside this file, compiled into `folder`."""
-    program = folder / "application"
-    source = Path(__file__).with_name("application.c")
+def build_application(folder: Path, source: str = "application.c") -> Path:
+    """A C program beside this file, compiled into `folder`."""
+    program = folder / Path(source).stem
     flags = ["-std=c99", "-Wall", "-Werror", f"-I{runtime_folder() / 'include'}"]
-    subprocess.run(["cc", *flags, str(source), "-o", str(program), "-ldl"], check=True)
+    path = Path(__file__).with_name(source)
+    subprocess.run(["cc", *flags, str(path), "-o", str(program), "-ldl"], check=True)
     return program
+
+
+def run_program(command: Sequence[str], timeout: float = 60.0) -> str:
+    """What a program that loads a model.so prints; fails with its stderr."""
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, "LD_LIBRARY_PATH": str(Path(libinfo.find_libtvm_ffi()).parent)},
+    )
+    assert done.returncode == 0, f"exit status {done.returncode}\n{done.stderr}"
+    return done.stdout
 
 
 def run_application(
     program: Path, so: Path, options: str, inputs: bytes
 ) -> tuple[list[str], bytes]:
-    """What it prints, and its outputs."""
+    """What the application prints, and its outputs."""
     given, answer = program.with_name("in"), program.with_name("out")
     given.write_bytes(inputs)
-    done = subprocess.run(
-        [str(program), str(so), options, str(given), str(answer)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "LD_LIBRARY_PATH": str(Path(libinfo.find_libtvm_ffi()).parent)},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines(), answer.read_bytes()
+    printed = run_program([str(program), str(so), options, str(given), str(answer)])
+    return printed.splitlines(), answer.read_bytes()
