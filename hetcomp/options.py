@@ -9,7 +9,7 @@ from hetcomp.errors import InputError
 from hetcomp.goal import Goal
 from hetcomp.remote import Remote
 
-__all__ = ["DEVICE_CLASSES", "PLAN_NAMES", "PRECISIONS", "CompileOptions"]
+__all__ = ["DEVICE_CLASSES", "PLAN_NAMES", "PRECISIONS", "TIERS", "CompileOptions"]
 
 PLAN_NAMES = ("auto", "cpu", "gpu", "split")
 """Plans that can be asked for by name; anything else is the path of a plan file."""
@@ -19,6 +19,9 @@ DEVICE_CLASSES = ("auto", "cpu-like", "gpu")
 
 PRECISIONS = ("auto", "f32", "int8", "f16", "bf16")
 """Arithmetics."""
+
+TIERS = ("svm-ahead", "svm", "event", "finish", "cpu")
+"""Ways in which CPU and OpenCL device wait for each other, the fastest first."""
 
 _PINS = ("auto", "on", "off")
 

@@ -16,6 +16,7 @@ from hetcomp.bench.reference import TOLERANCE, OutputError, compare, reference_o
 from hetcomp.cli.common import FAILED, command_options
 from hetcomp.cli.feeds import Array, random_feeds, read_npz, write_npz
 from hetcomp.cli.output import number, print_json, print_table
+from hetcomp.options import TIERS
 
 if TYPE_CHECKING:
     from hetcomp.runtime import SessionStatus
@@ -57,6 +58,10 @@ class _Times:
     "--trace", metavar="F.json", type=_FILE,
     help="Write a Chrome trace of all steps, for ui.perfetto.dev.",
 )  # fmt: skip
+@click.option(
+    "--tier", type=click.Choice(("auto", *TIERS)), default="auto", show_default=True,
+    help="How CPU and OpenCL device wait for each other; auto: the fastest that works.",
+)  # fmt: skip
 @click.option("--plan", metavar="NAME", help="One of the plans in M.so; explain lists them.")
 @command_options
 def run(
@@ -66,6 +71,7 @@ def run(
     validate: Path | None,
     seed: int,
     device: str,
+    tier: str,
     repeat: int,
     trace: Path | None,
     plan: str | None,
@@ -74,8 +80,9 @@ def run(
     """Run a compiled model and show its outputs, and its times when new and when warm."""
     import hetcomp
 
+    tracing = trace is not None
     session, load_ms = _timed_ms(
-        lambda: hetcomp.load(model, plan=plan, device=device, trace=trace is not None)
+        lambda: hetcomp.load(model, plan=plan, device=device, tier=tier, trace=tracing)
     )
     with session:
         feeds = read_npz(inputs) if inputs else random_feeds(session.inputs, seed)
@@ -150,6 +157,8 @@ def _print(
     )
     if status.why_no_gpu:
         click.echo(f"plan {status.requested_plan} was asked for: {status.why_no_gpu}")
+    for refused, why in status.refused_tiers.items():
+        click.echo(f"tier {refused} does not work: {why}")
     for error in errors:
         if not error.ok:
             click.echo(

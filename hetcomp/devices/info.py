@@ -58,7 +58,8 @@ class OpenClInfo:
         Capabilities of shared virtual memory: `coarse-grain-buffer`, `fine-grain-buffer`,
         `fine-grain-system`, `atomics`.
     tier
-        How the runtime would co-execute with it: `svm-ahead`, or `cpu` (not at all).
+        How the runtime would co-execute with it, if its probe at start-up finds that what the
+        device says is true: see `hetcomp.runtime.SessionStatus`; `cpu`: not at all.
     compute_units, max_sub_devices, memory_bytes
         Sizes; `max_sub_devices` is 0 where the device cannot be divided.
     vendor

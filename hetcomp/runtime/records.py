@@ -41,8 +41,15 @@ class SessionStatus:
     Attributes
     ----------
     tier
-        `svm-ahead`: kernels are enqueued ahead and synchronise through shared memory; `cpu`: the
-        OpenCL device is not used.
+        How CPU and OpenCL device wait for each other. `svm-ahead`: kernels are enqueued ahead and
+        wait for the CPU's flags in shared memory; `svm`: they are enqueued when their inputs are
+        ready, and raise flags; `event`: the CPU polls events instead; `finish`: it sleeps until
+        the queue is empty; `cpu`: the device is not used.
+    memory
+        Where the tensors are that both use: `fine`, in fine-grained shared memory; empty on the
+        CPU alone.
+    refused_tiers
+        Tiers that would be faster, and why they do not work on the device.
     plan, requested_plan
         Plan in use, and the one asked for.
     why_no_gpu
@@ -70,6 +77,8 @@ class SessionStatus:
     """
 
     tier: str
+    memory: str
+    refused_tiers: Mapping[str, str]
     plan: str
     requested_plan: str
     why_no_gpu: str

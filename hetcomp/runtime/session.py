@@ -35,6 +35,7 @@ def load(
     *,
     plan: str | None = None,
     device: str = "auto",
+    tier: str = "auto",
     pin: str = "auto",
     threads: int = 1,
     ahead: str = "auto",
@@ -59,6 +60,9 @@ def load(
         Name of one of its plans; None takes the first.
     device
         `auto` uses the OpenCL device if the plan wants it and it serves; `off` does not.
+    tier
+        How CPU and device wait for each other: `svm-ahead`, `svm`, `event`, `finish` or `cpu`, see
+        `SessionStatus.tier`; `auto` takes the fastest that a probe at start-up proves.
     pin
         `on` runs each inference on one core; `off` never does; `auto` does so beside an OpenCL
         device that is itself a CPU, which is pinned to another core then.
@@ -90,8 +94,8 @@ def load(
     Returns
     -------
     Session
-        The opened model. The environment variables HETCOMP_DEVICE, HETCOMP_PIN and
-        HETCOMP_OPENCL_LIBRARY stand in for arguments that are left at their defaults;
+        The opened model. The environment variables HETCOMP_DEVICE, HETCOMP_TIER, HETCOMP_PIN
+        and HETCOMP_OPENCL_LIBRARY stand in for arguments that are left at their defaults;
         HETCOMP_CACHE_DIR names the user's cache folder.
 
     Raises
@@ -122,6 +126,7 @@ def load(
     options |= {"trace": trace, "quiet": quiet, "fault": fault, "epoch_start": epoch_start}
     chosen = {"plan": plan, "cpu_core": cpu_core, "gpu_core": gpu_core}
     chosen["device"] = None if device == "auto" else device
+    chosen["tier"] = None if tier == "auto" else tier
     chosen["ahead"] = None if ahead == "auto" else ahead
     chosen["chain"] = None if chain == "auto" else chain
     chosen["pin"] = None if pin == "auto" else pin

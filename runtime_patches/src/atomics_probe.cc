@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "cl_events.h"
 #include "clock.h"
 #include "error.h"
 #include "sync.h"
@@ -17,11 +18,21 @@ constexpr size_t kGroups = 3;
 constexpr size_t kItems = 8;  // work-items of a group, whose stores one of them publishes
 constexpr double kKernelLimitUs = 1e6;
 constexpr double kHostLimitUs = 2e6;
+constexpr double kFirstRunLimitUs = 60e6;  // with all that a driver does at its first kernel
+// A kernel that polls more slowly is no good at waiting.
+constexpr double kMaxPollUs = 20.0;
+constexpr double kPollsPerRound = 1024.0;
 constexpr double kCalibrationUs = 2000.0;
 constexpr int kCalibrationTries = 4;
 constexpr int kMaxRounds = 1 << 24;
-constexpr int kWait = 1;    // the hand-shake waits for the CPU's first step
+constexpr int kWait = 1;  // the hand-shake waits for the CPU's first step
+constexpr size_t kMaxReasonBytes = 300;
 constexpr int kSignal = 2;  // and signals as the second step; as the first it says that it runs
+
+void Finish(const ClHandles& cl) {
+  if (FinishWithin(cl, kFirstRunLimitUs) == WaitResult::kReached) return;
+  throw Error(ErrorKind::kDevice, "the device does not end a small kernel");
+}
 
 // One probe kernel with its shared memory.
 class Probe {
@@ -47,7 +58,7 @@ class Probe {
   void WarmUp() {
     SetIntArgument(cl_, kernel_, 2, -1);
     Launch();
-    Finish();
+    Finish(cl_);
     SetIntArgument(cl_, kernel_, 2, kWait);
   }
 
@@ -69,7 +80,19 @@ class Probe {
     Launch();
     const bool ok = Converse(1000 * number);
     if (!ok) Store(&sync_->control.abort, kAbortByHost);
-    Finish();  // bounded: the kernel ends by itself after its poll limit
+    Finish(cl_);  // the kernel ends by itself after its poll limit
+    base_ += kSignal;
+    return ok;
+  }
+
+  // Whether the CPU sees the flag that a kernel raises at its end, and what it has written.
+  bool Hear(int number) {
+    SetIntArgument(cl_, kernel_, 2, 0);
+    Prepare(/*rounds=*/1);
+    data_[0] = 1000 * number;
+    Launch();
+    const bool ok = HasAnswered(1000 * number);
+    Finish(cl_);
     base_ += kSignal;
     return ok;
   }
@@ -94,7 +117,7 @@ class Probe {
     const double start_us = NowUs();
     const bool ended = began && Seen(sync_->control.abort, kAbortByKernel);
     const double time_us = NowUs() - start_us;
-    Finish();
+    Finish(cl_);
     if (!ended) throw Error(ErrorKind::kDevice, "flags of a running kernel are not seen");
     return time_us;
   }
@@ -109,6 +132,10 @@ class Probe {
     while (NowUs() < pause_until_us) Pause();
     data_[0] = payload;
     Store(&sync_->cpu_epoch.value, base_ + kWait);
+    return HasAnswered(payload);
+  }
+
+  bool HasAnswered(int32_t payload) {
     if (!Seen(sync_->gpu_epoch.value, base_ + kSignal)) return false;
     for (size_t item = 0; item < kGroups * kItems; ++item) {
       if (data_[1 + item] != payload + static_cast<int32_t>(item)) return false;
@@ -124,8 +151,6 @@ class Probe {
     HETCOMP_CL_CHECK(cl_.api->clFlush(cl_.queue));
   }
 
-  void Finish() { HETCOMP_CL_CHECK(cl_.api->clFinish(cl_.queue)); }
-
   const ClHandles& cl_;
   cl_kernel kernel_;
   SyncBlock* sync_;
@@ -133,11 +158,15 @@ class Probe {
   uint32_t base_ = 0;
 };
 
-// Poll cost if the spelling works; throws Error(kDevice) if not.
-double Prove(const ClHandles& cl, cl_program program) {
+// Poll cost if the spelling works both ways; throws Error(kDevice) if not.
+double ProveBothWays(const ClHandles& cl, cl_program program) {
   Probe probe(cl, program);
   probe.WarmUp();
   const double round_us = probe.RoundUs();
+  if (round_us > kMaxPollUs * kPollsPerRound) {
+    throw Error(ErrorKind::kDevice, "a poll of a waiting kernel takes " +
+                                        std::to_string(round_us / kPollsPerRound) + " us");
+  }
   for (int number = 1; number <= kHandShakes; ++number) {
     if (!probe.HandShake(number, round_us)) {
       throw Error(ErrorKind::kDevice, "hand-shake " + std::to_string(number) + " failed");
@@ -146,7 +175,38 @@ double Prove(const ClHandles& cl, cl_program program) {
   return round_us;
 }
 
-std::string FirstLines(const std::string& text) { return text.substr(0, 300); }
+// The cost of polls stays unknown: no kernel will wait. Throws Error(kDevice).
+double ProveFlags(const ClHandles& cl, cl_program program) {
+  Probe probe(cl, program);
+  probe.WarmUp();
+  for (int number = 1; number <= kHandShakes; ++number) {
+    if (!probe.Hear(number)) throw Error(ErrorKind::kDevice, "flags of a kernel are not seen");
+  }
+  return 0.0;
+}
+
+double ProveNothing(const ClHandles& /*cl*/, cl_program /*program*/) { return 0.0; }
+
+// Sets the first spelling that builds and that `prove` accepts; returns why there is none, or "".
+std::string TrySpellings(const ClHandles& cl, double (*prove)(const ClHandles&, cl_program),
+                         ProbeResult* result) {
+  std::string failures;
+  for (const AtomicsSpelling& spelling : kAtomicsSpellings) {
+    cl_program program = nullptr;
+    try {
+      program = BuildProgram(cl, spelling, {});
+      result->poll_round_us = prove(cl, program);
+      result->spelling = &spelling;
+      cl.api->clReleaseProgram(program);
+      return "";
+    } catch (const Error& error) {
+      if (program != nullptr) cl.api->clReleaseProgram(program);
+      failures += std::string("\n  ") + spelling.name + ": " +
+                  std::string(error.what()).substr(0, kMaxReasonBytes);
+    }
+  }
+  return "no spelling of OpenCL atomics works:" + failures;
+}
 
 }  // namespace
 
@@ -161,26 +221,24 @@ void RunNothing(const ClHandles& cl) {
   const size_t one = 1;
   HETCOMP_CL_CHECK(cl.api->clEnqueueNDRangeKernel(cl.queue, kernel, 1, nullptr, &one, &one, 0,
                                                   nullptr, nullptr));
-  HETCOMP_CL_CHECK(cl.api->clFinish(cl.queue));
+  Finish(cl);
   cl.api->clReleaseKernel(kernel);
   cl.api->clReleaseProgram(program);
 }
 
-ProbeResult ProbeAtomics(const ClHandles& cl) {
-  std::string failures;
-  for (const AtomicsSpelling& spelling : kAtomicsSpellings) {
-    cl_program program = nullptr;
-    try {
-      program = BuildProgram(cl, spelling, {});
-      const double round_us = Prove(cl, program);
-      cl.api->clReleaseProgram(program);
-      return {&spelling, round_us};
-    } catch (const Error& error) {
-      if (program != nullptr) cl.api->clReleaseProgram(program);
-      failures += std::string("\n  ") + spelling.name + ": " + FirstLines(error.what());
-    }
+ProbeResult ProbeDevice(const ClHandles& cl) {
+  ProbeResult result;
+  if (cl.svm_atomics) {
+    result.tiers.no_ahead = TrySpellings(cl, ProveBothWays, &result);
+    if (result.tiers.no_ahead.empty()) return result;
+    result.tiers.no_flags = TrySpellings(cl, ProveFlags, &result);
+    if (result.tiers.no_flags.empty()) return result;
+  } else {
+    result.tiers.no_ahead = result.tiers.no_flags = "the device has no atomics on shared memory";
   }
-  throw Error(ErrorKind::kDevice, "no spelling of OpenCL atomics works:" + failures);
+  const std::string why = TrySpellings(cl, ProveNothing, &result);
+  if (!why.empty()) throw Error(ErrorKind::kDevice, why);
+  return result;
 }
 
 }  // namespace hetcomp

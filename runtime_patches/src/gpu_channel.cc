@@ -4,6 +4,7 @@
 #include <mutex>
 #include <set>
 
+#include "cl_events.h"
 #include "error.h"
 
 namespace hetcomp {
@@ -41,9 +42,10 @@ __attribute__((destructor)) void AbortInferencesAtExit() {
 
 }  // namespace
 
-GpuChannel::GpuChannel(OpenClDevice* device, cl_program program, double timeout_ms,
+GpuChannel::GpuChannel(OpenClDevice* device, cl_program program, Tier tier, double timeout_ms,
                        uint32_t epoch_start)
     : device_(device),
+      tier_(tier),
       timeout_us_(timeout_ms * 1e3),
       cpu_base_(epoch_start),
       gpu_base_(epoch_start),
@@ -55,6 +57,7 @@ GpuChannel::GpuChannel(OpenClDevice* device, cl_program program, double timeout_
   Store(&sync_->cpu_epoch.value, epoch_start);
   Store(&sync_->gpu_epoch.value, epoch_start);
   Store(&sync_->gate_passed.value, gate_);
+  Store(&sync_->control.run, tier == Tier::kSvmAhead ? 0 : 1);
   gate_kernel_ = CreateKernel(cl, program, "hetcomp_gate");
   SetPointerArgument(cl, gate_kernel_, 0, sync_);
   drain_ = CreateKernel(cl, program, "hetcomp_drain");
@@ -128,6 +131,17 @@ bool GpuChannel::Begin(uint32_t cpu_steps, uint32_t gpu_steps) {
   return LeaveClosed(kGateOpen);
 }
 
+void GpuChannel::BeginWithoutGate(uint32_t cpu_steps, uint32_t gpu_steps) {
+  TakeQueue();
+  in_flight_.store(true);
+  PublishBases(cpu_steps, gpu_steps);
+}
+
+uint32_t GpuChannel::Finished() const {
+  const int32_t finished = static_cast<int32_t>(Load(sync_->gpu_epoch.value) - gpu_base_);
+  return static_cast<uint32_t>(std::max(finished, 0));
+}
+
 void GpuChannel::End() {
   cpu_base_ += cpu_steps_;
   gpu_base_ += gpu_steps_;
@@ -140,19 +154,22 @@ bool GpuChannel::Drain(double timeout_us) {
   TakeQueue();
   VoidGate();
   Store(&sync_->control.abort, kAbortByHost);
-  const uint32_t signal = gpu_steps_ + 1;
   in_flight_.store(true);
-  PublishBases(cpu_steps_, signal);
-  SetIntArgument(device_->cl(), drain_, 1, static_cast<int>(signal));
-  EnqueueSingle(drain_);
-  if (SpinUntil(sync_->gpu_epoch.value, gpu_base_ + signal, timeout_us, nullptr) !=
-      WaitResult::kReached) {
-    return false;
-  }
+  const WaitResult result =
+      UsesFlags(tier_) ? DrainByFlag(timeout_us) : FinishWithin(device_->cl(), timeout_us);
+  if (result != WaitResult::kReached) return false;
   End();
   Store(&sync_->groups_done.value, 0);
   Store(&sync_->control.abort, kNoAbort);
   return true;
+}
+
+WaitResult GpuChannel::DrainByFlag(double timeout_us) {
+  const uint32_t signal = gpu_steps_ + 1;
+  PublishBases(cpu_steps_, signal);
+  SetIntArgument(device_->cl(), drain_, 1, static_cast<int>(signal));
+  EnqueueSingle(drain_);
+  return SpinUntil(sync_->gpu_epoch.value, gpu_base_ + signal, timeout_us, nullptr);
 }
 
 void GpuChannel::Abandon() {

@@ -14,6 +14,7 @@
 
 #include "opencl_device.h"
 #include "sync.h"
+#include "tier.h"
 
 namespace hetcomp {
 
@@ -25,7 +26,9 @@ constexpr double kHoldUs = 1000.0;
 // the queue must be drained before; after Abandon, leak the channel.
 class GpuChannel {
  public:
-  GpuChannel(OpenClDevice* device, cl_program program, double timeout_ms, uint32_t epoch_start);
+  // `tier`: in svm-ahead kernels run behind gates, in the others at once.
+  GpuChannel(OpenClDevice* device, cl_program program, Tier tier, double timeout_ms,
+             uint32_t epoch_start);
   ~GpuChannel();
   GpuChannel(const GpuChannel&) = delete;
   GpuChannel& operator=(const GpuChannel&) = delete;
@@ -51,6 +54,10 @@ class GpuChannel {
   // Publishes the bases for an inference of so many steps and opens the gate. False if the gate has
   // become void.
   bool Begin(uint32_t cpu_steps, uint32_t gpu_steps);
+  // The same where there are no gates. The queue must be empty.
+  void BeginWithoutGate(uint32_t cpu_steps, uint32_t gpu_steps);
+  // Steps of the GPU that are seen to have ended.
+  uint32_t Finished() const;
   // The inference is over on both sides.
   void End();
   // Gives up the inference behind a closed gate, if there is one.
@@ -73,9 +80,11 @@ class GpuChannel {
   void TakeQueue();
   void PublishBases(uint32_t cpu_steps, uint32_t gpu_steps);
   bool LeaveClosed(GateState state);
+  WaitResult DrainByFlag(double timeout_us);
   void EnqueueSingle(cl_kernel kernel);
 
   OpenClDevice* const device_;  // lives as long as the process
+  const Tier tier_;
   const double timeout_us_;
   SyncBlock* sync_ = nullptr;
   cl_kernel gate_kernel_ = nullptr;

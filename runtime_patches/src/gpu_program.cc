@@ -31,11 +31,12 @@ Block SvmCopy(const std::vector<T>& values, const OpenClDevice& device) {
 }  // namespace
 
 GpuProgram::GpuProgram(const Graph& graph, const Table& table, const Memory& memory,
-                       cl_program program, GpuChannel* channel, bool chain)
+                       cl_program program, GpuChannel* channel, Tier tier, bool chain)
     : channel_(channel),
+      tier_(tier),
       cl_(channel->device().cl()),
       n_steps_(static_cast<uint32_t>(table.gpu.size())) {
-  if (chain && CanChain(graph, channel->device())) {
+  if (chain && tier == Tier::kSvmAhead && CanChain(graph, channel->device())) {
     launches_.push_back(PrepareChain(graph, table, memory, program));
     return;
   }
@@ -67,9 +68,9 @@ GpuProgram::Launch GpuProgram::Prepare(const Graph& graph, const Table& table, c
   }
   SetPointerArgument(cl_, launch.kernel, index++, channel_->sync());
   launch.wait_index = index;
-  launch.wait = step.wait;
+  launch.wait = tier_ == Tier::kSvmAhead ? step.wait : 0;
   SetIntArgument(cl_, launch.kernel, index++, launch.wait);
-  SetIntArgument(cl_, launch.kernel, index++, step.signal ? ordinal : 0);
+  SetIntArgument(cl_, launch.kernel, index++, UsesFlags(tier_) && step.signal ? ordinal : 0);
   auto* lines = reinterpret_cast<TicketLine*>(memory.tickets.get());
   SetPointerArgument(cl_, launch.kernel, index++, lines + TicketLineIndex(table, step));
   SetIntArgument(cl_, launch.kernel, index++, step.ticket);
@@ -141,27 +142,23 @@ void GpuProgram::CheckWorkGroup(const Kernel& kernel, cl_kernel object) const {
                                       std::to_string(granted) + ": compile for this device");
 }
 
-cl_int GpuProgram::Submit(const Launch& launch) {
+cl_int GpuProgram::Submit(const Launch& launch, cl_event* event) {
   return cl_.api->clEnqueueNDRangeKernel(cl_.queue, launch.kernel, 2, nullptr, launch.global,
-                                         launch.local, 0, nullptr, nullptr);
+                                         launch.local, 0, nullptr, event);
 }
 
-void GpuProgram::WarmUp(double limit_us) {
-  channel_->EnqueueGate(/*held=*/true);
+void GpuProgram::EnqueueWithoutBodies() {
   for (const Launch& launch : launches_) {
     SetIntArgument(cl_, launch.kernel, launch.wait_index, -1);
-    HETCOMP_CL_CHECK(Submit(launch));
+    HETCOMP_CL_CHECK(Submit(launch, nullptr));
     SetIntArgument(cl_, launch.kernel, launch.wait_index, launch.wait);
   }
-  if (channel_->Drain(limit_us)) return;
-  channel_->Abandon();
-  throw Error(ErrorKind::kDevice, "the device did not finish warming up");
 }
 
-void GpuProgram::Enqueue(size_t index, Fault fault) {
+void GpuProgram::Enqueue(size_t index, Fault fault, cl_event* event) {
   const size_t fault_at = launches_.size() > 1 ? 1 : 0;
   const bool fail = fault == Fault::kEnqueue && index == fault_at;
-  HETCOMP_CL_CHECK(fail ? CL_OUT_OF_RESOURCES : Submit(launches_[index]));
+  HETCOMP_CL_CHECK(fail ? CL_OUT_OF_RESOURCES : Submit(launches_[index], event));
 }
 
 }  // namespace hetcomp

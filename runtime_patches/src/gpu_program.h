@@ -8,25 +8,27 @@
 #include "arena.h"
 #include "gpu_channel.h"
 #include "model.h"
+#include "options.h"
+#include "tier.h"
 
 namespace hetcomp {
 
-// `chain`: run all steps by one launch where the device is a single core. Owns its kernel objects;
-// borrows channel and device. Call WarmUp and Enqueue with the device's queue_mutex held.
+// `tier` says for which flags kernels wait and which they raise. `chain`: run all steps by one
+// launch where the device is a single core, and kernels wait. Owns its kernel objects; borrows
+// channel and device. Call both Enqueues with the device's queue_mutex held.
 class GpuProgram {
  public:
   GpuProgram(const Graph& graph, const Table& table, const Memory& memory, cl_program program,
-             GpuChannel* channel, bool chain);
+             GpuChannel* channel, Tier tier, bool chain);
   ~GpuProgram();
   GpuProgram(const GpuProgram&) = delete;
   GpuProgram& operator=(const GpuProgram&) = delete;
 
-  // Executes every launch once without its body: drivers compile at the first execution. Throws
-  // Error(kDevice) if the device does not come back within `limit_us`.
-  void WarmUp(double limit_us);
+  // Enqueues every launch, not to run its body. Throws Error(kDevice).
+  void EnqueueWithoutBodies();
 
-  // Enqueues one launch; `fault` strikes at the second. Throws Error(kDevice).
-  void Enqueue(size_t index, Fault fault);
+  // Enqueues one launch; `fault` strikes at the second. `event` may be null. Throws Error(kDevice).
+  void Enqueue(size_t index, Fault fault, cl_event* event);
 
   uint32_t n_steps() const { return n_steps_; }
   size_t n_launches() const { return launches_.size(); }
@@ -46,9 +48,10 @@ class GpuProgram {
                       cl_program program);
   void CheckWorkGroup(const Kernel& kernel, cl_kernel object) const;
   void Divide(const Kernel& kernel, const Range& range, Launch* launch) const;
-  cl_int Submit(const Launch& launch);
+  cl_int Submit(const Launch& launch, cl_event* event);
 
   GpuChannel* const channel_;
+  const Tier tier_;
   const ClHandles cl_;
   const uint32_t n_steps_;
   std::vector<Launch> launches_;

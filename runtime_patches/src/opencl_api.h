@@ -43,8 +43,11 @@ constexpr cl_uint CL_PROGRAM_BINARY_SIZES = 0x1165;
 constexpr cl_uint CL_PROGRAM_BINARIES = 0x1166;
 constexpr cl_uint CL_PROGRAM_BUILD_LOG = 0x1183;
 constexpr cl_uint CL_KERNEL_WORK_GROUP_SIZE = 0x11B0;
+constexpr cl_uint CL_EVENT_COMMAND_EXECUTION_STATUS = 0x11D3;
+constexpr cl_int CL_COMPLETE = 0;
 
 using ContextNotify = void (*)(const char*, const void*, size_t, void*);
+using EventNotify = void (*)(cl_event, cl_int, void*);
 using ProgramNotify = void (*)(cl_program, void*);
 
 // X(result, name, parameters)
@@ -78,6 +81,10 @@ using ProgramNotify = void (*)(cl_program, void*);
   X(cl_int, clEnqueueNDRangeKernel,                                                                \
     (cl_command_queue, cl_kernel, cl_uint, const size_t*, const size_t*, const size_t*, cl_uint,   \
      const cl_event*, cl_event*))                                                                  \
+  X(cl_int, clEnqueueMarkerWithWaitList, (cl_command_queue, cl_uint, const cl_event*, cl_event*))  \
+  X(cl_int, clGetEventInfo, (cl_event, cl_uint, size_t, void*, size_t*))                           \
+  X(cl_int, clSetEventCallback, (cl_event, cl_int, EventNotify, void*))                            \
+  X(cl_int, clReleaseEvent, (cl_event))                                                            \
   X(cl_int, clFlush, (cl_command_queue))                                                           \
   X(cl_int, clFinish, (cl_command_queue))
 

@@ -89,10 +89,10 @@ void SetPointerArgument(const ClHandles& cl, cl_kernel kernel, cl_uint index, co
 }
 
 void* AllocateSvm(const ClHandles& cl, size_t bytes) {
-  constexpr cl_bitfield kFlags =
-      CL_MEM_READ_WRITE | CL_MEM_SVM_FINE_GRAIN_BUFFER | CL_MEM_SVM_ATOMICS;
+  const cl_bitfield flags =
+      CL_MEM_READ_WRITE | CL_MEM_SVM_FINE_GRAIN_BUFFER | (cl.svm_atomics ? CL_MEM_SVM_ATOMICS : 0);
   constexpr cl_uint kAlignment = 128;  // more is refused by every runtime that was tried
-  void* memory = cl.api->clSVMAlloc(cl.context, kFlags, bytes, kAlignment);
+  void* memory = cl.api->clSVMAlloc(cl.context, flags, bytes, kAlignment);
   if (memory == nullptr) {
     throw Error(ErrorKind::kDevice, "clSVMAlloc of " + std::to_string(bytes) + " bytes failed");
   }

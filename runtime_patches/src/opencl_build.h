@@ -17,6 +17,7 @@ struct ClHandles {
   cl_device_id device = nullptr;
   cl_context context = nullptr;
   cl_command_queue queue = nullptr;
+  bool svm_atomics = false;  // whether fine-grained SVM offers them
 };
 
 // Builds spelling + prologue + source. The caller owns the program. Throws Error(kDevice) with the
@@ -37,7 +38,8 @@ cl_kernel CreateKernel(const ClHandles& cl, cl_program program, const std::strin
 void SetIntArgument(const ClHandles& cl, cl_kernel kernel, cl_uint index, int value);
 void SetPointerArgument(const ClHandles& cl, cl_kernel kernel, cl_uint index, const void* pointer);
 
-// Fine-grained SVM with atomics, zeroed, 128-byte aligned. Throws Error(kDevice) when refused.
+// Fine-grained SVM, with atomics where offered, zeroed, 128-byte aligned. Throws Error(kDevice)
+// when refused.
 void* AllocateSvm(const ClHandles& cl, size_t bytes);
 
 }  // namespace hetcomp

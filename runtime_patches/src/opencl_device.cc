@@ -63,13 +63,14 @@ OpenClDevice::OpenClDevice(const DeviceRequest& request) : api_(LoadOpenCl(reque
   const size_t units = ComputeUnits(api_, cl_.device);
   useful_groups_ = choice_.is_cpu ? kGroupsPerCore * units : SIZE_MAX;
   one_unit_ = choice_.is_cpu && units == 1;
+  cl_.svm_atomics = choice_.atomics;
   CreateQueue();
   RunNothing(cl_);
   pin.Release();
   pinned_ = pin_worker && choice_.is_cpu && OtherThreadsPinnedTo(request.gpu_core) > 0;
   host_core_ = request.cpu_core;
   ScopedPin pin_host(host_core());
-  probe_ = ProbeAtomics(cl_);
+  probe_ = ProbeDevice(cl_);
 }
 
 void OpenClDevice::CreateQueue() {

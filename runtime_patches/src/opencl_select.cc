@@ -52,16 +52,22 @@ std::vector<cl_device_id> Devices(const OpenClApi& api, cl_platform_id platform)
   return devices;
 }
 
-bool HasFineGrainedSvm(const OpenClApi& api, cl_device_id device) {
-  constexpr cl_bitfield kNeeded = CL_DEVICE_SVM_FINE_GRAIN_BUFFER | CL_DEVICE_SVM_ATOMICS;
-  const cl_bitfield offered = DeviceInfo<cl_bitfield>(api, device, CL_DEVICE_SVM_CAPABILITIES, 0);
-  return (offered & kNeeded) == kNeeded;
+cl_bitfield Svm(const OpenClApi& api, cl_device_id device) {
+  return DeviceInfo<cl_bitfield>(api, device, CL_DEVICE_SVM_CAPABILITIES, 0);
 }
 
-// GPUs before accelerators before CPUs.
-int Rank(cl_bitfield type) {
-  if ((type & CL_DEVICE_TYPE_GPU) != 0) return 0;
-  return (type & CL_DEVICE_TYPE_CPU) != 0 ? 2 : 1;
+cl_bitfield Type(const OpenClApi& api, cl_device_id device) {
+  return DeviceInfo<cl_bitfield>(api, device, CL_DEVICE_TYPE, 0);
+}
+
+constexpr int kWorstRank = 6;
+
+// GPUs before accelerators before CPUs; among these what has atomics.
+int Rank(const OpenClApi& api, cl_device_id device) {
+  const int without_atomics = (Svm(api, device) & CL_DEVICE_SVM_ATOMICS) == 0 ? 1 : 0;
+  const cl_bitfield type = Type(api, device);
+  if ((type & CL_DEVICE_TYPE_GPU) != 0) return without_atomics;
+  return ((type & CL_DEVICE_TYPE_CPU) != 0 ? 4 : 2) + without_atomics;
 }
 
 DeviceChoice Describe(const OpenClApi& api, cl_platform_id platform, cl_device_id device) {
@@ -71,8 +77,8 @@ DeviceChoice Describe(const OpenClApi& api, cl_platform_id platform, cl_device_i
   choice.version = DeviceText(api, device, CL_DEVICE_VERSION);
   choice.driver = DeviceText(api, device, CL_DRIVER_VERSION);
   choice.platform = PlatformText(api, platform);
-  choice.is_cpu =
-      (DeviceInfo<cl_bitfield>(api, device, CL_DEVICE_TYPE, 0) & CL_DEVICE_TYPE_CPU) != 0;
+  choice.is_cpu = (Type(api, device) & CL_DEVICE_TYPE_CPU) != 0;
+  choice.atomics = (Svm(api, device) & CL_DEVICE_SVM_ATOMICS) != 0;
   return choice;
 }
 
@@ -80,15 +86,15 @@ DeviceChoice Describe(const OpenClApi& api, cl_platform_id platform, cl_device_i
 
 DeviceChoice SelectDevice(const OpenClApi& api) {
   DeviceChoice best;
-  int best_rank = 3;
+  int best_rank = kWorstRank;
   std::string rejected;
   for (cl_platform_id platform : Platforms(api)) {
     for (cl_device_id device : Devices(api, platform)) {
-      if (!HasFineGrainedSvm(api, device)) {
+      if ((Svm(api, device) & CL_DEVICE_SVM_FINE_GRAIN_BUFFER) == 0) {
         rejected += (rejected.empty() ? "" : ", ") + DeviceText(api, device, CL_DEVICE_NAME);
         continue;
       }
-      const int rank = Rank(DeviceInfo<cl_bitfield>(api, device, CL_DEVICE_TYPE, 0));
+      const int rank = Rank(api, device);
       if (rank >= best_rank) continue;
       best_rank = rank;
       best = Describe(api, platform, device);

@@ -72,6 +72,16 @@ AheadMode Ahead(const std::string& key, const std::string& value) {
   BadValue(key, "\"auto\", \"on\" or \"off\", got \"" + value + "\"");
 }
 
+std::optional<Tier> TierOf(const std::string& key, const std::string& value) {
+  std::string names = "\"auto\"";
+  if (value == "auto") return std::nullopt;
+  for (Tier tier : kTiers) {
+    if (value == TierName(tier)) return tier;
+    names += std::string(", \"") + TierName(tier) + "\"";
+  }
+  BadValue(key, names + ", got \"" + value + "\"");
+}
+
 Fault FaultOf(const std::string& key, const std::string& value) {
   if (value.empty()) return Fault::kNone;
   if (value == "wedge") return Fault::kWedge;
@@ -105,6 +115,8 @@ void ReadEnvironment(Options* options) {
   if (const char* value = std::getenv("HETCOMP_DEVICE")) {
     options->device_off = !Switch("HETCOMP_DEVICE", value);
   }
+  if (const char* value = std::getenv("HETCOMP_TIER"))
+    options->tier = TierOf("HETCOMP_TIER", value);
   if (const char* value = std::getenv("HETCOMP_PIN")) options->pin = Pin("HETCOMP_PIN", value);
   if (const char* value = std::getenv("HETCOMP_OPENCL_LIBRARY")) options->opencl_library = value;
 }
@@ -115,6 +127,8 @@ void SetOption(const std::string& key, const Any& value, Options* options) {
     options->plan = TextOrNull(key, value);
   } else if (key == "device") {
     options->device_off = !Switch(key, Text(key, value));
+  } else if (key == "tier") {
+    options->tier = TierOf(key, Text(key, value));
   } else if (key == "opencl_library") {
     if (value != nullptr) options->opencl_library = Text(key, value);
   } else if (key == "cache") {

@@ -3,10 +3,12 @@
 #define HETCOMP_OPTIONS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "cached_program.h"
+#include "tier.h"
 
 namespace hetcomp {
 
@@ -21,6 +23,7 @@ enum class Fault { kNone, kWedge, kEnqueue };
 struct Options {
   std::string plan;            // "" = the model's first
   bool device_off = false;     // CPU only
+  std::optional<Tier> tier;    // none = the fastest that works
   std::string opencl_library;  // "" = libOpenCL.so.1, then libOpenCL.so
   CacheChoice cache;
   PinMode pin = PinMode::kAuto;
@@ -34,9 +37,12 @@ struct Options {
   bool quiet = false;
   bool trace = false;        // keep the last steps, see trace.h
   uint32_t epoch_start = 0;  // for tests of the wrap-around
+
+  // Whether the CPU alone shall run.
+  bool cpu_only() const { return device_off || tier == Tier::kCpu; }
 };
 
-// Defaults, overridden by HETCOMP_DEVICE, HETCOMP_PIN, HETCOMP_OPENCL_LIBRARY and
+// Defaults, overridden by HETCOMP_DEVICE, HETCOMP_TIER, HETCOMP_PIN, HETCOMP_OPENCL_LIBRARY and
 // HETCOMP_CACHE_DIR, overridden by the keys of `json`. Unknown keys and values are errors.
 Options ParseOptions(std::string_view json);
 

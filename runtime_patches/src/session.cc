@@ -4,12 +4,15 @@
 #include <cstring>
 #include <utility>
 
+#include "ahead_lane.h"
+#include "cl_events.h"
 #include "clock.h"
 #include "error.h"
 #include "io_memory.h"
 #include "json_writer.h"
 #include "notice.h"
 #include "pinning.h"
+#include "ready_lane.h"
 #include "tickets.h"
 #include "workspace.h"
 
@@ -45,8 +48,8 @@ Session::~Session() {
   std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
   bool drained = false;
   try {
-    drained = !device_->bad() && channel_->Drain(kDrainLimitUs);
-    if (drained) HETCOMP_CL_CHECK(device_->cl().api->clFinish(device_->cl().queue));
+    drained = !device_->bad() && channel_->Drain(kDrainLimitUs) &&
+              FinishWithin(device_->cl(), kDrainLimitUs) == WaitResult::kReached;
   } catch (const Error&) {
     drained = false;
   }
@@ -81,7 +84,7 @@ void Session::ResolveCores() {
 void Session::MakePool() {
   if (options_.threads == 1) return;
   std::vector<int> cores;
-  const bool gpu_in_use = ready_ != nullptr && ready_->gpu != nullptr;
+  const bool gpu_in_use = ready_ != nullptr && ready_->lane != nullptr;
   if (options_.pin == PinMode::kOn && !gpu_in_use) {
     const std::vector<int> allowed = AllowedCpus();
     const auto first = std::find(allowed.begin(), allowed.end(), cores_.cpu);
@@ -108,8 +111,8 @@ const Table& Session::CpuTable() const {
 
 // Call with mutex_ held (or from the constructor). Throws Error(kDevice).
 void Session::PrepareGpu() {
-  if (options_.device_off) {
-    throw Error(ErrorKind::kDevice, "OpenCL is switched off (device = off)");
+  if (options_.cpu_only()) {
+    throw Error(ErrorKind::kDevice, "OpenCL is switched off (device = off or tier = cpu)");
   }
   if (device_ == nullptr) {
     DeviceRequest request;
@@ -124,9 +127,10 @@ void Session::PrepareGpu() {
                 device_->choice().name + " failed earlier and is not used again by this process");
   }
   if (channel_ != nullptr) return;
+  tier_ = ChooseTier(options_.tier, device_->probe().tiers);
   std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
   channel_ = std::make_unique<GpuChannel>(
-      device_, device_->Program(image_.opencl_source, options_.cache).program(),
+      device_, device_->Program(image_.opencl_source, options_.cache).program(), tier_.tier,
       options_.timeout_ms, options_.epoch_start);
 }
 
@@ -151,7 +155,8 @@ Memory Session::HostMemory(size_t arena_bytes) {
   return {host_arena_, host_arena_bytes_, ConstantsInImage(image_), nullptr, io_};
 }
 
-std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table) {
+// `measured`: the end of every step counts, not that of the whole.
+std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table, bool measured) {
   auto ready = std::make_unique<Ready>(table);
   if (table.gpu.empty()) {
     ready->memory = HostMemory(table.arena_bytes);
@@ -162,17 +167,41 @@ std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table) {
     ready->memory.tickets = SvmBlock(CountTicketLines(table) * sizeof(TicketLine), *device_);
     std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
     CachedProgram& program = device_->Program(image_.opencl_source, options_.cache);
-    ready->gpu = std::make_unique<GpuProgram>(model_.graph, ready->table, ready->memory,
-                                              program.program(), channel_.get(), options_.chain);
+    const Tier tier = measured ? MeasuringTier() : tier_.tier;
+    ready->lane = MakeLane(*ready, program.program(), tier);
     const double start_us = NowUs();
-    ready->gpu->WarmUp(kWarmUpLimitUs);
+    ready->lane->WarmUp(kWarmUpLimitUs);
     warmup_ms_ += (NowUs() - start_us) * 1e-3;
     program.Keep();
-    ready->feeder = std::make_unique<GpuFeeder>(ready->table, ready->gpu.get(), channel_.get());
   }
   ready->cpu =
       std::make_unique<CpuProgram>(model_.graph, ready->table, ready->memory, options_.threads);
   return ready;
+}
+
+// Call with the device's queue_mutex held.
+std::unique_ptr<GpuLane> Session::MakeLane(const Ready& ready, cl_program compiled, Tier tier) {
+  auto program = std::make_unique<GpuProgram>(model_.graph, ready.table, ready.memory, compiled,
+                                              channel_.get(), tier, options_.chain);
+  switch (tier) {
+    case Tier::kSvmAhead:
+      return std::make_unique<AheadLane>(ready.table, std::move(program), channel_.get());
+    case Tier::kSvm:
+      return std::make_unique<FlagLane>(ready.table, std::move(program), channel_.get());
+    case Tier::kEvent:
+    case Tier::kFinish:
+      return std::make_unique<EventLane>(ready.table, std::move(program), channel_.get(),
+                                         tier == Tier::kFinish);
+    case Tier::kCpu:
+      break;
+  }
+  ThrowInternal("tier cpu has no lane for a device");
+}
+
+// A kernel's flag tells its end more exactly than an event's status.
+Tier Session::MeasuringTier() const {
+  if (tier_.tier == Tier::kSvmAhead) return tier_.tier;
+  return device_->probe().tiers.no_flags.empty() ? Tier::kSvm : Tier::kEvent;
 }
 
 void Session::InstallOrFallBack(const Table& table) {
@@ -183,7 +212,7 @@ void Session::InstallOrFallBack(const Table& table) {
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kDevice) throw;
     why_no_gpu_ = error.what();
-    if (!options_.device_off) {
+    if (!options_.cpu_only()) {
       NoticeOnce(why_no_gpu_ + "; running on the CPU alone", options_.quiet);
     }
     ready_ = MakeReady(CpuTable());
@@ -224,9 +253,14 @@ void Session::UsePlan(const std::string& name) {
 
 std::string Session::StatusJson() {
   std::lock_guard<std::mutex> lock(mutex_);
-  const bool gpu = ready_->gpu != nullptr;
+  const bool gpu = ready_->lane != nullptr;
   JsonObject status;
-  status.Text("tier", gpu ? "svm-ahead" : "cpu").Text("plan", ready_->table.name);
+  status.Text("tier", TierName(gpu ? tier_.tier : Tier::kCpu)).Text("plan", ready_->table.name);
+  status.Text("memory", gpu ? MemoryName(tier_.memory) : "");
+  JsonObject refused;
+  for (const RefusedTier& refusal : tier_.refused)
+    refused.Text(TierName(refusal.tier), refusal.why);
+  status.Raw("refused_tiers", refused.Done());
   status.Text("requested_plan", requested_plan_).Text("why_no_gpu", why_no_gpu_);
   status.Text("device", device_ != nullptr ? device_->choice().name : "");
   status.Text("device_version", device_ != nullptr ? device_->choice().version : "");
@@ -241,7 +275,7 @@ std::string Session::StatusJson() {
   status.Count("threads", options_.threads).Number("timeout_ms", options_.timeout_ms);
   status.Count("cpu_steps", static_cast<long long>(ready_->table.cpu.size()));
   status.Count("gpu_steps", static_cast<long long>(ready_->table.gpu.size()));
-  status.Count("gpu_launches", gpu ? static_cast<long long>(ready_->gpu->n_launches()) : 0);
+  status.Count("gpu_launches", gpu ? static_cast<long long>(ready_->lane->n_launches()) : 0);
   status.Count("arena_bytes", static_cast<long long>(ready_->table.arena_bytes));
   status.Count("runs", runs_).Count("fallbacks", fallbacks_).Count("timeouts", timeouts_);
   status.Count("ahead_used", ahead_.used()).Count("ahead_voided", ahead_.voided());

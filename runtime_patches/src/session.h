@@ -13,13 +13,13 @@
 #include "cpu_pool.h"
 #include "cpu_program.h"
 #include "gpu_channel.h"
-#include "gpu_feeder.h"
-#include "gpu_program.h"
+#include "gpu_lane.h"
 #include "image.h"
 #include "model.h"
 #include "options.h"
 #include "step_runner.h"
 #include "step_stats.h"
+#include "tier.h"
 #include "trace.h"
 
 namespace hetcomp {
@@ -76,10 +76,9 @@ class Session {
     const Table table;
     Memory memory;
     std::unique_ptr<CpuProgram> cpu;
-    std::unique_ptr<GpuProgram> gpu;    // null: a table of the CPU alone
-    std::unique_ptr<GpuFeeder> feeder;  // null: likewise
-    WalkTimes times;                    // of the latest inference
-    std::vector<StepSpan> gpu_spans;    // likewise
+    std::unique_ptr<GpuLane> lane;    // null: a table of the CPU alone
+    WalkTimes times;                  // of the latest inference
+    std::vector<StepSpan> gpu_spans;  // likewise
     StepStats stats;
   };
   struct Cores {
@@ -93,7 +92,9 @@ class Session {
   const Table& FindTable(const std::string& name) const;
   const Table& CpuTable() const;
   void PrepareGpu();
-  std::unique_ptr<Ready> MakeReady(const Table& table);
+  std::unique_ptr<Ready> MakeReady(const Table& table, bool measured = false);
+  std::unique_ptr<GpuLane> MakeLane(const Ready& ready, cl_program compiled, Tier tier);
+  Tier MeasuringTier() const;
   Memory SvmMemory(size_t arena_bytes);
   Memory HostMemory(size_t arena_bytes);
   void InstallOrFallBack(const Table& table);
@@ -125,7 +126,7 @@ class Session {
   WalkTimes TimeOnce();
   std::vector<double> TimeOnCpu(const Table& table, int warmup, int reps);
   std::vector<double> TimeOnGpu(const Step& step, int copies, int warmup, int reps);
-  double TimeBatch(GpuProgram* program);
+  double TimeBatch(GpuLane* lane);
 
   Options options_;
   Image image_;
@@ -135,6 +136,7 @@ class Session {
   std::mutex mutex_;  // guards everything below
   std::unique_ptr<CpuPool> pool_;
   OpenClDevice* device_ = nullptr;  // lives as long as the process
+  TierChoice tier_;                 // once there is a device
   std::unique_ptr<GpuChannel> channel_;
   Block host_arena_;
   size_t host_arena_bytes_ = 0;

@@ -76,7 +76,7 @@ void Session::FillInputs() {
 WalkTimes Session::TimeOnce() {
   WalkTimes times(ready_->table);
   times.Begin();
-  if (ready_->gpu == nullptr) {
+  if (ready_->lane == nullptr) {
     if (Walk(Context(*ready_), &times) != WalkResult::kDone) ThrowKernelFailure();
     return times;
   }
@@ -122,13 +122,13 @@ std::vector<double> Session::TimeOnCpu(const Table& table, int warmup, int reps)
 
 std::vector<double> Session::TimeOnGpu(const Step& step, int copies, int warmup, int reps) {
   std::unique_ptr<Ready> ready =
-      MakeReady(SingleTaskTable(ready_->table, Processor::kGpu, step, copies));
+      MakeReady(SingleTaskTable(ready_->table, Processor::kGpu, step, copies), /*measured=*/true);
   FillTaskInputs(*ready, step.task);
   std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
   std::vector<double> times_us;
   try {
     for (int rep = -warmup; rep < reps; ++rep) {
-      const double time_us = TimeBatch(ready->gpu.get());
+      const double time_us = TimeBatch(ready->lane.get());
       if (rep >= 0) times_us.push_back(time_us);
     }
   } catch (const Error& error) {
@@ -139,27 +139,18 @@ std::vector<double> Session::TimeOnGpu(const Step& step, int copies, int warmup,
   return times_us;
 }
 
-double Session::TimeBatch(GpuProgram* program) {
-  const SyncBlock& sync = *channel_->sync();
-  const uint32_t steps = program->n_steps();
-  channel_->EnqueueGate(/*held=*/false);
-  for (size_t i = 0; i < program->n_launches(); ++i) program->Enqueue(i, Fault::kNone);
-  channel_->Flush();
-  if (!channel_->Begin(/*cpu_steps=*/0, steps)) {
-    throw Error(ErrorKind::kDevice, "a measured task did not start in time");
-  }
+double Session::TimeBatch(GpuLane* lane) {
+  lane->BeginBatch();
   double ends_us[2] = {0.0, 0.0};
-  const uint32_t targets[2] = {1, steps};
+  const uint32_t targets[2] = {1, lane->n_steps()};
   for (int i = 0; i < 2; ++i) {
-    const WaitResult result = SpinUntil(sync.gpu_epoch.value, channel_->gpu_base() + targets[i],
-                                        channel_->timeout_us(), &sync.control.abort);
-    if (result != WaitResult::kReached) {
+    if (lane->WaitFor(targets[i]) != WaitResult::kReached) {
       throw Error(ErrorKind::kDevice, "a measured task did not finish in time");
     }
     ends_us[i] = NowUs();
   }
-  channel_->End();
-  return (ends_us[1] - ends_us[0]) / (steps - 1);
+  lane->End();
+  return (ends_us[1] - ends_us[0]) / (targets[1] - 1);
 }
 
 void Session::FillTaskInputs(const Ready& ready, int task) const {

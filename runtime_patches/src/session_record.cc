@@ -39,7 +39,7 @@ std::string Session::StatsJson() {
 std::string Session::TraceJson() {
   std::lock_guard<std::mutex> lock(mutex_);
   if (trace_ == nullptr) ThrowInput("nothing is traced: open the model with trace = true");
-  return trace_->Json(model_.graph, ready_->gpu != nullptr ? "svm-ahead" : "cpu");
+  return trace_->Json(model_.graph, TierName(ready_->lane != nullptr ? tier_.tier : Tier::kCpu));
 }
 
 }  // namespace hetcomp

@@ -21,18 +21,14 @@ constexpr double kDrainLimitUs = 5e6;
 // two threads that spin for each other must not share a core.
 int Session::RunCore() const {
   if (options_.pin == PinMode::kOn) return cores_.cpu;
-  return options_.pin == PinMode::kAuto && ready_->gpu != nullptr ? device_->host_core() : -1;
+  return options_.pin == PinMode::kAuto && ready_->lane != nullptr ? device_->host_core() : -1;
 }
 
 WalkContext Session::Context(const Ready& ready) const {
   WalkContext context;
   context.cpu = ready.cpu.get();
   context.pool = pool_.get();
-  if (ready.gpu != nullptr) {
-    context.channel = channel_.get();
-    context.feeder = ready.feeder.get();
-    context.gpu_steps = ready.gpu->n_steps();
-  }
+  context.lane = ready.lane.get();
   return context;
 }
 
@@ -61,9 +57,9 @@ void Session::Run(const void* const* inputs, void* const* outputs) {
   const double start_us = NowUs();
   ScopedPin pin(RunCore());
   const PoolScope pool_scope(pool_.get());
-  if (ready_->gpu != nullptr && device_->bad()) AbandonDevice("failed earlier");
+  if (ready_->lane != nullptr && device_->bad()) AbandonDevice("failed earlier");
   CopyIn(inputs);
-  if (ready_->gpu == nullptr) {
+  if (ready_->lane == nullptr) {
     RunCpu();
   } else if (!RunGpu()) {
     ++fallbacks_;
@@ -105,7 +101,7 @@ void Session::BeginOnGpu(Fault fault) {
   ahead_.Arrive(NowUs());
   ready_->cpu->ResetTickets();  // the GPU is at a gate, or idle
   const bool was_ahead = channel_->gate_closed();
-  if (ready_->feeder->Begin(ahead_.Wanted(), fault)) {
+  if (ready_->lane->Begin(ahead_.Wanted(), fault)) {
     ahead_.Used();
   } else if (was_ahead) {
     ahead_.Voided();
@@ -121,7 +117,7 @@ std::string Session::WalkWithGpu(Fault fault, WalkTimes* times) {
     BeginOnGpu(fault);
     switch (Walk(Context(*ready_), times)) {
       case WalkResult::kDone:
-        channel_->End();
+        ready_->lane->End();
         ahead_.Leave(NowUs());
         return "";
       case WalkResult::kKernelFailed:
@@ -159,14 +155,13 @@ void Session::AbandonDevice(const std::string& why) {
   Mark(why_no_gpu_);
   NoticeOnce(why_no_gpu_ + "; OpenCL is not used again by this process, the CPU takes over",
              options_.quiet);
-  if (ready_->gpu != nullptr) LeaveGpu();
+  if (ready_->lane != nullptr) LeaveGpu();
 }
 
 // Goes over to the CPU's table; kernels of the old one may be running still.
 void Session::LeaveGpu() {
-  ready_->feeder.reset();
   static_cast<void>(new Block(ready_->memory.tickets));
-  static_cast<void>(ready_->gpu.release());
+  static_cast<void>(ready_->lane.release());
   ready_ = MakeReady(CpuTable());
 }
 

@@ -6,8 +6,7 @@
 
 #include "cpu_pool.h"
 #include "cpu_program.h"
-#include "gpu_channel.h"
-#include "gpu_feeder.h"
+#include "gpu_lane.h"
 #include "walk_times.h"
 
 namespace hetcomp {
@@ -15,15 +14,13 @@ namespace hetcomp {
 // What a walk needs; everything is borrowed for its duration.
 struct WalkContext {
   const CpuProgram* cpu = nullptr;
-  CpuPool* pool = nullptr;        // null: one thread
-  GpuChannel* channel = nullptr;  // null: no GPU steps
-  GpuFeeder* feeder = nullptr;    // null: no GPU steps
-  uint32_t gpu_steps = 0;
+  CpuPool* pool = nullptr;  // null: one thread
+  GpuLane* lane = nullptr;  // null: no GPU steps
 };
 
 enum class WalkResult { kDone, kTimedOut, kAborted, kKernelFailed };
 
-// Runs the CPU steps of an inference that the feeder has begun. `times` may be null: it is made for
+// Runs the CPU steps of an inference that the lane has begun. `times` may be null: it is made for
 // the same table, and has begun. After kKernelFailed the text is pool->TakeError() or
 // TakeKernelError(). Throws Error(kDevice) where an enqueue fails.
 WalkResult Walk(const WalkContext& context, WalkTimes* times);

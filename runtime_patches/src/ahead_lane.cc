@@ -1,6 +1,7 @@
-#include "gpu_feeder.h"
+#include "ahead_lane.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "error.h"
 
@@ -22,16 +23,20 @@ std::vector<size_t> JustInTime(const Table& table) {
 
 }  // namespace
 
-GpuFeeder::GpuFeeder(const Table& table, GpuProgram* program, GpuChannel* channel)
-    : program_(program),
-      channel_(channel),
+AheadLane::AheadLane(const Table& table, std::unique_ptr<GpuProgram> program, GpuChannel* channel)
+    : GpuLane(std::move(program), channel),
       cpu_steps_(static_cast<uint32_t>(table.cpu.size())),
       needed_(JustInTime(table)) {
-  if (channel->device().choice().is_cpu && program->n_launches() == table.gpu.size()) return;
-  std::fill(needed_.begin(), needed_.end(), program->n_launches());
+  if (channel->device().choice().is_cpu && n_launches() == table.gpu.size()) return;
+  std::fill(needed_.begin(), needed_.end(), n_launches());
 }
 
-bool GpuFeeder::Begin(bool ahead, Fault fault) {
+void AheadLane::WarmUp(double limit_us) {
+  channel_->EnqueueGate(/*held=*/true);
+  GpuLane::WarmUp(limit_us);
+}
+
+bool AheadLane::Begin(bool ahead, Fault fault) {
   ahead_ = ahead;
   fault_ = fault;
   const bool enqueued = channel_->gate_closed();
@@ -39,46 +44,68 @@ bool GpuFeeder::Begin(bool ahead, Fault fault) {
   if (enqueued) {
     if (next_ == 0) Enqueue();
     Flush();
-    if (channel_->Begin(cpu_steps_, program_->n_steps())) return true;
+    if (channel_->Begin(cpu_steps_, n_steps())) return true;
   }
   if (fault == Fault::kWedge) channel_->EnqueueWedge();
   next_ = 0;
   channel_->EnqueueGate(/*held=*/false);
-  if (channel_->Begin(cpu_steps_, program_->n_steps())) return false;
+  if (channel_->Begin(cpu_steps_, n_steps())) return false;
   throw Error(ErrorKind::kDevice, "the gate's kernel gave up waiting for the CPU");
 }
 
-void GpuFeeder::BeforeCpuStep(size_t ordinal) {
+void AheadLane::BeginBatch() {
+  fault_ = Fault::kNone;
+  channel_->EnqueueGate(/*held=*/false);
+  for (next_ = 0; next_ < n_launches();) Enqueue();
+  Flush();
+  if (!channel_->Begin(cpu_steps_, n_steps())) {
+    throw Error(ErrorKind::kDevice, "a measured task did not start in time");
+  }
+}
+
+void AheadLane::BeforeCpuStep(uint32_t ordinal) {
   if (!next_inference_) {
     while (next_ < needed_[ordinal - 1]) Enqueue();
     // The device must not fall asleep between this inference and the next.
     if (ordinal == needed_.size()) {
-      while (next_ < program_->n_launches()) Enqueue();
+      while (next_ < n_launches()) Enqueue();
       BeginNext();
     }
   }
   Flush();
 }
 
-bool GpuFeeder::EnqueueOne() {
-  if (next_ == program_->n_launches() && (next_inference_ || !BeginNext())) return false;
+void AheadLane::AfterCpuStep(uint32_t ordinal, bool signal) {
+  if (signal) Store(&channel_->sync()->cpu_epoch.value, channel_->cpu_base() + ordinal);
+}
+
+uint32_t AheadLane::Finished() { return channel_->Finished(); }
+
+WaitResult AheadLane::Pass(Spinner* spinner) {
+  if (EnqueueOne()) return WaitResult::kReached;
+  Flush();
+  return spinner->Spin();
+}
+
+bool AheadLane::EnqueueOne() {
+  if (next_ == n_launches() && (next_inference_ || !BeginNext())) return false;
   Enqueue();
   return true;
 }
 
-void GpuFeeder::Flush() {
+void AheadLane::Flush() {
   if (!dirty_) return;
   channel_->Flush();
   dirty_ = false;
 }
 
-void GpuFeeder::Enqueue() {
-  program_->Enqueue(next_, fault_);
+void AheadLane::Enqueue() {
+  program_->Enqueue(next_, fault_, nullptr);
   ++next_;
   dirty_ = true;
 }
 
-bool GpuFeeder::BeginNext() {
+bool AheadLane::BeginNext() {
   if (!ahead_ || !channel_->GatePassed()) return false;
   channel_->EnqueueGate(/*held=*/true);
   next_inference_ = true;

@@ -1,0 +1,81 @@
+#include "cl_events.h"
+
+#include <sched.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+
+#include "clock.h"
+#include "error.h"
+
+namespace hetcomp {
+namespace {
+
+// A status costs a lock in the driver, so that the clock may be read as often.
+constexpr double kYieldAfterUs = 2000.0;
+
+// Shared with a callback that may come when nobody waits any more.
+struct Completion {
+  std::mutex mutex;  // guards done
+  std::condition_variable changed;
+  bool done = false;
+};
+
+void OnComplete(cl_event /*event*/, cl_int /*status*/, void* user) {
+  const std::unique_ptr<std::shared_ptr<Completion>> owner(
+      static_cast<std::shared_ptr<Completion>*>(user));
+  Completion& completion = **owner;
+  {
+    std::lock_guard<std::mutex> lock(completion.mutex);
+    completion.done = true;
+  }
+  completion.changed.notify_one();
+}
+
+}  // namespace
+
+bool IsComplete(const ClHandles& cl, cl_event event) {
+  cl_int status = CL_COMPLETE;
+  HETCOMP_CL_CHECK(cl.api->clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(status),
+                                          &status, nullptr));
+  if (status < 0) CheckCl(status, "execution of a command", __FILE__, __LINE__);
+  return status == CL_COMPLETE;
+}
+
+WaitResult PollEvent(const ClHandles& cl, cl_event event, double timeout_us) {
+  const double start_us = NowUs();
+  while (!IsComplete(cl, event)) {
+    const double waited_us = NowUs() - start_us;
+    if (waited_us > timeout_us) {
+      // This thread itself may have been stopped for that long: look once more.
+      return IsComplete(cl, event) ? WaitResult::kReached : WaitResult::kTimedOut;
+    }
+    if (waited_us > kYieldAfterUs) sched_yield();
+    Pause();
+  }
+  return WaitResult::kReached;
+}
+
+WaitResult SleepUntilComplete(const ClHandles& cl, cl_event event, double timeout_us) {
+  auto completion = std::make_shared<Completion>();
+  auto user = std::make_unique<std::shared_ptr<Completion>>(completion);
+  HETCOMP_CL_CHECK(cl.api->clSetEventCallback(event, CL_COMPLETE, OnComplete, user.get()));
+  static_cast<void>(user.release());  // OnComplete's
+  {
+    std::unique_lock<std::mutex> lock(completion->mutex);
+    const std::chrono::duration<double, std::micro> limit(timeout_us);
+    completion->changed.wait_for(lock, limit, [&] { return completion->done; });
+  }
+  return IsComplete(cl, event) ? WaitResult::kReached : WaitResult::kTimedOut;
+}
+
+WaitResult FinishWithin(const ClHandles& cl, double timeout_us) {
+  ClEvent marker(cl.api);
+  HETCOMP_CL_CHECK(cl.api->clEnqueueMarkerWithWaitList(cl.queue, 0, nullptr, marker.Receive()));
+  HETCOMP_CL_CHECK(cl.api->clFlush(cl.queue));
+  return PollEvent(cl, marker.get(), timeout_us);
+}
+
+}  // namespace hetcomp

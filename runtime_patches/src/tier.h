@@ -1,0 +1,58 @@
+// The ways in which CPU and GPU wait for each other, and the choice among them.
+#ifndef HETCOMP_TIER_H_
+#define HETCOMP_TIER_H_
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace hetcomp {
+
+// Fastest first.
+enum class Tier {
+  kSvmAhead,  // everything enqueued ahead; kernels wait for the CPU's epoch
+  kSvm,       // enqueued when its inputs are ready; the CPU polls the GPU's epoch
+  kEvent,     // the same, but the CPU polls events
+  kFinish,    // the same, but the CPU sleeps until the queue is empty
+  kCpu,       // the GPU is not used
+};
+
+// Where the tensors are that both processors use.
+enum class MemoryKind {
+  kFine,  // fine-grained SVM: one copy
+};
+
+constexpr std::array<Tier, 5> kTiers = {Tier::kSvmAhead, Tier::kSvm, Tier::kEvent, Tier::kFinish,
+                                        Tier::kCpu};
+constexpr std::array<MemoryKind, 1> kMemoryKinds = {MemoryKind::kFine};
+
+const char* TierName(Tier tier);
+const char* MemoryName(MemoryKind memory);
+
+// Whether kernels and CPU tell each other through flags in shared memory.
+constexpr bool UsesFlags(Tier tier) { return tier == Tier::kSvmAhead || tier == Tier::kSvm; }
+
+// What start-up found out about a device; the texts say why not, "" = it works.
+struct TierProbe {
+  std::string no_ahead;  // flags that a running kernel waits for
+  std::string no_flags;  // flags that a kernel raises
+};
+
+struct RefusedTier {
+  Tier tier;
+  std::string why;
+};
+
+struct TierChoice {
+  Tier tier = Tier::kCpu;
+  MemoryKind memory = MemoryKind::kFine;
+  std::vector<RefusedTier> refused;  // the faster ones
+};
+
+// The fastest tier that works, or the wanted one. Throws Error(kDevice) if that does not.
+TierChoice ChooseTier(std::optional<Tier> tier, const TierProbe& probe);
+
+}  // namespace hetcomp
+
+#endif  // HETCOMP_TIER_H_

@@ -1,0 +1,144 @@
+"""Every way of waiting for each other gives NumPy's numbers, and ends where the device does not."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import standin
+from conftest import Script
+from test_results import GPU_PLANS, assert_right, random_table
+from test_tickets import random_table as random_tickets
+from test_tickets import table as ticket_table
+
+from hetcomp.errors import InputError, InternalError
+from hetcomp.plan.plan import Axis
+from hetcomp.runtime import load
+
+TIERS = ("svm-ahead", "svm", "event", "finish")
+READY_TIERS = TIERS[1:]  # svm-ahead is what all other tests run
+RUNS = 15
+
+
+@pytest.mark.parametrize("plan", GPU_PLANS)
+@pytest.mark.parametrize("tier", TIERS)
+def test_every_run_equals_numpy(model: Path, opencl: str, tier: str, plan: str) -> None:
+    with load(model, plan=plan, tier=tier) as session:
+        for seed in range(RUNS):
+            assert_right(session, seed)
+        status = session.status()
+    assert (status.tier, status.plan, status.fallbacks) == (tier, plan, 0)
+
+
+@pytest.mark.parametrize("tier", READY_TIERS)
+def test_random_tables(model: Path, opencl: str, tier: str) -> None:
+    with load(model, plan="rows", tier=tier) as session:
+        for case in range(8):
+            session.set_table(random_table(100 + case))
+            for seed in range(4):
+                assert_right(session, seed)
+        assert session.status().fallbacks == 0
+
+
+@pytest.mark.parametrize("tier", READY_TIERS)
+def test_tickets(model: Path, opencl: str, tier: str) -> None:
+    tables = [ticket_table(2), ticket_table(5), ticket_table(1, Axis.CHANNELS)]
+    with load(model, plan="rows", tier=tier) as session:
+        for table in tables + [random_tickets(200 + case) for case in range(6)]:
+            session.set_table(table)
+            for seed in range(5):
+                assert_right(session, seed)
+        assert session.status().fallbacks == 0
+
+
+@pytest.mark.parametrize("tier", READY_TIERS)
+@pytest.mark.parametrize("fault", ["wedge", "enqueue"])
+def test_a_device_that_fails(
+    script: Script, model: Path, opencl: str, tier: str, fault: str
+) -> None:
+    answer, stderr = script(
+        f"""
+        import time
+        import numpy as np, standin
+        from hetcomp.runtime import load
+        session = load({str(model)!r}, plan="rows", tier={tier!r}, fault={fault!r}, timeout_ms=200)
+        begin, right = time.monotonic(), []
+        for seed in range(5):
+            feeds = standin.feeds(seed)
+            right.append(bool(np.array_equal(
+                session.run(feeds)["out"], standin.reference(**feeds)["out"])))
+        status = session.status()
+        answer = [all(right), time.monotonic() - begin, status.tier, status.fallbacks,
+                  status.timeouts, status.device_bad]
+        """
+    )
+    right, seconds, *rest = answer
+    assert right
+    assert seconds < 5.0
+    assert rest == ["cpu", 1, 1 if fault == "wedge" else 0, True]
+    assert stderr.count("hetcomp: ") == 1
+
+
+@pytest.mark.parametrize("tier", READY_TIERS)
+def test_a_failing_kernel(model: Path, opencl: str, tier: str) -> None:
+    with load(model, plan="rows", tier=tier) as session:
+        feeds = standin.feeds(3)
+        for seed in range(3):
+            poisoned = {**feeds, "y": feeds["y"].copy()}
+            poisoned["y"][0, 0] = standin.POISON
+            with suppress(InternalError):
+                session.run(poisoned)
+            assert_right(session, seed)
+        assert session.status().fallbacks == 0
+
+
+@pytest.mark.parametrize("tier", READY_TIERS)
+def test_measuring(model: Path, opencl: str, tier: str) -> None:
+    with load(model, plan="gpu", tier=tier) as session:
+        run = session.profile(2).runs[1]
+        assert run.gpu_end_us[-1] > 0.0
+        assert run.total_us >= run.gpu_end_us[-1]
+        assert min(session.time_task(1, "gpu", reps=3)) > 0.0
+        assert_right(session, 1)
+
+
+def test_sessions_of_several_tiers_share_a_device(model: Path, opencl: str) -> None:
+    sessions = [load(model, plan="mixed", tier=tier, ahead="on") for tier in TIERS]
+    for seed in range(6):
+        for session in sessions:
+            assert_right(session, seed)
+    for tier, session in zip(TIERS, sessions, strict=True):
+        assert (session.status().tier, session.status().fallbacks) == (tier, 0)
+        session.close()
+
+
+def test_a_probe_takes_the_fastest(model: Path, opencl: str) -> None:
+    with load(model, plan="rows") as session:
+        status = session.status()
+    assert (status.tier, status.memory, dict(status.refused_tiers)) == ("svm-ahead", "fine", {})
+
+
+def test_tier_cpu_leaves_the_device_alone(script: Script, model: Path) -> None:
+    answer, stderr = script(
+        f"""
+        from hetcomp.runtime import load
+        status = load({str(model)!r}, plan="rows", tier="cpu").status()
+        answer = [status.tier, status.plan, status.device, status.memory]
+        """
+    )
+    assert answer == ["cpu", "cpu", "", ""]
+    assert "hetcomp" not in stderr  # it was asked for
+
+
+def test_the_environment_stands_in_for_the_argument(
+    model: Path, opencl: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HETCOMP_TIER", "event")
+    assert load(model, plan="rows").status().tier == "event"
+    assert load(model, plan="rows", tier="svm").status().tier == "svm"
+
+
+def test_an_unknown_tier(model: Path) -> None:
+    with pytest.raises(InputError, match='"event", "finish", "cpu", got "fast"'):
+        load(model, tier="fast")
