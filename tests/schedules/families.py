@@ -135,7 +135,7 @@ def convolution(draw: Any, for_winograd: bool = False) -> Case:
     base = total(exact, magnitude, w[0].size, largest(x, w))
     return finish(
         draw, f"a = Conv<{window.attributes}>(x, w)", f"float[{dims(*x.shape)}] x", base,
-        {"w": w}, {"x": x}, {"depthwise", "conv2d"} if depthwise else {"conv2d"}, given,
+        {"w": w}, {"x": x}, {"depthwise", "conv2d"} if groups == ins == outs else {"conv2d"}, given,
         out_shape=exact.shape,
     )  # fmt: skip
 
