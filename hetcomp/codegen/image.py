@@ -2,10 +2,15 @@ r"""Writes the image: everything of a model.so that is data (description, OpenCL
 
 Layout, little-endian; `runtime_patches/src/image.cc` and `hetcomp.runtime.image` read it::
 
-    0     magic "HETCOMP\0", u32 format, u32 flags
+    0     magic "HETCOMP\0", u32 format, u32 zero
     16    u64 json_size, source_size, constants_offset, constants_size, total_size
-    56    u32 CRC-32 of the JSON, u32 zero
-    64    JSON, OpenCL source, zeros up to a page, constants
+    56    u64 word_sum of the constants
+    64    u32 CRC-32 of JSON and source, u32 CRC-32 of the linked file without the image
+    72    u32 CRC-32 of this header with zero here, u32 zero
+    80    JSON, OpenCL source, zeros up to a page, constants
+
+A flipped bit anywhere is found: `hetcomp.load` checks the code before the dynamic loader sees the
+file, the runtime checks the rest when the model is opened.
 """
 
 from __future__ import annotations
@@ -24,11 +29,13 @@ from hetcomp.errors import InternalError
 from hetcomp.plan.graph import FORMAT_VERSION, Space, TaskGraph, Tensor
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.table import StepTable
-from hetcomp.runtime.image import HEADER, MAGIC, PAGE_BYTES
+from hetcomp.runtime.image_header import HEADER_BYTES, PAGE_BYTES, Header
 
-__all__ = ["constant_tensors", "write_image"]
+__all__ = ["constant_tensors", "word_sum", "write_image"]
 
 _ALIGNMENT = 128
+_WORD_BYTES = 8
+_CHUNK_WORDS = 1 << 19
 
 
 def write_image(
@@ -79,16 +86,40 @@ def write_image(
     }
     text = json.dumps(description, separators=(",", ":"), allow_nan=False).encode()
     source = opencl_source.encode()
-    constants_offset = _round_up(HEADER.size + len(text) + len(source), PAGE_BYTES)
+    constants_offset = _round_up(HEADER_BYTES + len(text) + len(source), PAGE_BYTES)
     total = constants_offset + graph.constants_bytes
-    header = HEADER.pack(
-        *(MAGIC, FORMAT_VERSION, 0, len(text), len(source)),
-        *(constants_offset, graph.constants_bytes, total, zlib.crc32(text), 0),
-    )
-    with path.open("wb") as stream:
-        stream.write(header + text + source)
+    with path.open("w+b") as stream:
         _write_constants(stream, constants_offset, graph, constants)
         stream.truncate(total)
+        stream.seek(constants_offset)
+        header = Header(
+            json_size=len(text),
+            source_size=len(source),
+            constants_offset=constants_offset,
+            constants_size=graph.constants_bytes,
+            total_size=total,
+            constants_sum=word_sum(stream),
+            text_crc=zlib.crc32(source, zlib.crc32(text)),
+        )
+        stream.seek(0)
+        stream.write(header.pack() + text + source)
+
+
+def word_sum(stream: BinaryIO) -> int:
+    """Checksum of the rest of a stream: the sum of (w ^ w >> 32) * (2 i + 1) modulo 2^64.
+
+    w are its little-endian 64-bit words, the last one filled up with zeros, i counts them. One
+    multiplication a word is as fast as memory, and NumPy computes it as well as C++. It differs
+    after any change within one word, and after any two flipped bits.
+    """
+    total, first = 0, 0
+    while chunk := stream.read(_WORD_BYTES * _CHUNK_WORDS):
+        words = np.frombuffer(chunk + bytes(-len(chunk) % _WORD_BYTES), "<u8")
+        index = np.arange(first, first + len(words), dtype=np.uint64)
+        terms = (words ^ (words >> np.uint64(32))) * (2 * index + np.uint64(1))
+        total += int(np.add.reduce(terms, dtype=np.uint64))
+        first += len(words)
+    return total % (1 << 64)
 
 
 def constant_tensors(graph: TaskGraph) -> tuple[Tensor, ...]:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hetcomp.codegen.toolchain import Toolchain, find_toolchain, run_tool, runtime_objects
 from hetcomp.files import atomic_path
 from hetcomp.plan.graph import Kernel
-from hetcomp.runtime.image import PAGE_BYTES, SECTION
+from hetcomp.runtime.elf import read_elf
+from hetcomp.runtime.image_header import (
+    HEADER_BYTES,
+    PAGE_BYTES,
+    SECTION,
+    code_checksum,
+    image_section,
+    read_header,
+)
 
 __all__ = ["EXPORTED_SYMBOLS", "link_model"]
 
@@ -93,6 +102,17 @@ def link_model(
             command += [str(path) for path in (*kernel_objects, *generated, *runtime)]
             command += [*_library_flags(tools, folder), "-ldl", "-lm", "-o", str(temporary)]
             run_tool(command)
+            _seal(temporary)
+
+
+def _seal(model: Path) -> None:
+    """Put the checksum of all but the image into the image's header."""
+    section = image_section(model, read_elf(model))
+    with model.open("r+b") as stream:
+        stream.seek(section.offset)
+        header = read_header(model, stream.read(HEADER_BYTES), section.size)
+        stream.seek(section.offset)
+        stream.write(replace(header, code_crc=code_checksum(model)).pack())
 
 
 def _compile(tools: Toolchain, source: Path, text: str) -> Path:

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hetcomp.errors import ArtifactError
-from hetcomp.plan.graph import FORMAT_VERSION, TaskGraph
+from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.table import StepTable
 from hetcomp.runtime.elf import read_elf
+from hetcomp.runtime.image_header import HEADER_BYTES, image_section, read_header
 
-__all__ = ["HEADER", "MAGIC", "PAGE_BYTES", "SECTION", "Image", "parse_description", "read_image"]
-
-MAGIC = b"HETCOMP\0"
-SECTION = ".hetcomp_image"
-PAGE_BYTES = 4096
-# Fields: see hetcomp.codegen.image.
-HEADER = struct.Struct("<8sIIQQQQQII")
+__all__ = ["Image", "parse_description", "read_image"]
 
 
 @dataclass(frozen=True)
@@ -70,40 +64,15 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     """
     file = Path(path)
     elf = read_elf(file)
-    section = elf.sections.get(SECTION)
-    if section is None:
-        raise ArtifactError(f"{file} is not a compiled model: it has no section {SECTION}")
+    section = image_section(file, elf)
     with file.open("rb") as stream:
         stream.seek(section.offset)
-        fields = _header(file, stream.read(HEADER.size), section.size)
-        text = stream.read(fields.json_size)
-        source = stream.read(fields.source_size)
-    if zlib.crc32(text) != fields.json_crc:
+        header = read_header(file, stream.read(HEADER_BYTES), section.size)
+        text = stream.read(header.json_size)
+        source = stream.read(header.source_size)
+    if zlib.crc32(source, zlib.crc32(text)) != header.text_crc:
         raise ArtifactError(f"{file} is damaged: the checksum of its description is wrong")
     return parse_description(file, text, source.decode(), elf.machine)
-
-
-@dataclass(frozen=True)
-class _Header:
-    json_size: int
-    source_size: int
-    json_crc: int
-
-
-def _header(path: Path, raw: bytes, available: int) -> _Header:
-    if len(raw) < HEADER.size or raw[:8] != MAGIC:
-        raise ArtifactError(f"{path} is damaged: its image has no header")
-    _, version, _, json_size, source_size, offset, size, total, crc, _ = HEADER.unpack(raw)
-    if version != FORMAT_VERSION:
-        raise ArtifactError(
-            f"{path} has image format {version}, this hetcomp reads {FORMAT_VERSION}: "
-            "compile the model again"
-        )
-    if HEADER.size + json_size + source_size > offset or offset + size > total:
-        raise ArtifactError(f"{path} is damaged: its image's header contradicts itself")
-    if total > available:
-        raise ArtifactError(f"{path} is truncated: its image is incomplete")
-    return _Header(json_size, source_size, crc)
 
 
 def parse_description(

@@ -22,6 +22,7 @@ from hetcomp.runtime._ffi_api import ModuleApi, open_module, submit
 from hetcomp.runtime.at_exit import close_at_exit
 from hetcomp.runtime.elf import host_machine
 from hetcomp.runtime.image import Image, read_image
+from hetcomp.runtime.image_header import check_code
 from hetcomp.runtime.records import Profile, SessionStatus, TensorInfo, parse_profile
 from hetcomp.runtime.request import Request
 from hetcomp.runtime.stats import SessionStats, parse_stats
@@ -45,6 +46,7 @@ def load(
     quiet: bool = False,
     opencl_library: str | os.PathLike[str] | None = None,
     cache: str | os.PathLike[str] = "auto",
+    verify: str = "auto",
     cpu_core: int | None = None,
     gpu_core: int | None = None,
     fault: str = "",
@@ -86,6 +88,9 @@ def load(
     cache
         Folder for compiled OpenCL programs. `auto` takes the user's cache folder, but keeps
         nothing where the driver does (PoCL); `off` never keeps any.
+    verify
+        `auto` compares code and weights with their checksums, which reads the whole file; `off`
+        opens a large model faster.
     cpu_core, gpu_core
         Cores to pin to; None takes the first two allowed.
     fault, epoch_start
@@ -122,6 +127,8 @@ def load(
             "compile it for this one"
         )
     _check_features(file, image.target)
+    if verify == "auto":
+        check_code(file)
     options: dict[str, Any] = {"timeout_ms": float(timeout_ms), "threads": threads}
     options |= {"trace": trace, "quiet": quiet, "fault": fault, "epoch_start": epoch_start}
     chosen = {"plan": plan, "cpu_core": cpu_core, "gpu_core": gpu_core}
@@ -131,6 +138,7 @@ def load(
     chosen["chain"] = None if chain == "auto" else chain
     chosen["pin"] = None if pin == "auto" else pin
     chosen["opencl_library"] = None if opencl_library is None else os.fspath(opencl_library)
+    chosen["verify"] = None if verify == "auto" else verify
     chosen["cache"] = None if cache == "auto" else os.fspath(cache)
     options |= {key: value for key, value in chosen.items() if value is not None}
     return Session(image, open_module(file, json.dumps(options)))

@@ -4,6 +4,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -63,6 +64,9 @@ hetcomp_status GuardStatus(Body body) {
   } catch (const Error& error) {
     LastError() = error.what();
     return Code(error.kind());
+  } catch (const std::bad_alloc&) {
+    LastError() = "out of memory";
+    return HETCOMP_ERROR_INTERNAL;
   } catch (const std::exception& error) {
     LastError() = error.what();
     return HETCOMP_ERROR_INTERNAL;

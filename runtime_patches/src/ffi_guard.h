@@ -4,6 +4,8 @@
 
 #include <tvm/ffi/error.h>
 
+#include <new>
+
 #include "error.h"
 
 namespace hetcomp {
@@ -30,6 +32,8 @@ auto Guard(Body body) -> decltype(body()) {
     return body();
   } catch (const Error& error) {
     throw tvm::ffi::Error(KindName(error.kind()), error.what(), "");
+  } catch (const std::bad_alloc&) {
+    throw tvm::ffi::Error(KindName(ErrorKind::kInternal), "out of memory", "");
   }
 }
 

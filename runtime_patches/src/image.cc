@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 
@@ -17,31 +18,39 @@ namespace hetcomp {
 namespace {
 
 constexpr char kMagic[8] = {'H', 'E', 'T', 'C', 'O', 'M', 'P', '\0'};
-constexpr uint32_t kFormat = 3;
-constexpr size_t kHeaderBytes = 64;
+constexpr uint32_t kFormat = 4;
 constexpr size_t kPageBytes = 4096;
 
 // Little-endian, as hetcomp/codegen/image.py writes it.
 struct Header {
   char magic[8];
   uint32_t format;
-  uint32_t flags;
+  uint32_t zero;
   uint64_t json_size;
   uint64_t source_size;
   uint64_t constants_offset;
   uint64_t constants_size;
   uint64_t total_size;
-  uint32_t json_crc;
-  uint32_t reserved;
+  uint64_t constants_sum;
+  uint32_t text_crc;
+  uint32_t code_crc;  // of what is outside the image; hetcomp.load checks it
+  uint32_t header_crc;
+  uint32_t zero_too;
 };
-static_assert(sizeof(Header) == kHeaderBytes, "the image header is packed to 64 bytes");
+static_assert(sizeof(Header) == 80, "the image header is packed to 80 bytes");
+
+bool ChecksumFits(Header header) {
+  const uint32_t expected = header.header_crc;
+  header.header_crc = 0;
+  return Crc32({reinterpret_cast<const char*>(&header), sizeof(header)}) == expected;
+}
 
 bool ExtentsFit(const Header& header, size_t available) {
   if (header.total_size > available || header.json_size > header.total_size) return false;
   if (header.source_size > header.total_size || header.constants_size > header.total_size) {
     return false;
   }
-  const uint64_t text_end = kHeaderBytes + header.json_size + header.source_size;
+  const uint64_t text_end = sizeof(Header) + header.json_size + header.source_size;
   return header.constants_offset % kPageBytes == 0 && text_end <= header.constants_offset &&
          header.constants_offset <= header.total_size &&
          header.constants_size <= header.total_size - header.constants_offset;
@@ -68,15 +77,28 @@ Image ReadImage() {
     ThrowInput("model image: format " + std::to_string(header.format) + ", this runtime reads " +
                std::to_string(kFormat));
   }
-  if (!ExtentsFit(header, available)) ThrowInput("model image: damaged header");
+  if (!ChecksumFits(header) || !ExtentsFit(header, available)) {
+    ThrowInput("model image: damaged header");
+  }
   Image image;
-  image.json = {begin + kHeaderBytes, static_cast<size_t>(header.json_size)};
+  image.json = {begin + sizeof(Header), static_cast<size_t>(header.json_size)};
   image.opencl_source = {image.json.data() + image.json.size(),
                          static_cast<size_t>(header.source_size)};
   image.constants = begin + header.constants_offset;
   image.constants_bytes = static_cast<size_t>(header.constants_size);
-  if (Crc32(image.json) != header.json_crc) ThrowInput("model image: damaged description (CRC)");
+  image.constants_sum = header.constants_sum;
+  const std::string_view text(image.json.data(), image.json.size() + image.opencl_source.size());
+  if (Crc32(text) != header.text_crc) ThrowInput("model image: damaged description (CRC)");
   return image;
+}
+
+void CheckConstants(const Image& image) {
+  static std::atomic<bool> checked{false};
+  if (checked.load()) return;
+  if (WordSum({image.constants, image.constants_bytes}) != image.constants_sum) {
+    ThrowInput("model image: damaged weights (checksum)");
+  }
+  checked.store(true);
 }
 
 }  // namespace hetcomp

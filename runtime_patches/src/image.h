@@ -3,6 +3,7 @@
 #define HETCOMP_IMAGE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 namespace hetcomp {
@@ -13,10 +14,14 @@ struct Image {
   std::string_view opencl_source;
   const char* constants = nullptr;  // 4096-aligned
   size_t constants_bytes = 0;
+  uint64_t constants_sum = 0;
 };
 
-// Checks magic, format, extents and the JSON's checksum. Throws Error on damage.
+// Checks everything but the constants. Throws Error on damage.
 Image ReadImage();
+
+// Reads all constants, once a process. Throws Error where they are not those that were compiled.
+void CheckConstants(const Image& image);
 
 // Gives back the memory of the constants' pages; they are read from the file again where needed.
 void ReleaseConstants(const Image& image);

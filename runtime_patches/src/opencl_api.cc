@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -80,6 +81,19 @@ void CheckCl(cl_int code, const char* call, const char* file, int line) {
   if (code == CL_SUCCESS) return;
   ThrowDevice(std::string(call) + ": " + ClCodeName(code) + " at " + file + ":" +
               std::to_string(line));
+}
+
+void CheckCreated(const void* object, cl_int code, const char* call, const char* file, int line) {
+  CheckCl(code, call, file, line);
+  if (object != nullptr) return;
+  ThrowDevice(std::string(call) + ": success without an object at " + file + ":" +
+              std::to_string(line));
+}
+
+std::string Printable(std::string text) {
+  const auto odd = [](unsigned char byte) { return byte > '~' || (byte < ' ' && byte != '\n'); };
+  std::replace_if(text.begin(), text.end(), odd, '?');
+  return text;
 }
 
 }  // namespace hetcomp

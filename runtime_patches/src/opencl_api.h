@@ -101,17 +101,24 @@ OpenClApi LoadOpenCl(const std::string& library);
 // "CL_OUT_OF_RESOURCES (-5)".
 std::string ClCodeName(cl_int code);
 
+// What a driver says, fit for JSON and terminals: '?' for what is not plain text.
+std::string Printable(std::string text);
+
 // Throws Error(kDevice) with call, symbolic code, file and line unless `code` is CL_SUCCESS.
 void CheckCl(cl_int code, const char* call, const char* file, int line);
+
+// Likewise, and if there is no object although the status says so.
+void CheckCreated(const void* object, cl_int code, const char* call, const char* file, int line);
 
 // Every OpenCL call that returns a status goes through the first of these, every call that
 // returns an object and stores its status through the second.
 #define HETCOMP_CL_CHECK(call) ::hetcomp::CheckCl((call), #call, __FILE__, __LINE__)
-#define HETCOMP_CL_CREATE(result, function, ...)                                     \
-  do {                                                                               \
-    ::hetcomp::cl_int status_ = 0;                                                   \
-    (result) = (function)(__VA_ARGS__, &status_);                                    \
-    ::hetcomp::CheckCl(status_, #function "(" #__VA_ARGS__ ")", __FILE__, __LINE__); \
+#define HETCOMP_CL_CREATE(result, function, ...)                                         \
+  do {                                                                                   \
+    ::hetcomp::cl_int status_ = 0;                                                       \
+    (result) = (function)(__VA_ARGS__, &status_);                                        \
+    ::hetcomp::CheckCreated((result), status_, #function "(" #__VA_ARGS__ ")", __FILE__, \
+                            __LINE__);                                                   \
   } while (false)
 
 }  // namespace hetcomp

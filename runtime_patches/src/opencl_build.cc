@@ -14,13 +14,14 @@ constexpr size_t kMaxBinaryBytes = size_t{64} << 20;
 std::string BuildLog(const ClHandles& cl, cl_program program) {
   size_t size = 0;
   if (cl.api->clGetProgramBuildInfo(program, cl.device, CL_PROGRAM_BUILD_LOG, 0, nullptr, &size) !=
-      CL_SUCCESS) {
+          CL_SUCCESS ||
+      size > kMaxBinaryBytes) {
     return "(no build log)";
   }
   std::string log(size, '\0');
   cl.api->clGetProgramBuildInfo(program, cl.device, CL_PROGRAM_BUILD_LOG, size, log.data(),
                                 nullptr);
-  return log.substr(0, std::min(log.find('\0'), kMaxLogBytes));
+  return Printable(log.substr(0, std::min(log.find('\0'), kMaxLogBytes)));
 }
 
 }  // namespace
@@ -76,7 +77,7 @@ cl_kernel CreateKernel(const ClHandles& cl, cl_program program, const std::strin
   cl_kernel kernel = nullptr;
   cl_int status = CL_SUCCESS;
   kernel = cl.api->clCreateKernel(program, name.c_str(), &status);
-  CheckCl(status, ("clCreateKernel(" + name + ")").c_str(), __FILE__, __LINE__);
+  CheckCreated(kernel, status, ("clCreateKernel(" + name + ")").c_str(), __FILE__, __LINE__);
   return kernel;
 }
 
@@ -93,7 +94,7 @@ void* AllocateSvm(const ClHandles& cl, size_t bytes) {
       CL_MEM_READ_WRITE | CL_MEM_SVM_FINE_GRAIN_BUFFER | (cl.svm_atomics ? CL_MEM_SVM_ATOMICS : 0);
   constexpr cl_uint kAlignment = 128;  // more is refused by every runtime that was tried
   void* memory = cl.api->clSVMAlloc(cl.context, flags, bytes, kAlignment);
-  if (memory == nullptr) {
+  if (memory == nullptr || reinterpret_cast<uintptr_t>(memory) % kAlignment != 0) {
     throw Error(ErrorKind::kDevice, "clSVMAlloc of " + std::to_string(bytes) + " bytes failed");
   }
   std::memset(memory, 0, bytes);

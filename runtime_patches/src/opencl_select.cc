@@ -8,6 +8,14 @@
 namespace hetcomp {
 namespace {
 
+// Platforms or devices beyond which a driver is not believed.
+constexpr cl_uint kMostObjects = 4096;
+
+cl_uint Believable(cl_uint count, const char* call) {
+  if (count <= kMostObjects) return count;
+  throw Error(ErrorKind::kDevice, std::string(call) + ": " + std::to_string(count) + " objects");
+}
+
 template <typename T>
 T DeviceInfo(const OpenClApi& api, cl_device_id device, cl_uint what, T fallback) {
   T value = fallback;
@@ -20,14 +28,14 @@ T DeviceInfo(const OpenClApi& api, cl_device_id device, cl_uint what, T fallback
 std::string DeviceText(const OpenClApi& api, cl_device_id device, cl_uint what) {
   char text[256] = "";
   if (api.clGetDeviceInfo(device, what, sizeof(text) - 1, text, nullptr) != CL_SUCCESS) return "?";
-  return text;
+  return Printable(text);
 }
 
 std::string PlatformText(const OpenClApi& api, cl_platform_id platform) {
   char text[256] = "";
   const cl_int status =
       api.clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof(text) - 1, text, nullptr);
-  return status == CL_SUCCESS ? text : "?";
+  return status == CL_SUCCESS ? Printable(text) : "?";
 }
 
 std::vector<cl_platform_id> Platforms(const OpenClApi& api) {
@@ -36,7 +44,7 @@ std::vector<cl_platform_id> Platforms(const OpenClApi& api) {
   constexpr cl_int kNoPlatform = -1001;
   if (status == kNoPlatform || (status == CL_SUCCESS && count == 0)) return {};
   CheckCl(status, "clGetPlatformIDs", __FILE__, __LINE__);
-  std::vector<cl_platform_id> platforms(count);
+  std::vector<cl_platform_id> platforms(Believable(count, "clGetPlatformIDs"));
   HETCOMP_CL_CHECK(api.clGetPlatformIDs(count, platforms.data(), nullptr));
   return platforms;
 }
@@ -44,7 +52,7 @@ std::vector<cl_platform_id> Platforms(const OpenClApi& api) {
 std::vector<cl_device_id> Devices(const OpenClApi& api, cl_platform_id platform) {
   cl_uint count = 0;
   if (api.clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, nullptr, &count) != CL_SUCCESS) return {};
-  std::vector<cl_device_id> devices(count);
+  std::vector<cl_device_id> devices(Believable(count, "clGetDeviceIDs"));
   if (count > 0) {
     HETCOMP_CL_CHECK(
         api.clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, count, devices.data(), nullptr));
@@ -111,7 +119,7 @@ cl_device_id OneUnitSubDevice(const OpenClApi& api, cl_device_id device, size_t 
   if (api.clCreateSubDevices(device, properties, 0, nullptr, &count) != CL_SUCCESS || count < 2) {
     return device;
   }
-  std::vector<cl_device_id> parts(count);
+  std::vector<cl_device_id> parts(Believable(count, "clCreateSubDevices"));
   HETCOMP_CL_CHECK(api.clCreateSubDevices(device, properties, count, parts.data(), nullptr));
   return parts[std::min(index, parts.size() - 1)];
 }

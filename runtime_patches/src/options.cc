@@ -133,6 +133,8 @@ void SetOption(const std::string& key, const Any& value, Options* options) {
     if (value != nullptr) options->opencl_library = Text(key, value);
   } else if (key == "cache") {
     options->cache = Cache(Text(key, value));
+  } else if (key == "verify") {
+    options->verify = Switch(key, Text(key, value));
   } else if (key == "pin") {
     options->pin = Pin(key, Text(key, value));
   } else if (key == "ahead") {

@@ -26,6 +26,7 @@ struct Options {
   std::optional<Tier> tier;    // none = the fastest that works
   std::string opencl_library;  // "" = libOpenCL.so.1, then libOpenCL.so
   CacheChoice cache;
+  bool verify = true;  // compare the weights with their checksum
   PinMode pin = PinMode::kAuto;
   AheadMode ahead = AheadMode::kAuto;
   bool chain = true;  // one launch for all steps, see gpu_program.h

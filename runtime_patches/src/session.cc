@@ -33,6 +33,7 @@ Session::Session(std::string_view options_json)
       fault_(options_.fault) {
   const double start_us = NowUs();
   if (options_.trace) trace_ = std::make_unique<Trace>(start_us);
+  if (options_.verify) CheckConstants(image_);
   FillKernelSlots();
   ResolveCores();
   const Table& table = options_.plan.empty() ? model_.tables.front() : FindTable(options_.plan);

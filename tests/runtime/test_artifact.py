@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes.util
+import io
 import random
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import pytest
 import standin
 from fresh_process import Script
 
-from hetcomp.errors import ArtifactError
+from hetcomp.codegen.image import word_sum
+from hetcomp.errors import ArtifactError, InputError
 from hetcomp.runtime import load, read_image
 from hetcomp.runtime.elf import read_elf
-from hetcomp.runtime.image import SECTION
+from hetcomp.runtime.image_header import SECTION
 
 
 def test_read_image(model: Path) -> None:
@@ -103,7 +105,8 @@ def test_other_machine(model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("offset", "message"), [(0, "no header"), (8, "image format"), (30, "contradicts|truncated")]
+    ("offset", "message"),
+    [(0, "no header"), (8, "image format"), (30, "checksum"), (64, "checksum"), (79, "checksum")],
 )
 def test_damaged_image_header(model: Path, tmp_path: Path, offset: int, message: str) -> None:
     with pytest.raises(ArtifactError, match=message):
@@ -115,10 +118,55 @@ def test_damaged_description(model: Path, tmp_path: Path) -> None:
         load(flip(model, tmp_path, 100))
 
 
-def flip(model: Path, folder: Path, offset: int) -> Path:
-    """A copy with one byte of the image inverted."""
+def test_damaged_opencl_source(model: Path, tmp_path: Path) -> None:
+    source = model.read_bytes().index(b"__kernel void bias")
+    begin = read_elf(model).sections[SECTION].offset
+    with pytest.raises(ArtifactError, match="checksum"):
+        load(flip(model, tmp_path, source - begin))
+
+
+@pytest.mark.parametrize("offset", [0, 255, 9000, 256 + 16384 - 1])
+def test_damaged_weights(model: Path, tmp_path: Path, offset: int) -> None:
+    at = read_elf(model).sections[SECTION].size - (256 + 16384) + offset
+    file = flip(model, tmp_path, at, bits=0x10)
+    assert read_image(file).graph == standin.graph()  # explain does not read the weights
+    with pytest.raises(InputError, match="damaged weights"):
+        load(file, plan="cpu")
+    load(file, plan="cpu", verify="off").close()
+
+
+def test_every_region_of_the_code_is_checked(model: Path, tmp_path: Path) -> None:
+    rng = random.Random(2)
+    whole = model.read_bytes()
+    section = read_elf(model).sections[SECTION]
+    outside = [*range(64, section.offset), *range(section.offset + section.size, len(whole))]
+    for at in rng.sample(outside, 200):
+        file = tmp_path / f"{at}.so"
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :])
+        with pytest.raises(ArtifactError, match=r"damaged|truncated|not a compiled model"):
+            load(file)
+        file.unlink()
+
+
+def test_word_sum_is_sensitive() -> None:
+    rng = random.Random(3)
+    data = rng.randbytes(1003)
+    seen = {word_sum(io.BytesIO(data))}
+    for bit in range(8 * len(data)):
+        bent = bytearray(data)
+        bent[bit // 8] ^= 1 << bit % 8
+        seen.add(word_sum(io.BytesIO(bent)))
+    assert len(seen) == 1 + 8 * len(data)
+    bent = bytearray(data)  # the highest bits of two words cancel out in a plain sum
+    bent[7] ^= 0x80
+    bent[15] ^= 0x80
+    assert word_sum(io.BytesIO(bent)) not in seen
+
+
+def flip(model: Path, folder: Path, offset: int, bits: int = 0xFF) -> Path:
+    """A copy with bits of one byte of the image inverted."""
     data = bytearray(model.read_bytes())
-    data[read_elf(model).sections[SECTION].offset + offset] ^= 0xFF
+    data[read_elf(model).sections[SECTION].offset + offset] ^= bits
     file = folder / "flipped.so"
     file.write_bytes(data)
     return file
