@@ -11,6 +11,7 @@ from hetcomp.cli.bench_layers import layers
 from hetcomp.cli.bench_options import Asked, network_options
 from hetcomp.cli.bench_planner import planner
 from hetcomp.cli.bench_predictors import predictors
+from hetcomp.cli.bench_sync import sync
 from hetcomp.cli.common import FAILED
 from hetcomp.cli.output import number, print_json, print_table, progress_bar, split_names
 
@@ -40,6 +41,7 @@ def bench() -> None:
 bench.add_command(layers)
 bench.add_command(planner)
 bench.add_command(predictors)
+bench.add_command(sync)
 
 
 @bench.command()

@@ -37,6 +37,7 @@ MODULE_FUNCTIONS = (
     "run",
     "profile",
     "time_task",
+    "latencies",
     "set_table",
     "use_plan",
     "submit",
@@ -66,6 +67,7 @@ class ModuleApi:
     run: Callable[..., None]
     profile: Callable[..., str]
     time_task: Callable[[int, str, int, int, int, int, int, int], str]
+    latencies: Callable[[int], str]
     set_table: Callable[[str], None]
     use_plan: Callable[[str], None]
     submit: Callable[..., Any]

@@ -11,6 +11,7 @@ import numpy as np
 from hetcomp.plan.graph import Tensor
 
 __all__ = [
+    "Latencies",
     "Profile",
     "RunProfile",
     "SessionStatus",
@@ -110,6 +111,34 @@ class SessionStatus:
     program_cache: str
     first_run_ms: float
     warm_run_ms: float
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """What dispatching a kernel and waiting for it cost, in microseconds; samples taken by turns.
+
+    Attributes
+    ----------
+    enqueue_us, enqueue_busy_us
+        The CPU's time for an enqueue with its flush, the device asleep, and with a kernel running.
+    launch_us
+        From the end of that enqueue to the first flag of the kernel, the device asleep before.
+    hand_shake_us
+        From the CPU's flag to the answer of a kernel that waits for it.
+    flag_us, event_us, sleep_us, finish_us
+        Kernels of equal length: from their first flag to where the CPU knows of their end, by their
+        flag, the event's status, sleeping until the event, and `clFinish`. The differences to the
+        first count.
+    """
+
+    enqueue_us: tuple[float, ...]
+    enqueue_busy_us: tuple[float, ...]
+    launch_us: tuple[float, ...]
+    hand_shake_us: tuple[float, ...]
+    flag_us: tuple[float, ...]
+    event_us: tuple[float, ...]
+    sleep_us: tuple[float, ...]
+    finish_us: tuple[float, ...]
 
 
 @dataclass(frozen=True)

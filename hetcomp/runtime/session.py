@@ -23,7 +23,7 @@ from hetcomp.runtime.at_exit import close_at_exit
 from hetcomp.runtime.elf import host_machine
 from hetcomp.runtime.image import Image, read_image
 from hetcomp.runtime.image_header import check_code
-from hetcomp.runtime.records import Profile, SessionStatus, TensorInfo, parse_profile
+from hetcomp.runtime.records import Latencies, Profile, SessionStatus, TensorInfo, parse_profile
 from hetcomp.runtime.request import Request
 from hetcomp.runtime.stats import SessionStats, parse_stats
 from hetcomp.runtime.tensors import check_names, input_tensor, output_tensor
@@ -370,6 +370,17 @@ class Session:
             index, processor, row_begin, row_end, channel_begin, channel_end, warmup, reps
         )
         return tuple(json.loads(times))
+
+    def latencies(self, reps: int = 100) -> Latencies:
+        """Time dispatch on the OpenCL device and waiting for it, apart from any model.
+
+        Raises
+        ------
+        DeviceError
+            There is no device, or kernels and CPU do not see each other's flags.
+        """
+        lists = json.loads(self._open_api().latencies(reps))
+        return Latencies(**{name: tuple(times) for name, times in lists.items()})
 
     def set_table(self, table: StepTable) -> None:
         """Use another step table, for instance to try a plan.

@@ -30,6 +30,7 @@ constexpr const char* kTrace = "trace";
 constexpr const char* kRun = "run";
 constexpr const char* kProfile = "profile";
 constexpr const char* kTimeTask = "time_task";
+constexpr const char* kLatencies = "latencies";
 constexpr const char* kSetTable = "set_table";
 constexpr const char* kUsePlan = "use_plan";
 constexpr const char* kSubmit = "submit";
@@ -105,6 +106,14 @@ class HetcompModule final : public ffi::ModuleObj {
           return ffi::String(self->model_.Use([&](Session& session) {
             return session.TimeTaskJson(task, chosen, range, warmup, reps);
           }));
+        });
+      });
+    }
+    if (name == kLatencies) {
+      return ffi::Function::FromTyped([self](int reps) -> ffi::String {
+        return Guard([&] {
+          return ffi::String(
+              self->model_.Use([&](Session& session) { return session.LatenciesJson(reps); }));
         });
       });
     }

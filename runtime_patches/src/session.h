@@ -67,6 +67,10 @@ class Session {
   // Times one task alone over a range; JSON list of microseconds per execution.
   std::string TimeTaskJson(int task, Processor processor, const Range& range, int warmup, int reps);
 
+  // Times dispatch and waiting on the device alone; JSON as in README.md. Throws Error(kDevice)
+  // where kernels and CPU do not see each other's flags.
+  std::string LatenciesJson(int reps);
+
  private:
   // A table made ready to run. Programs must go before the memory they point into.
   struct Ready {

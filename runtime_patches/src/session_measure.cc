@@ -7,6 +7,7 @@
 #include "json_writer.h"
 #include "pinning.h"
 #include "session.h"
+#include "sync_latencies.h"
 
 namespace hetcomp {
 namespace {
@@ -17,6 +18,7 @@ constexpr int kGpuBatch = 8;
 // For kernels that take longer, dispatch is negligible and time is not.
 constexpr int kGpuBatchLong = 3;
 constexpr double kLongKernelUs = 20e3;
+constexpr double kDrainLimitUs = 5e6;
 
 // A table of `copies` equal steps on one processor.
 Table SingleTaskTable(const Table& base, Processor processor, const Step& step, int copies) {
@@ -180,6 +182,22 @@ std::string Session::TimeTaskJson(int task, Processor processor, const Range& ra
   const double probe_us = TimeOnGpu(step, kGpuBatchLong, 0, 1).front();
   const int copies = probe_us < kLongKernelUs ? kGpuBatch : kGpuBatchLong;
   return NumberList(TimeOnGpu(step, copies, warmup, reps));
+}
+
+std::string Session::LatenciesJson(int reps) {
+  if (reps < 1 || reps > 100000) ThrowInput("latencies: reps must be from 1 to 100000");
+  std::lock_guard<std::mutex> lock(mutex_);
+  PrepareGpu();
+  const std::string& why_not = device_->probe().tiers.no_ahead;
+  if (!why_not.empty()) throw Error(ErrorKind::kDevice, "no latencies: " + why_not);
+  ScopedPin pin(device_->host_core());
+  std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
+  if (!channel_->Drain(kDrainLimitUs)) {
+    throw Error(ErrorKind::kDevice, "the queue does not become empty");
+  }
+  return SyncLatenciesJson(device_->cl(),
+                           device_->Program(image_.opencl_source, options_.cache).program(),
+                           device_->probe().poll_round_us, reps);
 }
 
 }  // namespace hetcomp
