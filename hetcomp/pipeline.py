@@ -13,11 +13,13 @@ from hetcomp.passes.channel_shuffle import InterleaveChannels
 from hetcomp.passes.fold_constants import FoldConstants
 from hetcomp.passes.fusion_guard import GuardBroadcasts
 from hetcomp.passes.integer_anchors import IntegerAnchors
+from hetcomp.passes.join_parts import JoinParts
 from hetcomp.passes.linear_resize import SeparateResize
 from hetcomp.passes.nchw_input import AbsorbInputLayout
 from hetcomp.passes.quantize_arithmetic import QuantizeArithmetic
 from hetcomp.passes.quantized import IntegerOperators
 from hetcomp.passes.sink_transposes import SinkTransposes
+from hetcomp.passes.slices import SlicesOfSplits
 from hetcomp.passes.softmax_axis import SoftmaxLastAxis
 from hetcomp.passes.task_names import NameTasks, RememberValues
 
@@ -52,8 +54,10 @@ def fusion_pipeline(*, integers: bool = True, fuse_attention: bool = True) -> An
             IntegerAnchors(),
             AbsorbInputLayout(),
             SeparateResize(),
+            JoinParts(),
             *([FuseAttention()] if fuse_attention else []),
             # Operators to TIR, anchors annotated
+            SlicesOfSplits(),
             LegalizeAnchors(),
             relax.transform.DeadCodeElimination(),
             # Tasks: an anchor with its element-wise tail, or a chain of element-wise operators

@@ -15,6 +15,7 @@ from typing import Any
 import tvm
 from tvm import relax, te, tirx
 
+from .slices import SLICE_RULES
 from .sort_scan import SORT_SCAN_RULES
 from .te_blocks import batch_indices, te_conv2d
 
@@ -38,6 +39,7 @@ class LegalizeAnchors:
         """The pass."""
         rules = {
             **SORT_SCAN_RULES,
+            **SLICE_RULES,
             "relax.nn.conv2d": _legalize_conv2d,
             "relax.matmul": _legalize_matmul,
             "relax.concat": _legalize_concat,

@@ -1,13 +1,15 @@
 """Attention as one operator: `softmax(q k * scale + mask) v`, its scores never in memory.
 
-The transposes of heads around it vanish into the reads of `q` and `v` and the write of the result.
-The keys' transpose stays, because scores are computed in vectors along the keys.
+The transposes of heads around it vanish into the reads of `q` and `v` and the write of the result;
+so does a split of what holds both. The keys' transpose stays, because scores are computed in
+vectors along the keys.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import tvm
@@ -15,6 +17,7 @@ from tvm import relax, te, tirx
 
 from .relax_values import dims_of_expr, dtype_of
 from .rewrite import rewrite_functions
+from .slices import Part, part_of
 
 __all__ = ["ATTENTION", "FuseAttention"]
 
@@ -43,15 +46,41 @@ class _Step:
 
 
 @dataclass(frozen=True)
-class _Match:
-    """Operands `[batch, heads, rows, width]`; swapped ones are `[batch, rows, heads, width]`."""
+class _Heads:
+    """Where the query or the values `[batch, heads, rows, width]` lie in memory.
 
-    query: Any
+    `swapped`: as `[batch, rows, heads, width]`; `first`: head by head from there on in the last
+    axis of `[batch, rows, channels]`.
+    """
+
+    rows: int
+    width: int
+    swapped: bool = False
+    first: int | None = None
+
+    def element(self, tensor: Any, b: Any, h: Any, i: Any, c: Any) -> Any:
+        """One element, of the tensor that holds them."""
+        if self.first is not None:
+            return tensor(b, i, h * self.width + (c + self.first))
+        return tensor(b, i, h, c) if self.swapped else tensor(b, h, i, c)
+
+
+@dataclass(frozen=True)
+class _Operand:
+    """A tensor, and where what is used of it lies there."""
+
+    tensor: Any
+    heads: _Heads
+
+
+@dataclass(frozen=True)
+class _Match:
+    """Operands of an attention and what is done to its scores."""
+
+    query: _Operand
     key: Any
-    value: Any
+    value: _Operand
     steps: tuple[_Step, ...]
-    swapped_query: bool
-    swapped_value: bool
 
 
 @tvm.transform.module_pass(opt_level=0, name="FuseAttention")
@@ -87,11 +116,18 @@ class _Fuser(relax.PyExprMutator):  # type: ignore[misc]
         match = None if product is None else self._match(product)
         if match is None:
             return call
-        return self.builder_.call_te(
+        compute = partial(
             _te_attention,
-            *(match.query, match.key, match.value, [step.other for step in match.steps]),
             operators=[step.operator for step in match.steps],
-            swapped=(match.swapped_query, match.swapped_value, swapped),
+            query_heads=match.query.heads,
+            value_heads=match.value.heads,
+            swapped=swapped,
+        )
+        tensors = (match.query.tensor, match.key, match.value.tensor)
+        return self.builder_.call_te(
+            compute,
+            *tensors,
+            [step.other for step in match.steps],
             primfunc_name_hint="attention",
             primfunc_attrs={"op_pattern": _OPAQUE},
         )
@@ -108,9 +144,8 @@ class _Fuser(relax.PyExprMutator):  # type: ignore[misc]
         inner = self._bound(scores, "relax.matmul", once=True)
         if inner is None or not _fits(inner, product):
             return None
-        query, swapped_query = self._unswapped(inner.args[0])
-        value, swapped_value = self._unswapped(product.args[1])
-        return _Match(query, inner.args[1], value, tuple(steps), swapped_query, swapped_value)
+        query, value = self._operand(inner.args[0]), self._operand(product.args[1])
+        return _Match(query, inner.args[1], value, tuple(steps))
 
     def _step(self, expr: Any) -> Any | None:
         """The call that computes `expr` where it is one of `_STEPS` that keeps the shape."""
@@ -121,11 +156,30 @@ class _Fuser(relax.PyExprMutator):  # type: ignore[misc]
         other = dims_of_expr(call.args[1])
         return call if other is not None and len(other) <= _RANK else None
 
-    def _unswapped(self, expr: Any) -> tuple[Any, bool]:
+    def _operand(self, expr: Any) -> _Operand:
+        """`expr` as what it is computed from, without a transpose of heads and a split."""
+        rows, width = (dims_of_expr(expr) or ())[2:]
         call = self._bound(expr, "relax.permute_dims")
         if call is None or list(call.attrs.axes or ()) != _SWAP_HEADS:
-            return expr, False
-        return call.args[0], True
+            return _Operand(expr, _Heads(rows, width))
+        part = self._part(call.args[0])
+        if part is None:
+            return _Operand(call.args[0], _Heads(rows, width, swapped=True))
+        return _Operand(part.source, _Heads(rows, width, first=part.first))
+
+    def _part(self, expr: Any) -> Part | None:
+        """The part of `[batch, rows, channels]` that `expr` is, its channels by heads."""
+        reshape = self._bound(expr, "relax.reshape")
+        if reshape is None:
+            return None
+        part = part_of(self._lookup(reshape.args[0]), self._lookup)
+        dims, shape = dims_of_expr(reshape.args[0]) or (), dims_of_expr(expr) or ()
+        split = part is not None and part.axis == len(dims) - 1
+        return part if split and len(dims) == _RANK - 1 and dims[:2] == shape[:2] else None
+
+    def _lookup(self, expr: Any) -> Any:
+        bound = self.lookup_binding(expr) if isinstance(expr, relax.Var) else expr
+        return expr if bound is None else bound
 
     def _bound(self, expr: Any, name: str, *, once: bool = False) -> Any | None:
         """The call of operator `name` that `expr` is bound to; with `once`, if read only here."""
@@ -166,19 +220,21 @@ def _te_attention(
     key: Any,
     value: Any,
     others: Sequence[Any],
+    *,
     operators: Sequence[str],
-    swapped: Sequence[bool],
+    query_heads: _Heads,
+    value_heads: _Heads,
+    swapped: bool,
 ) -> Any:
-    q, v = _by_head(query, swapped[0]), _by_head(value, swapped[1])
+    q, v = partial(query_heads.element, query), partial(value_heads.element, value)
     batch, heads, depth, keys = (int(dim) for dim in key.shape)
-    rows = int(query.shape[1 if swapped[0] else 2])
-    width = int(value.shape[3])
+    rows, width = query_heads.rows, value_heads.width
     d = te.reduce_axis((0, depth), name="d")
     scores = te.compute(
         (batch, heads, rows, keys),
         lambda b, h, i, j: te.sum(q(b, h, i, d) * key(b, h, d, j), axis=[d]),
         name="scores",
-        attrs={"hetcomp.anchor": ATTENTION, "hetcomp.swapped": int(swapped[2])},
+        attrs={"hetcomp.anchor": ATTENTION, "hetcomp.swapped": int(swapped)},
     )
 
     def logit(*at: Any) -> Any:
@@ -203,15 +259,11 @@ def _te_attention(
     )
 
     def mixed(*at: Any) -> Any:
-        b, h, i, c = (at[0], at[2], at[1], at[3]) if swapped[2] else at
+        b, h, i, c = (at[0], at[2], at[1], at[3]) if swapped else at
         return te.sum(weights(b, h, i, j3) / total(b, h, i) * v(b, h, j3, c), axis=[j3])
 
-    shape = (batch, rows, heads, width) if swapped[2] else (batch, heads, rows, width)
+    shape = (batch, rows, heads, width) if swapped else (batch, heads, rows, width)
     return te.compute(shape, mixed, name="mixed")
-
-
-def _by_head(tensor: Any, swapped: bool) -> Any:
-    return (lambda b, h, i, c: tensor(b, i, h, c)) if swapped else tensor
 
 
 def _broadcast(tensor: Any, at: Sequence[Any]) -> list[Any]:

@@ -167,6 +167,8 @@ class _Builder:
             if value.op.name == "relax.call_tir":
                 if self._is_sliced(var, value):
                     return self._concat(var, value)
+                if self._stays(var, value):
+                    return self._outputs(var)
                 function = value.args[0]
                 return self._task(var, function.name_hint, self._mod[function], value)
             if value.op.name == "relax.reshape":
@@ -229,6 +231,11 @@ class _Builder:
         """Whether `var` is a concatenation some parts of which are written in place."""
         parts = [self._slices.get(arg) for arg in call.args[1].fields]
         return any(part is not None and part.whole.same_as(var) for part in parts)
+
+    def _stays(self, var: Any, call: Any) -> bool:
+        """Whether `var` is a part of the argument that its readers take from there."""
+        place = self._slices.get(var)
+        return place is not None and any(place.whole.same_as(arg) for arg in call.args[1].fields)
 
     def _concat(self, var: Any, call: Any) -> tuple[int, ...]:
         """Nothing for the parts that are there already, a copy of each of the others."""

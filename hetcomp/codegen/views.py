@@ -1,7 +1,8 @@
-"""Which values are slices of a wider tensor: concatenations of channels without a copy.
+"""Which values are slices of a wider tensor: concatenations and splits without a copy.
 
 In NHWC the parts of a concatenation are interleaved row by row. Where producer and readers of a
 part can work with the distance of rows in the wider tensor, the part lives there from the start.
+The parts of a split stay in the tensor that is split, where all their readers can do so.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tvm import relax, te
 
 from hetcomp.passes.anchors import CONCAT
 from hetcomp.passes.relax_values import static_dims
+from hetcomp.passes.slices import SLICE, SLICE_AXIS
 
 __all__ = ["VIEW_ALIGNMENT", "Slice", "copy_func", "find_slices", "is_call_tir", "variables_of"]
 
@@ -28,7 +30,10 @@ Pitched = Callable[[Any], frozenset[int]]
 
 @dataclass(frozen=True)
 class Slice:
-    """Channels from `first` on of `whole`, which may itself be a slice."""
+    """Channels from `first` on of `whole`, which may itself be a slice.
+
+    `whole` is computed after its parts where it is a concatenation, and before where it is split.
+    """
 
     whole: Any
     first: int
@@ -55,25 +60,33 @@ class _Graph:
 def find_slices(
     mod: Any, pitched: Pitched, item_bytes: Callable[[str], int]
 ) -> Mapping[Any, Slice]:
-    """The variables of `main` to place into the result of a concatenation that reads them.
+    """The variables of `main` that need no memory of their own, with their places.
 
+    They are parts of a concatenation that reads them, or of a tensor which they are cut out of.
     `item_bytes` gives the bytes in memory of an element of a type.
     """
     graph = _read(mod["main"])
     slices: dict[Any, Slice] = {}
     for whole, call in reversed(graph.calls.items()):
-        if _is_concat(mod, call):
+        if CONCAT in _annotations(mod, call):
             _place_parts(graph, whole, pitched, item_bytes, slices)
+    for part, call in graph.calls.items():
+        annotations = _annotations(mod, call)
+        if SLICE in annotations and part not in slices:
+            first, axis = int(annotations[SLICE]), int(annotations[SLICE_AXIS])
+            if _may_stay(graph, part, axis, first, pitched, item_bytes):
+                slices[part] = Slice(call.args[1].fields[0], first)
     return slices
 
 
-def _is_concat(mod: Any, call: Any) -> bool:
+def _annotations(mod: Any, call: Any) -> Mapping[str, Any]:
+    """Annotations of the block of a called function that has one only."""
     root = mod[call.args[0]].body
     nest = root.block.body
     while isinstance(nest, tvm.tirx.For):
         nest = nest.body
-    annotations = getattr(getattr(nest, "block", None), "annotations", {})
-    return CONCAT in annotations
+    annotations: Mapping[str, Any] = getattr(getattr(nest, "block", None), "annotations", {})
+    return annotations
 
 
 def _read(main: Any) -> _Graph:
@@ -140,6 +153,23 @@ def _may_move(graph: _Graph, whole: Any, position: int, part: Any, pitched: Pitc
         use.position == position if use.reader.same_as(whole) else use.position in pitched(use.call)
         for use in graph.uses[part]
     )
+
+
+def _may_stay(
+    graph: _Graph,
+    part: Any,
+    axis: int,
+    first: int,
+    pitched: Pitched,
+    item_bytes: Callable[[str], int],
+) -> bool:
+    """Whether all that read `part` can read it as channels of what it is cut out of."""
+    source, shape = graph.calls[part].args[1].fields[0], static_dims(part.ty)
+    if shape is None or axis != len(shape) - 1 or source not in graph.calls:
+        return False
+    if part in graph.escaping or first * item_bytes(str(part.ty.dtype)) % VIEW_ALIGNMENT:
+        return False
+    return all(use.position in pitched(use.call) for use in graph.uses.get(part, ()))
 
 
 def copy_func(shape: Sequence[int], dtype: str) -> Any:

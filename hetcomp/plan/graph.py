@@ -6,6 +6,7 @@ so that a plan can be made, read and replayed in a process without a compiler.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
@@ -80,7 +81,8 @@ class Tensor:
 
     `size_bytes` is its dense size. `alias_of` names the tensor whose memory it shares: as a whole
     (a reshape), or where `pitch_bytes` is not 0 as a slice of its last axis, with rows that far
-    apart. `offset_bytes` is its place in the constants' block, or of a slice in the other tensor.
+    apart: a part of a concatenation, or of what was split. `offset_bytes` is its place in the
+    constants' block, or of a slice in the other tensor.
     """
 
     name: str
@@ -91,6 +93,11 @@ class Tensor:
     alias_of: int | None = None
     offset_bytes: int = 0
     pitch_bytes: int = 0
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes along the last axis."""
+        return self.shape[-1] * self.size_bytes // math.prod(self.shape)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ other. Steps follow the task order and wait only for earlier tasks, so no cycle 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 
 from hetcomp.plan.check import check_plan
@@ -162,7 +161,7 @@ def _span(graph: TaskGraph, memory: MemoryMap, index: int, touched: range | None
         if touched is None or tensor.size_bytes != size:
             return _Span(base, base + size, base, size, 0, size)
         return _Span(base + touched.start, base + min(touched.stop, size), base, size, 0, size)
-    width = tensor.shape[-1] * tensor.size_bytes // math.prod(tensor.shape)
+    width = tensor.row_bytes
     begin, end = base, base + size
     if touched is not None:
         begin = base + touched.start // width * tensor.pitch_bytes

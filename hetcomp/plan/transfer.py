@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetcomp.plan.check import grid_of
-from hetcomp.plan.graph import Space, Task, TaskGraph
+from hetcomp.plan.graph import Space, Task, TaskGraph, Tensor
 from hetcomp.plan.plan import Axis, Decision, Place
 
 __all__ = ["Crossing", "Input", "Share", "Shares", "Transfers", "output_rows", "share_of"]
@@ -186,9 +186,20 @@ def _parts(graph: TaskGraph, written: Mapping[int, int], tensor: int) -> dict[in
     if tensor in written or not written:
         return {written.get(tensor): graph.tensors[tensor].size_bytes}
     parts: dict[int | None, int] = {}
-    for slice_, maker in written.items():
-        parts[maker] = parts.get(maker, 0) + graph.tensors[slice_].size_bytes
+    for other, maker in written.items():
+        shared = _shared_bytes(graph.tensors[other], graph.tensors[tensor])
+        if shared:
+            parts[maker] = parts.get(maker, 0) + shared
     return parts
+
+
+def _shared_bytes(one: Tensor, other: Tensor) -> int:
+    """Bytes that two tensors in the same memory have in common: slices, or all of it."""
+    if not one.pitch_bytes or not other.pitch_bytes:
+        return min(one.size_bytes, other.size_bytes)
+    left = max(one.offset_bytes, other.offset_bytes)
+    right = min(tensor.offset_bytes + tensor.row_bytes for tensor in (one, other))
+    return max(0, right - left) * (one.size_bytes // one.row_bytes)
 
 
 def _note_maker(

@@ -1,4 +1,4 @@
-"""Concatenations of channels whose parts are written in place."""
+"""Concatenations of channels written in place, splits of channels read in place."""
 
 from __future__ import annotations
 
@@ -121,3 +121,91 @@ def test_reshaped_part_is_no_slice() -> None:
     weights = {"u": normal(16, 16), "v": normal(16, 16, seed=1), "s": np.array([480])}
     graph = computed(text, **weights)
     assert slices(graph) == 2
+
+
+C2F = """g (float[1,8,6,5] x) => (float[1,40,6,5] y) {
+    a = Conv(x, u) s = Relu(a) p, q = Split<axis: int = 1>(s)
+    b = Conv<pads: ints = [1,1,1,1]>(q, v) c = Add(b, q)
+    d = Concat<axis: int = 1>(p, q, c) y = Conv(d, w) }"""
+C2F_WEIGHTS = {
+    "u": normal(32, 8, 1, 1),
+    "v": normal(16, 16, 3, 3, seed=1),
+    "w": normal(40, 48, 1, 1, seed=2),
+}
+
+
+def test_block_of_split_and_concatenation_copies_nothing() -> None:
+    graph = computed(C2F, **C2F_WEIGHTS)
+    assert [task.kind for task in graph.tasks] == ["elementwise", *["conv2d"] * 3, "elementwise"]
+    parts = [t for t in graph.tensors if t.pitch_bytes]
+    assert sorted((t.shape[-1], t.offset_bytes, t.pitch_bytes) for t in parts) == [
+        (16, 64, 192),
+        (16, 128, 192),
+        (32, 0, 192),
+    ]
+
+
+SPLIT = """g (float[1,8,7,9] x) => (float[n,c,h,w] y, float[1,16,7,9] z) {
+    a = Conv(x, u) s = Relu(a) p, q, r = Split<axis: int = 1>(s) z = Add(p, r) y = READER }"""
+SPLIT_WEIGHTS = {
+    "u": normal(48, 8, 1, 1),
+    "d": normal(16, 1, 3, 3, seed=2),
+    "w": normal(8, 16, 3, 3, seed=3),
+}
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        "MaxPool<kernel_shape: ints = [3,3], strides: ints = [2,2]>(q)",
+        "Conv<kernel_shape: ints = [3,3], group: int = 16>(q, d)",
+        "Conv<pads: ints = [1,1,1,1]>(q, w)",
+        "GlobalAveragePool(q)",
+    ],
+)
+def test_readers_of_a_part_of_a_split(reader: str) -> None:
+    graph = computed(SPLIT.replace("READER", reader), **SPLIT_WEIGHTS)
+    (view,) = (t for t in graph.tensors if t.pitch_bytes)
+    assert (view.shape[-1], view.offset_bytes, view.pitch_bytes) == (16, 64, 192)
+    assert sum(task.kind in ("elementwise", "opaque") for task in graph.tasks) <= 3
+
+
+@pytest.mark.parametrize(
+    ("operators", "views"),
+    [
+        ("p, q = Split<axis: int = 1>(s, widths)", 0),  # off the alignment
+        ("p, q = Split<axis: int = 2>(s)", 0),  # rows, not channels
+        ("q = Slice(s, begin, end, axes)", 1),
+        ("q = Slice(s, begin, end, axes, two)", 0),  # every second channel
+    ],
+)
+def test_parts_by_other_operators(operators: str, views: int) -> None:
+    text = f"""g (float[1,8,6,5] x) => (float[n,c,h,w] y) {{
+        a = Conv(x, u) s = Relu(a) {operators} y = MaxPool<kernel_shape: ints = [2,2]>(q) }}"""
+    integers = {"begin": [-32], "end": [1 << 40], "axes": [-3], "two": [2], "widths": [8, 40]}
+    arrays = {name: np.array(value, np.int64) for name, value in integers.items()}
+    assert slices(computed(text, u=normal(48, 8, 1, 1), **arrays)) == views
+
+
+def test_part_of_a_split_that_is_an_output_is_copied() -> None:
+    text = """g (float[1,6,16] x) => (float[1,6,16] p, float[1,6,16] y) {
+        s = MatMul(x, u) p, q = Split<axis: int = 2>(s) y = MatMul(q, v) }"""
+    graph = computed(text, u=normal(16, 32), v=normal(16, 16, seed=1))
+    assert all(graph.tensors[output].pitch_bytes == 0 for output in graph.outputs)
+    assert slices(graph) == 1
+
+
+def test_growing_concatenations_share_one_buffer() -> None:
+    text = """g (float[1,8,4,4] x) => (float[1,8,4,4] y) {
+        a = Conv(x, t) b = Conv(a, u) c = Concat<axis: int = 1>(a, b)
+        d = Conv(c, v) e = Concat<axis: int = 1>(a, b, d) y = Conv(e, w) }"""
+    weights = {
+        "t": normal(16, 8, 1, 1, seed=3),
+        "u": normal(16, 16, 1, 1),
+        "v": normal(32, 32, 1, 1, seed=1),
+        "w": normal(8, 64, 1, 1, seed=2),
+    }
+    graph = computed(text, **weights)
+    assert {t.pitch_bytes for t in graph.tensors} == {0, 256}
+    assert [task.kind for task in graph.tasks].count("conv2d") == 4
+    assert sum(task.kind == "elementwise" for task in graph.tasks) <= 2  # layout of the ends

@@ -22,8 +22,8 @@ from hetcomp.plan.plan import Axis, Decision, Mode, Place, Plan
 from hetcomp.plan.steps import make_table
 from hetcomp.runtime import Session
 
-NAMES = ("mobilenetv2", "bert_tiny", "squeezenet", "shufflenetv2", "deepfm")
-EXAMPLES = 150  # each: 750 plans in all
+NAMES = ("mobilenetv2", "bert_tiny", "squeezenet", "shufflenetv2", "deepfm", "yolov8n")
+EXAMPLES = 150  # each: 900 plans in all
 SEEDS = (11, 12)
 TOLERANCE = 1e-5
 """Of the largest value; float32 sums in another order, of up to about a thousand terms."""

@@ -34,6 +34,20 @@ def test_transposes_of_heads_vanish() -> None:
     assert operators(mod) == ["call_tir"]
 
 
+def test_split_of_query_and_values_vanishes() -> None:
+    def build(builder: Any, x: Any, k: Any) -> Any:
+        split = builder.emit(relax.op.split(x, [16], axis=2))
+        operands = []
+        for i, width in enumerate((8, 5)):
+            part = builder.emit(relax.TupleGetItem(split, i))
+            heads = builder.emit(relax.op.reshape(part, (1, 9, 2, width)))
+            operands.append(builder.emit(relax.op.permute_dims(heads, [0, 2, 1, 3])))
+        return attend(builder, operands[0], k, operands[1])
+
+    mod = apply(FuseAttention(), module(build, (1, 9, 26), KEY), tolerance=1e-5)
+    assert operators(mod) == ["call_tir"]
+
+
 def test_another_transpose_stays() -> None:
     def build(builder: Any, q: Any, k: Any, v: Any) -> Any:
         return relax.op.permute_dims(attend(builder, q, k, v), [0, 1, 3, 2])

@@ -8,7 +8,7 @@ import math
 import pytest
 from plan_graphs import GraphBuilder, chain
 
-from hetcomp.plan.graph import Space, TaskGraph
+from hetcomp.plan.graph import Space, TaskGraph, Tensor
 from hetcomp.plan.memory import ROOM, Lifetime, _best_gap, in_place, lifetimes, owners, plan_memory
 from hetcomp.plan.plan import Place
 from hetcomp.plan.planners import fixed_split, single
@@ -146,6 +146,22 @@ def test_sizes_and_slices_must_agree() -> None:
     graph = builder.graph([x], [b])
     tasks = [dataclasses.replace(task, in_place=(0,)) for task in graph.tasks]
     assert in_place(dataclasses.replace(graph, tasks=tuple(tasks))) == {}
+
+
+def test_a_tensor_lives_as_long_as_its_parts_are_read() -> None:
+    builder = GraphBuilder()
+    x, a, b, c, d = (builder.tensor() for _ in range(5))
+    half = Tensor("half", (512,), "float32", 2048, Space.ARENA, a, 2048, 2048)
+    builder.tensors.append(half)
+    builder.task([x], [a])
+    builder.task([a], [b])
+    builder.task([b], [c])
+    builder.task([len(builder.tensors) - 1, c], [d])
+    graph = builder.graph([x], [d])
+    tasks = [dataclasses.replace(task, in_place=(0,)) for task in graph.tasks]
+    graph = dataclasses.replace(graph, tasks=tuple(tasks))
+    assert lifetimes(graph)[a] == Lifetime(0, 3)
+    assert in_place(graph) == {c: b}
 
 
 def test_keeping_owners_apart_has_a_price_limit() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from plan_graphs import GraphBuilder
 
-from hetcomp.plan.graph import Grid, RowSpan, TaskGraph
+from hetcomp.plan.graph import Grid, RowSpan, Space, TaskGraph, Tensor
 from hetcomp.plan.plan import Axis, Decision, Place, Plan
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.transfer import Share, Transfers
@@ -71,6 +71,34 @@ def test_the_halo_is_what_crosses(span: RowSpan | None, rows_to_cpu: int, rows_t
     crossing = Transfers(chain_of(OWN, span)).crossing(1, half, lambda _: half)
     assert crossing.to_cpu_bytes == pytest.approx(rows_to_cpu * ROW)
     assert crossing.to_gpu_bytes == pytest.approx(rows_to_gpu * ROW)
+
+
+def split_of(*reads: int) -> TaskGraph:
+    """A task makes rows of two halves, the next ones read the half that is given."""
+    builder = GraphBuilder()
+    tensors = [builder.tensor(SIZE) for _ in range(2)]
+    builder.task(tensors[:1], tensors[1:], rows=Grid(ROWS))
+    for half in reads:
+        result = builder.tensor(SIZE // 2)
+        place = Tensor("", (ROWS, ROW // 8), "float32", SIZE // 2, Space.ARENA, tensors[1])
+        builder.tensors.append(replace(place, offset_bytes=half * ROW // 2, pitch_bytes=ROW))
+        builder.task([len(builder.tensors) - 1], [result], rows=Grid(ROWS))
+    graph = builder.graph(tensors[:1], [result])
+    half = RowSpan(0, ROW // 2, ROW // 2)
+    tasks = [replace(task, row_spans=(half, half)) for task in graph.tasks]
+    tasks[0] = replace(tasks[0], row_spans=(OWN, OWN))
+    return replace(graph, tasks=tuple(tasks))
+
+
+def test_a_part_of_a_split_waits_for_its_rows_only() -> None:
+    assert waits(split_of(1), 4, 4) == ([0, 0], [0, 0])
+    assert waits(split_of(0), 4, 5) == ([0, 1], [0, 0])
+    assert waits(split_of(1), 4, 3) == ([0, 0], [0, 1])
+
+
+def test_of_a_split_tensor_no_more_crosses_than_is_read() -> None:
+    crossing = Transfers(split_of(1)).crossing(1, Share(1.0), lambda _: Share(0.0))
+    assert crossing.to_cpu_bytes == SIZE // 2
 
 
 def test_spans_survive_json() -> None:

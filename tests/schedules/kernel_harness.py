@@ -380,19 +380,24 @@ def _run_parts(
 
 @contextmanager
 def _poisoned(task: Task, memory: _Memory, part: Range) -> Iterator[None]:
-    """Bytes of float inputs that no tile of the part is said to touch become NaN meanwhile."""
+    """Bytes of float inputs that no tile of the part is said to touch become NaN meanwhile, and
+    those round a slice."""
     saved = []
     for position, tensor in enumerate(task.inputs):
         kind, span = memory.graph.tensors[tensor], task.span_of(position)
-        if span is None or kind.pitch_bytes or not kind.dtype.startswith("float"):
+        if not kind.dtype.startswith("float") or (span is None and not kind.pitch_bytes):
             continue
         data = memory.buffer(tensor).data
         if any(memory.buffer(other) is memory.buffer(tensor) for other in _others(task, position)):
             continue
         saved.append((data, data.copy()))
-        touched = span.of_tiles(part.row_begin, part.row_end)
-        data[: touched.start] = FILLS[0]
-        data[touched.stop :] = FILLS[0]
+        read = np.flatnonzero(memory.region(tensor))
+        if span is not None:
+            touched = span.of_tiles(part.row_begin, part.row_end)
+            read = read[touched.start : touched.stop]
+        kept = data[read]
+        data[:] = FILLS[0]
+        data[read] = kept
     yield
     for data, old in saved:
         data[:] = old

@@ -58,6 +58,28 @@ def test_masks(mask: str, steps: str) -> None:
     assert [task.kind for task in lowered.graph.tasks].count("attention") == 1
 
 
+@pytest.mark.parametrize(
+    ("rows", "heads", "width", "order"), [(16, 3, 16, "qkv"), (9, 2, 5, "kqv"), (1, 2, 8, "vkq")]
+)
+def test_heads_of_a_split(rows: int, heads: int, width: int, order: str) -> None:
+    """Query and values are read from the tensor that was split, the keys are turned from there."""
+    text = f"""g (float[2,{rows},8] x) => (float[2,{rows},{heads * width}] y) {{
+        a = MatMul(x, u) {order[0]}0, {order[1]}0, {order[2]}0 = Split<axis: int = 2>(a)
+        q1 = Reshape(q0, s) q = Transpose<perm: ints = [0,2,1,3]>(q1)
+        k1 = Reshape(k0, s) k = Transpose<perm: ints = [0,2,3,1]>(k1)
+        v1 = Reshape(v0, s) v = Transpose<perm: ints = [0,2,1,3]>(v1)
+        t = MatMul(q, k) p = Softmax<axis: int = -1>(t) o = MatMul(p, v)
+        r = Transpose<perm: ints = [0,2,1,3]>(o) y = Reshape(r, e) }}"""
+    weights = {
+        "u": normal(8, 3 * heads * width),
+        "s": np.array([0, 0, heads, width]),
+        "e": np.array([0, 0, heads * width]),
+    }
+    lowered = check(make_model(text, weights), MATRIX)
+    kinds = [task.kind for task in lowered.graph.tasks]
+    assert kinds == ["linear", "elementwise", "attention", "elementwise"]  # the last reshapes y
+
+
 def test_without_transposes() -> None:
     text = """g (float[1,2,6,8] q, float[1,2,8,9] k, float[1,2,9,5] v) => (float[1,2,6,5] y) {
         t = MatMul(q, k) p = Softmax<axis: int = -1>(t) y = MatMul(p, v) }"""
