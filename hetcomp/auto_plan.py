@@ -25,9 +25,11 @@ from hetcomp.options import CompileOptions
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.forecast import Forecast, measured_forecast, profile_forecast, ranges_of
 from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.ladder import ladder, same_placement
 from hetcomp.plan.placement import Placement
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.planners import base_plans
+from hetcomp.plan.simulate import Simulator
 from hetcomp.plan.simulation_note import note_of
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.tickets import with_tickets
@@ -186,6 +188,9 @@ def _compare(
         _candidate(plan, time, comparison)
         for plan, time, comparison in zip(timed, times, choice.comparisons, strict=True)
     ]
+    rungs = _predicted(
+        simulator, ladder(graph, forecast, options.goal, timed, options.memory_limit), options
+    )
     notes = {
         "auto": choice.text,
         "candidates": records,
@@ -194,7 +199,16 @@ def _compare(
         "ranges": ranges_of(graph, forecast.costs),
     }
     winner = _with_reasons(graph, forecast.costs, timed, choice.best, len(shared))
-    return Placement((winner, *timed[len(shared) :]), notes, simulator)
+    return Placement((winner, *timed[len(shared) :], *rungs), notes, simulator)
+
+
+def _predicted(simulator: Simulator, plans: Sequence[Plan], options: CompileOptions) -> list[Plan]:
+    """Plans with the time that they take on the processors as they are."""
+    found = []
+    for plan in plans:
+        table = make_table(simulator.graph, plan, limit_bytes=options.memory_limit)
+        found.append(dataclasses.replace(plan, predicted_us=simulator.run(table).makespan_us))
+    return found
 
 
 def _candidate(plan: Plan, times: TableTimes, comparison: Comparison) -> dict[str, Any]:
@@ -234,14 +248,7 @@ def _shared_plans(
     if 0.0 < options.goal.gpu_cap < 1.0:  # should the others be over the cap when measured
         goal = dataclasses.replace(options.goal, gpu_cap=_SPARE * options.goal.gpu_cap)
         others.append(plan_by(costs=costs, name="within cap", times=forecast.times, goal=goal))
-    return [plan, *(one for one in others if not _same(plan, one))]
-
-
-def _same(one: Plan, other: Plan) -> bool:
-    pairs = zip(one.decisions, other.decisions, strict=True)
-    return all(
-        (a.place, a.axis, a.cut, a.mode) == (b.place, b.axis, b.cut, b.mode) for a, b in pairs
-    )
+    return [plan, *(one for one in others if not same_placement(plan, one))]
 
 
 def _with_reasons(

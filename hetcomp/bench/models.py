@@ -165,11 +165,11 @@ class _Network:
         ]
 
     def _load(self, path: Path, plan: str | None, threads: int) -> Session:
-        session = hetcomp.load(path, plan=plan, quiet=True)
+        session = hetcomp.load(path, plan=plan, adapt="off", quiet=True)
         if threads == 1 or session.status().gpu_steps:
             return session
         session.close()
-        return hetcomp.load(path, plan=plan, threads=threads, quiet=True)
+        return hetcomp.load(path, plan=plan, threads=threads, adapt="off", quiet=True)
 
     def _peers(self) -> list[_Peer]:
         if not self.options.against:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hetcomp.cost.work import Part
 
@@ -73,6 +73,18 @@ class Costs:
     tasks: tuple[TaskCost, ...]
     device: str = ""
     parts: tuple[PartTime, ...] = ()
+
+    def stretched(self, cpu: float, gpu: float) -> Costs:
+        """Whole tasks with processors that are so many times slower; parts are left out."""
+        tasks = (
+            replace(
+                cost,
+                cpu_us=cost.cpu_us * cpu,
+                gpu_us=None if cost.gpu_us is None else cost.gpu_us * gpu,
+            )
+            for cost in self.tasks
+        )
+        return Costs(tuple(tasks), self.device)
 
 
 @dataclass(frozen=True)

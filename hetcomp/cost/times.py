@@ -95,12 +95,12 @@ class MeasuredTimes:
 
 
 class Stretched:
-    """Times with a GPU that takes `factor` times as long as `times` says."""
+    """Times with processors that take so many times as long as `times` says."""
 
-    def __init__(self, times: Times, factor: float) -> None:
-        self._times, self._factor = times, factor
+    def __init__(self, times: Times, gpu: float, cpu: float = 1.0) -> None:
+        self._times, self._factors = times, {"cpu": cpu, "gpu": gpu}
 
     def times_us(self, parts: Sequence[Part]) -> NDArray[Any]:
         """Times of `parts` in microseconds."""
-        factors = [self._factor if part.processor == "gpu" else 1.0 for part in parts]
+        factors = [self._factors[part.processor] for part in parts]
         return np.asarray(self._times.times_us(parts) * np.array(factors))

@@ -111,7 +111,7 @@ class _Planner:
     def best(self, stretch: float = 1.0) -> _Outcome:
         """What the search finds where the GPU's work takes `stretch` times as long as it does."""
         objective = objective_of(self._goal)
-        choices = self._choices(_stretched(self._costs, stretch))
+        choices = self._choices(self._costs.stretched(1.0, stretch))
         times = Stretched(self._simulator.times, stretch)
         problem = self._problem(choices, times)
         found = search(problem, objective, starts=self._starts)
@@ -173,15 +173,6 @@ def _contended(costs: Costs, contention: Contention) -> Costs:
             gpu_us=None if cost.gpu_us is None else cost.gpu_us * on_gpu,
         )
         for cost, on_cpu, on_gpu in zip(costs.tasks, contention.cpu, contention.gpu, strict=True)
-    )
-    return replace(costs, tasks=tuple(tasks))
-
-
-def _stretched(costs: Costs, stretch: float) -> Costs:
-    """Whole tasks with a GPU that is so much slower; candidates balance by these."""
-    tasks = (
-        cost if cost.gpu_us is None else replace(cost, gpu_us=cost.gpu_us * stretch)
-        for cost in costs.tasks
     )
     return replace(costs, tasks=tuple(tasks))
 

@@ -4,9 +4,10 @@ from hetcomp.runtime.image import Image, read_image
 from hetcomp.runtime.records import Profile, RunProfile, SessionStatus, StepTimes, TensorInfo
 from hetcomp.runtime.request import Request
 from hetcomp.runtime.session import Session, load
-from hetcomp.runtime.stats import SessionStats, StepAverage
+from hetcomp.runtime.stats import Adaptation, SessionStats, StepAverage, Switch
 
 __all__ = [
+    "Adaptation",
     "Image",
     "Profile",
     "Request",
@@ -16,6 +17,7 @@ __all__ = [
     "SessionStatus",
     "StepAverage",
     "StepTimes",
+    "Switch",
     "TensorInfo",
     "load",
     "read_image",

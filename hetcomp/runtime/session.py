@@ -42,6 +42,7 @@ def load(
     ahead: str = "auto",
     chain: str = "auto",
     timeout_ms: float = 5000.0,
+    adapt: str = "auto",
     trace: bool = False,
     quiet: bool = False,
     opencl_library: str | os.PathLike[str] | None = None,
@@ -51,6 +52,7 @@ def load(
     gpu_core: int | None = None,
     fault: str = "",
     epoch_start: int = 0,
+    pretended_load: Sequence[tuple[int, float, float]] = (),
 ) -> Session:
     """Open a compiled model.
 
@@ -79,6 +81,11 @@ def load(
         kernels have one work-item each; `off` launches each step.
     timeout_ms
         How long to wait for the OpenCL device before the CPU takes over.
+    adapt
+        Whether the session changes to other plans of the file when a processor slows down, and back
+        when it recovers: `on`, `off`, or `auto`, where `plan` is the file's first. Only plans that
+        `compile` has predicted times for; inferences are then as fast as the fastest of them,
+        within a few, at the cost of a trial now and then.
     trace
         Keep the last 65536 steps for `Session.trace`.
     quiet
@@ -95,6 +102,9 @@ def load(
         Cores to pin to; None takes the first two allowed.
     fault, epoch_start
         For tests: a deliberate failure (`wedge` or `enqueue`) and the first epoch.
+    pretended_load
+        For tests: from which inference on the CPU and the OpenCL device seem so many times slower
+        than predicted to what chooses the plan.
 
     Returns
     -------
@@ -135,6 +145,8 @@ def load(
     chosen["device"] = None if device == "auto" else device
     chosen["tier"] = None if tier == "auto" else tier
     chosen["ahead"] = None if ahead == "auto" else ahead
+    chosen["adapt"] = None if adapt == "auto" else adapt
+    options["pretended_load"] = [list(load) for load in pretended_load]
     chosen["chain"] = None if chain == "auto" else chain
     chosen["pin"] = None if pin == "auto" else pin
     chosen["opencl_library"] = None if opencl_library is None else os.fspath(opencl_library)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["SessionStats", "StepAverage", "parse_stats"]
+__all__ = ["Adaptation", "SessionStats", "StepAverage", "Switch", "parse_stats"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,40 @@ class StepAverage:
 
 
 @dataclass(frozen=True)
+class Switch:
+    """A change of plan after so many inferences, and why."""
+
+    run: int
+    from_plan: str
+    to_plan: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """How the session follows the load.
+
+    Attributes
+    ----------
+    active
+        Whether plans change: see `hetcomp.load`.
+    cpu_slowdown, gpu_slowdown
+        How many times as long as predicted either processor takes, as far as can be seen; 1 where
+        `active` is false.
+    trials
+        Plans that were tried for a few inferences.
+    switches
+        The latest changes of plan.
+    """
+
+    active: bool
+    cpu_slowdown: float
+    gpu_slowdown: float
+    trials: int
+    switches: tuple[Switch, ...]
+
+
+@dataclass(frozen=True)
 class SessionStats:
     """Moving averages over the inferences of the plan in use; the latest weighs a sixteenth.
 
@@ -53,6 +87,8 @@ class SessionStats:
     cpu_busy_share, gpu_busy_share
         Parts of that time in which either processor ran steps; the device's is inferred from the
         ends that the CPU saw.
+    adaptation
+        How plans change with the load.
     steps
         Every step of the plan in use.
     """
@@ -66,10 +102,14 @@ class SessionStats:
     cpu_wait_us: float
     cpu_busy_share: float
     gpu_busy_share: float
+    adaptation: Adaptation
     steps: tuple[StepAverage, ...]
 
 
 def parse_stats(data: Mapping[str, Any]) -> SessionStats:
     """The runtime's JSON as data classes."""
     steps = tuple(StepAverage(**step) for step in data["steps"])
-    return SessionStats(**{**data, "steps": steps})
+    found = data["adaptation"]
+    switches = tuple(Switch(**switch) for switch in found["switches"])
+    adaptation = Adaptation(**{**found, "switches": switches})
+    return SessionStats(**{**data, "steps": steps, "adaptation": adaptation})

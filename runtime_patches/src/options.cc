@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include <tvm/ffi/container/array.h>
 #include <tvm/ffi/container/map.h>
 #include <tvm/ffi/extra/json.h>
 
@@ -63,6 +64,32 @@ PinMode Pin(const std::string& key, const std::string& value) {
   if (value == "on") return PinMode::kOn;
   if (value == "off") return PinMode::kOff;
   BadValue(key, "\"auto\", \"on\" or \"off\", got \"" + value + "\"");
+}
+
+AdaptMode Adapt(const std::string& key, const std::string& value) {
+  if (value == "auto") return AdaptMode::kAuto;
+  if (value == "on") return AdaptMode::kOn;
+  if (value == "off") return AdaptMode::kOff;
+  BadValue(key, "\"auto\", \"on\" or \"off\", got \"" + value + "\"");
+}
+
+// Triples of numbers: from which inference, factor of the CPU, factor of the GPU.
+std::vector<PretendedLoad> Loads(const std::string& key, const Any& value) {
+  std::vector<PretendedLoad> loads;
+  auto list = value.try_cast<json::Array>();
+  if (!list.has_value()) BadValue(key, "a list");
+  for (const Any& item : *list) {
+    auto triple = item.try_cast<json::Array>();
+    if (!triple.has_value() || triple->size() != 3) BadValue(key, "a list of triples");
+    double numbers[3];
+    for (size_t i = 0; i < 3; ++i) {
+      auto number = (*triple)[static_cast<int64_t>(i)].try_cast<double>();
+      if (!number.has_value()) BadValue(key, "numbers");
+      numbers[i] = *number;
+    }
+    loads.push_back({static_cast<long long>(numbers[0]), numbers[1], numbers[2]});
+  }
+  return loads;
 }
 
 AheadMode Ahead(const std::string& key, const std::string& value) {
@@ -153,6 +180,10 @@ void SetOption(const std::string& key, const Any& value, Options* options) {
     options->fault = FaultOf(key, Text(key, value));
   } else if (key == "quiet") {
     options->quiet = Flag(key, value);
+  } else if (key == "adapt") {
+    options->adapt = Adapt(key, Text(key, value));
+  } else if (key == "pretended_load") {
+    options->pretended_load = Loads(key, value);
   } else if (key == "trace") {
     options->trace = Flag(key, value);
   } else if (key == "epoch_start") {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cached_program.h"
 #include "tier.h"
@@ -16,6 +17,16 @@ enum class PinMode { kAuto, kOn, kOff };
 
 // Whether an inference is enqueued before it is asked for, see ahead_policy.h.
 enum class AheadMode { kAuto, kOn, kOff };
+
+// Whether tables change with the load, see adapter.h: kAuto where the plan is the file's choice.
+enum class AdaptMode { kAuto, kOn, kOff };
+
+// From inference `from_run` on, the processors seem so much slower than predicted.
+struct PretendedLoad {
+  long long from_run;
+  double cpu_factor;
+  double gpu_factor;
+};
 
 // A deliberate failure, so that tests can see the way out of it; strikes once.
 enum class Fault { kNone, kWedge, kEnqueue };
@@ -36,8 +47,10 @@ struct Options {
   double timeout_ms = 5000.0;
   Fault fault = Fault::kNone;
   bool quiet = false;
-  bool trace = false;        // keep the last steps, see trace.h
-  uint32_t epoch_start = 0;  // for tests of the wrap-around
+  AdaptMode adapt = AdaptMode::kAuto;
+  std::vector<PretendedLoad> pretended_load;  // tests
+  bool trace = false;                         // keep the last steps, see trace.h
+  uint32_t epoch_start = 0;                   // for tests of the wrap-around
 
   // Whether the CPU alone shall run.
   bool cpu_only() const { return device_off || tier == Tier::kCpu; }

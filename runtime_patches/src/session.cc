@@ -40,6 +40,7 @@ Session::Session(std::string_view options_json)
   if (table.gpu.empty()) MakePool();
   InstallOrFallBack(table);
   if (pool_ == nullptr) MakePool();
+  StartAdapting();
   open_ms_ = (NowUs() - start_us) * 1e-3;
 }
 
@@ -55,6 +56,7 @@ Session::~Session() {
     drained = false;
   }
   if (drained) {
+    rungs_.clear();
     ready_.reset();
     channel_.reset();
     return;
@@ -63,6 +65,7 @@ Session::~Session() {
   channel_->Abandon();
   static_cast<void>(channel_.release());
   static_cast<void>(ready_.release());
+  LeakRungs();
   LeakDeviceMemory();
 }
 
@@ -141,6 +144,8 @@ Memory Session::SvmMemory(size_t arena_bytes) {
     std::memcpy(svm_constants_.get(), image_.constants, image_.constants_bytes);
     ReleaseConstants(image_);  // they are in memory twice otherwise
   }
+  // One arena for all tables, of which one runs at a time.
+  for (const Table* table : ladder_) arena_bytes = std::max(arena_bytes, table->arena_bytes);
   if (svm_arena_ == nullptr || svm_arena_bytes_ < arena_bytes) {
     svm_arena_ = SvmBlock(arena_bytes, *device_);
     svm_arena_bytes_ = arena_bytes;
@@ -160,7 +165,7 @@ Memory Session::HostMemory(size_t arena_bytes) {
 std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table, bool measured) {
   auto ready = std::make_unique<Ready>(table);
   if (table.gpu.empty()) {
-    ready->memory = HostMemory(table.arena_bytes);
+    ready->memory = SharesMemory() ? SvmMemory(table.arena_bytes) : HostMemory(table.arena_bytes);
   } else {
     PrepareGpu();
     ScopedPin pin(device_->host_core());
@@ -231,6 +236,7 @@ Block Session::Buffer(const std::string& name) {
   if (io_ == nullptr) {
     AllocateIo();
     ready_ = MakeReady(Table(ready_->table));
+    for (std::unique_ptr<Ready>& rung : rungs_) rung.reset();  // they point elsewhere
   }
   const Tensor& info = model_.graph.tensors[static_cast<size_t>(tensor)];
   if (info.constant) return Block(io_, io_.get() + info.io_offset);
@@ -242,6 +248,7 @@ Block Session::Buffer(const std::string& name) {
 void Session::SetTable(std::string_view table_json) {
   const Table table = ParseTable(table_json, model_.graph);
   std::lock_guard<std::mutex> lock(mutex_);
+  StopAdapting("another table is asked for");
   ready_ = MakeReady(table);
   requested_plan_ = table.name;
 }
@@ -249,7 +256,9 @@ void Session::SetTable(std::string_view table_json) {
 void Session::UsePlan(const std::string& name) {
   const Table& table = FindTable(name);
   std::lock_guard<std::mutex> lock(mutex_);
+  StopAdapting("another plan is asked for");
   InstallOrFallBack(table);
+  StartAdapting();
 }
 
 std::string Session::StatusJson() {

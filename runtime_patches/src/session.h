@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "adapter.h"
 #include "ahead_policy.h"
 #include "arena.h"
 #include "cpu_pool.h"
@@ -119,6 +120,16 @@ class Session {
   void LeaveGpu();
   [[noreturn]] void ThrowKernelFailure();
 
+  // session_adapt.cc: tables that change with the load.
+  void StartAdapting();
+  void StopAdapting(const std::string& why);
+  void LeakRungs();
+  bool SharesMemory() const;
+  void FollowAdapter();
+  void TellAdapter();
+  Observation Observed() const;
+  std::string AdaptationJson() const;
+
   // session_record.cc: what is kept of every inference.
   void Record();
   void Mark(const std::string& text);
@@ -150,6 +161,11 @@ class Session {
   Block io_;  // null: nobody has asked for a buffer
   bool io_is_svm_ = false;
   std::unique_ptr<Ready> ready_;
+  std::unique_ptr<Adapter> adapter_;  // null: the table stays
+  std::vector<const Table*> ladder_;  // the tables that the adapter chooses from
+  // Those of them that have run so far, but the one in use, rung_: that is ready_.
+  std::vector<std::unique_ptr<Ready>> rungs_;
+  size_t rung_ = 0;
   std::string requested_plan_;
   std::string why_no_gpu_;
   AheadPolicy ahead_;

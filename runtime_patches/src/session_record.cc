@@ -32,6 +32,7 @@ std::string Session::StatsJson() {
       .Number("cpu_wait_us", stats.cpu_wait_us())
       .Number("cpu_busy_share", stats.cpu_busy_share())
       .Number("gpu_busy_share", stats.gpu_busy_share())
+      .Raw("adaptation", AdaptationJson())
       .Raw("steps", stats.StepsJson(ready_->table, model_.graph))
       .Done();
 }

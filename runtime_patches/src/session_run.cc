@@ -54,6 +54,7 @@ void Session::CopyOut(void* const* outputs) const {
 
 void Session::Run(const void* const* inputs, void* const* outputs) {
   std::lock_guard<std::mutex> lock(mutex_);
+  FollowAdapter();
   const double start_us = NowUs();
   ScopedPin pin(RunCore());
   const PoolScope pool_scope(pool_.get());
@@ -67,6 +68,8 @@ void Session::Run(const void* const* inputs, void* const* outputs) {
     RunCpu();
   }
   CopyOut(outputs);
+  Record();
+  TellAdapter();
   CountRun((NowUs() - start_us) * 1e-3);
 }
 
@@ -74,7 +77,6 @@ void Session::Run(const void* const* inputs, void* const* outputs) {
 void Session::CountRun(double time_ms) {
   (runs_ == 0 ? first_run_ms_ : later_runs_ms_) += time_ms;
   ++runs_;
-  Record();
 }
 
 void Session::ThrowKernelFailure() {
@@ -155,6 +157,7 @@ void Session::AbandonDevice(const std::string& why) {
   Mark(why_no_gpu_);
   NoticeOnce(why_no_gpu_ + "; OpenCL is not used again by this process, the CPU takes over",
              options_.quiet);
+  StopAdapting("the device is given up");
   if (ready_->lane != nullptr) LeaveGpu();
 }
 
