@@ -11,6 +11,7 @@ from hetcomp.cli.bench_layers import layers
 from hetcomp.cli.bench_options import Asked, network_options
 from hetcomp.cli.bench_planner import planner
 from hetcomp.cli.bench_predictors import predictors
+from hetcomp.cli.bench_sustained import sustained as run_sustained
 from hetcomp.cli.bench_sync import sync
 from hetcomp.cli.common import FAILED
 from hetcomp.cli.output import number, print_json, print_table, progress_bar, split_names
@@ -51,12 +52,19 @@ bench.add_command(sync)
     "--profile", default="", metavar="F.json",
     help="Device profile of this machine, by which auto is compiled.",
 )  # fmt: skip
+@click.option(
+    "--sustained", type=click.FloatRange(min=0.0, min_open=True), metavar="MIN",
+    help="Instead: latency over so many minutes while other work comes and goes, adapting or not.",
+)  # fmt: skip
 @network_options(models=_MODELS, plot="Bars of ratios", quick="5 s")
-def models(asked: Asked, plans: str, threads: int, profile: str) -> None:
+def models(asked: Asked, plans: str, threads: int, profile: str, sustained: float | None) -> None:
     """Time whole networks against ONNX Runtime, in turns; ratios below 1 are faster.
 
     The gain is over the better of CPU, on one thread, and OpenCL device: above 1 is faster.
     """
+    if sustained is not None:
+        run_sustained(asked, sustained)
+        return
     from hetcomp.bench.bars import plot_ratios
     from hetcomp.bench.environment import environment
     from hetcomp.bench.models import QUICK, BenchOptions, bench_models

@@ -20,6 +20,7 @@ constexpr double kSlower = 1.25;     // worth a look, unless the last one was in
 constexpr double kMuchSlower = 1.6;  // worth a look soon after one in vain
 constexpr double kHopeless = 1.6;    // of the best so far: ends a trial at once
 constexpr double kHopelessProbe = 1.3;
+constexpr double kRecovering = 0.75;  // of the home table's time at the last probe: look closer
 constexpr double kWorthwhile = 0.95;  // of the settled table's time: pays for changing over
 constexpr double kHomeBonus = 0.97;   // among equals the home table
 
@@ -188,8 +189,11 @@ void Adapter::TryNext() {
 // again.
 void Adapter::AddTrial(const Observation& seen) {
   const double best_us = BestTriedUs();
-  const bool vain = probing_ && cold_us_ == 0.0 && seen.total_us > kHopelessProbe * best_us;
-  if (cold_us_ == 0.0) {
+  const bool first = cold_us_ == 0.0;
+  const bool vain = probing_ && first && seen.total_us > kHopelessProbe * best_us &&
+                    seen.total_us > kRecovering * probed_us_;
+  if (first && probing_) probed_us_ = seen.total_us;
+  if (first) {
     cold_us_ = seen.total_us;
     if (!vain) return;
   }

@@ -101,8 +101,9 @@ class Adapter {
   // When to try.
   int pause_ = 0;  // inferences before small changes count again
   int next_pause_;
-  int until_probe_ = 0;   // inferences before the home table is tried
-  int probe_factor_ = 1;  // grows while the home table seems better and is not
+  int until_probe_ = 0;     // inferences before the home table is tried
+  double probed_us_ = 0.0;  // first inference of the last probe
+  int probe_factor_ = 1;    // grows while the home table seems better and is not
   long long came_home_ = 0;
   std::deque<Switch> switches_;
 };

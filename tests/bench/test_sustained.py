@@ -1,0 +1,100 @@
+"""Phases under other work: the rows say what they should, and the other work ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from hetcomp.bench.background import Background, background, start
+from hetcomp.bench.sustained_rows import SETTLING, Inference, phase_rows
+from hetcomp.cli import main
+from hetcomp.devices import describe_opencl
+from hetcomp.errors import DeviceError
+
+
+@pytest.fixture(scope="module")
+def opencl() -> None:
+    if not any(device.verdict.ok for device in describe_opencl()):
+        pytest.skip("no OpenCL device")
+
+
+def _taken(phase: int, arm: str, times_ms: list[float], plan: str = "") -> list[Inference]:
+    return [Inference(phase, arm, float(i), t, plan or arm) for i, t in enumerate(times_ms)]
+
+
+def test_rows_compare_with_the_best_static_plan() -> None:
+    slow, fast = [80.0] * 7, [42.0] * (SETTLING + 23)
+    found = [
+        *_taken(0, "adaptive", slow + fast, "cpu"),
+        *_taken(0, "auto", [80.0] * 50),
+        *_taken(0, "cpu", [40.0] * 50),
+        *_taken(0, "gpu", [90.0] * 50),
+        *_taken(1, "adaptive", fast),  # the other arms have nothing here
+    ]
+    rows = {row.arm: row for row in phase_rows("net", ("cpu busy", "quiet"), found)}
+    assert set(rows) == {"adaptive", "auto", "cpu", "gpu"}
+    adaptive = rows["adaptive"]
+    assert (adaptive.best_static, adaptive.settled_after, adaptive.n) == ("cpu", 5, 30)
+    assert adaptive.ratio_to_best_static == pytest.approx(42 / 40)
+    assert adaptive.plans == {"cpu": 50}
+    assert rows["auto"].settled_after is None
+    assert rows["auto"].ratio_to_best_static == pytest.approx(2.0)
+
+
+def _running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_background_works_while_the_block_does() -> None:
+    before = os.times().children_user
+    with background(Background("cpu", -1)):
+        time.sleep(0.5)
+    assert os.times().children_user > before + 0.02
+    with background(None):
+        pass
+
+
+def test_background_ends_with_its_time() -> None:
+    process = start(["cpu", "-1", "0.2"])
+    process.communicate(timeout=20)
+    assert not _running(process.pid)
+
+
+def test_background_that_cannot_start_is_an_error() -> None:
+    with pytest.raises(DeviceError, match="cannot be started"), background(Background("cpu", 5000)):
+        pass
+
+
+@pytest.mark.usefixtures("opencl")
+def test_frames_are_counted() -> None:
+    output, _ = start(["frames", "-1", "1.0", "1.0"]).communicate(timeout=60)
+    found = json.loads(output.splitlines()[-1])
+    assert 30 <= found["frames"] <= 75
+    assert 0 <= found["missed"] <= found["frames"]
+    assert 0.0 < found["median_ms"] <= found["most_ms"]
+
+
+@pytest.mark.usefixtures("opencl")
+def test_sustained_command(tmp_path: Path) -> None:
+    plot = tmp_path / "plot.png"
+    arguments = ["bench", "models", "--sustained", "0.15", "--models", "squeezenet"]
+    arguments += ["--size", "160", "--json", "--plot", str(plot)]
+    result = CliRunner().invoke(main, arguments)
+    data = json.loads(result.stdout)
+    if data["failed"]:
+        assert "asleep" in data["failed"][0]["error"]  # a busy machine chose a single processor
+        return
+    run = data["runs"][0]
+    arms = {one["arm"] for one in run["inferences"]}
+    assert arms == {"adaptive", "auto", "cpu", "gpu"}
+    assert {one["phase"] for one in run["inferences"]} == set(range(5))
+    assert plot.stat().st_size > 1000
