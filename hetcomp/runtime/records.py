@@ -60,7 +60,7 @@ class SessionStatus:
         cost of one poll of a waiting kernel; empty or zero before the device is needed.
     gpu_pinned, cpu_pinned, cpu_core, gpu_core
         Whether kernels and the calling thread run on one core each, and on which.
-    threads, timeout_ms
+    threads, priority, timeout_ms
         As asked for.
     cpu_steps, gpu_steps, gpu_launches, arena_bytes
         Size of the table in use, and by how many launches the OpenCL device runs its steps.
@@ -95,6 +95,7 @@ class SessionStatus:
     cpu_core: int
     gpu_core: int
     threads: int
+    priority: int
     timeout_ms: float
     cpu_steps: int
     gpu_steps: int

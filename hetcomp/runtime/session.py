@@ -39,6 +39,7 @@ def load(
     tier: str = "auto",
     pin: str = "auto",
     threads: int = 1,
+    priority: int = 0,
     ahead: str = "auto",
     chain: str = "auto",
     timeout_ms: float = 5000.0,
@@ -72,6 +73,10 @@ def load(
         device that is itself a CPU, which is pinned to another core then.
     threads
         CPU threads that share each CPU step.
+    priority
+        Models of a process take turns at the OpenCL device, and sessions with as many `threads` at
+        those: the higher goes first, -1000 to 1000. Nobody waits for ever: who was passed over 8
+        times goes before everyone else.
     ahead
         Whether the OpenCL device is given the next inference before it is asked for: `on`, `off`,
         or `auto`, where inferences have followed each other closely so far. The device polls for up
@@ -139,7 +144,11 @@ def load(
     _check_features(file, image.target)
     if verify == "auto":
         check_code(file)
-    options: dict[str, Any] = {"timeout_ms": float(timeout_ms), "threads": threads}
+    options: dict[str, Any] = {
+        "timeout_ms": float(timeout_ms),
+        "threads": threads,
+        "priority": priority,
+    }
     options |= {"trace": trace, "quiet": quiet, "fault": fault, "epoch_start": epoch_start}
     chosen = {"plan": plan, "cpu_core": cpu_core, "gpu_core": gpu_core}
     chosen["device"] = None if device == "auto" else device

@@ -2,8 +2,6 @@
 #ifndef HETCOMP_CPU_POOL_H_
 #define HETCOMP_CPU_POOL_H_
 
-#include <tvm/ffi/c_api.h>
-
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
@@ -13,15 +11,13 @@
 #include <thread>
 #include <vector>
 
+#include "broker_protocol.h"
+
 namespace hetcomp {
 
-// One kernel call with its arguments; borrowed from CpuProgram.
-struct CpuCall {
-  TVMFFISafeCallType function;
-  const TVMFFIAny* arguments;
-  int32_t n_arguments;
-  size_t first_argument;  // of CpuProgram's, while `arguments` is not known yet
-};
+// One kernel call with its arguments, borrowed from CpuProgram. `first_argument` is the index of
+// the arguments there, while their address is not known yet.
+using CpuCall = HetcompCall;
 
 // Runs the calls of a step on the calling thread and `threads - 1` workers.
 //
@@ -57,22 +53,6 @@ class CpuPool {
   std::condition_variable wake_;
   std::string error_;
   std::vector<std::thread> workers_;
-};
-
-// Keeps a pool's workers awake for the life of the object; a null pool is allowed.
-class PoolScope {
- public:
-  explicit PoolScope(CpuPool* pool) : pool_(pool) {
-    if (pool_ != nullptr) pool_->Begin();
-  }
-  ~PoolScope() {
-    if (pool_ != nullptr) pool_->End();
-  }
-  PoolScope(const PoolScope&) = delete;
-  PoolScope& operator=(const PoolScope&) = delete;
-
- private:
-  CpuPool* const pool_;
 };
 
 // Calls one kernel; 0 = success.

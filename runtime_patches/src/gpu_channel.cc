@@ -76,7 +76,7 @@ GpuChannel::~GpuChannel() {
     std::lock_guard<std::mutex> lock(live.mutex);
     live.channels.erase(this);
   }
-  if (device_->queue_user() == this) device_->set_queue_user(nullptr);
+  device_->queue().Forget(this);
   cl.api->clReleaseKernel(gate_kernel_);
   cl.api->clReleaseKernel(drain_);
   cl.api->clReleaseKernel(wedge_);
@@ -85,9 +85,7 @@ GpuChannel::~GpuChannel() {
 
 // Another session's closed gate would hold up what this one enqueues.
 void GpuChannel::TakeQueue() {
-  GpuChannel* other = device_->queue_user();
-  if (other != nullptr && other != this) other->VoidGate();
-  device_->set_queue_user(this);
+  device_->queue().Use(this, [](void* user) { static_cast<GpuChannel*>(user)->VoidGate(); });
 }
 
 void GpuChannel::EnqueueGate(bool held) {
@@ -173,9 +171,9 @@ WaitResult GpuChannel::DrainByFlag(double timeout_us) {
 }
 
 void GpuChannel::Abandon() {
-  if (device_->queue_user() == this) device_->set_queue_user(nullptr);
+  device_->queue().Forget(this);
   Store(&sync_->control.abort, kAbortByHost);
-  device_->MarkBad();
+  device_->queue().MarkBad();
 }
 
 void GpuChannel::Flush() { HETCOMP_CL_CHECK(device_->cl().api->clFlush(device_->cl().queue)); }

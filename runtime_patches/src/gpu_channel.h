@@ -22,7 +22,7 @@ namespace hetcomp {
 // meanwhile.
 constexpr double kHoldUs = 1000.0;
 
-// Call every method with the device's queue_mutex held. The destructor frees the sync block, so
+// Call every method with the queue's turn. The destructor frees the sync block, so
 // the queue must be drained before; after Abandon, leak the channel.
 class GpuChannel {
  public:

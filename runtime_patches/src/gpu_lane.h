@@ -16,7 +16,7 @@
 namespace hetcomp {
 
 // Steps are counted from 1. Owns the program, borrows the channel. Call every method with the
-// device's queue_mutex held; all that enqueue throw Error(kDevice). The queue must be empty when a
+// queue's turn; all that enqueue throw Error(kDevice). The queue must be empty when a
 // lane goes.
 class GpuLane {
  public:

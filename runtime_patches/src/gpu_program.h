@@ -15,7 +15,7 @@ namespace hetcomp {
 
 // `tier` says for which flags kernels wait and which they raise. `chain`: run all steps by one
 // launch where the device is a single core, and kernels wait. Owns its kernel objects; borrows
-// channel and device. Call both Enqueues with the device's queue_mutex held.
+// channel and device. Call both Enqueues with the queue's turn.
 class GpuProgram {
  public:
   GpuProgram(const Graph& graph, const Table& table, const Memory& memory, cl_program program,

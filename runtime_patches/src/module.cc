@@ -1,6 +1,7 @@
 // The tvm_ffi door: __tvm_ffi_hetcomp_open, and the module it returns.
 //
-// Nothing is registered globally, so that several model.so of any versions live in one process.
+// Several model.so of any versions live in one process: the only thing that is registered globally
+// carries its version in its name, see broker_protocol.h.
 #include <tvm/ffi/cast.h>
 #include <tvm/ffi/container/tensor.h>
 #include <tvm/ffi/extra/module.h>

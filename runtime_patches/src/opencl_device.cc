@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <tuple>
 #include <vector>
 
@@ -26,6 +27,12 @@ constexpr size_t kSubDevice = 1;
 // work-group costs about 0.1 us.
 constexpr size_t kGroupsPerCore = 4;
 
+// Equal requests of any model.so share a queue.
+std::string QueueName(const DeviceRequest& request) {
+  return "opencl:" + request.library + ":" + std::to_string(static_cast<int>(request.pin)) + ":" +
+         std::to_string(request.cpu_core) + ":" + std::to_string(request.gpu_core);
+}
+
 }  // namespace
 
 OpenClDevice& OpenClDevice::Get(const DeviceRequest& request) {
@@ -47,7 +54,10 @@ OpenClDevice& OpenClDevice::Get(const DeviceRequest& request) {
   return *found->second.device;
 }
 
-OpenClDevice::OpenClDevice(const DeviceRequest& request) : api_(LoadOpenCl(request.library)) {
+OpenClDevice::OpenClDevice(const DeviceRequest& request)
+    : api_(LoadOpenCl(request.library)), queue_(QueueName(request)) {
+  const QueueTurn turn(queue_, /*priority=*/0);
+  queue_.Use(nullptr, nullptr);
   // A CPU device's workers inherit the mask of the thread that makes the first OpenCL call.
   const std::vector<int> threads_before = ThreadIds();
   ScopedPin pin(request.gpu_core);
@@ -58,19 +68,30 @@ OpenClDevice::OpenClDevice(const DeviceRequest& request) : api_(LoadOpenCl(reque
     if (request.gpu_core >= 0) CopyMaskToThreadsSince(threads_before);
   }
   cl_.api = &api_;
-  cl_.device = pin_worker && choice_.is_cpu ? OneUnitSubDevice(api_, choice_.device, kSubDevice)
-                                            : choice_.device;
+  FindQueue(/*divide=*/pin_worker && choice_.is_cpu);
   const size_t units = ComputeUnits(api_, cl_.device);
   useful_groups_ = choice_.is_cpu ? kGroupsPerCore * units : SIZE_MAX;
   one_unit_ = choice_.is_cpu && units == 1;
   cl_.svm_atomics = choice_.atomics;
-  CreateQueue();
   RunNothing(cl_);
   pin.Release();
   pinned_ = pin_worker && choice_.is_cpu && OtherThreadsPinnedTo(request.gpu_core) > 0;
   host_core_ = request.cpu_core;
   ScopedPin pin_host(host_core());
   probe_ = ProbeDevice(cl_);
+}
+
+// The process's queue, made now where there is none. `divide`: on a part of the device.
+void OpenClDevice::FindQueue(bool divide) {
+  if (queue_.queue() != nullptr) {
+    cl_.device = static_cast<cl_device_id>(queue_.device());
+    cl_.context = static_cast<cl_context>(queue_.context());
+    cl_.queue = static_cast<cl_command_queue>(queue_.queue());
+    return;
+  }
+  cl_.device = divide ? OneUnitSubDevice(api_, choice_.device, kSubDevice) : choice_.device;
+  CreateQueue();
+  queue_.Publish(cl_.device, cl_.context, cl_.queue);
 }
 
 void OpenClDevice::CreateQueue() {

@@ -2,13 +2,11 @@
 //
 // Drivers keep threads, and a driver's exit handlers may wait for kernels that spin: so contexts
 // and queues are leaked on purpose. Each model.so has its own instance, as each carries its own
-// copy of this runtime.
+// copy of this runtime, but the context and the queue are the process's.
 #ifndef HETCOMP_OPENCL_DEVICE_H_
 #define HETCOMP_OPENCL_DEVICE_H_
 
-#include <atomic>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -18,10 +16,9 @@
 #include "opencl_build.h"
 #include "opencl_select.h"
 #include "options.h"
+#include "shared_queue.h"
 
 namespace hetcomp {
-
-class GpuChannel;
 
 struct DeviceRequest {
   std::string library;
@@ -51,28 +48,25 @@ class OpenClDevice {
   bool one_unit() const { return one_unit_; }
 
   // The model's program, made at the first call; all sessions of this model.so share it. Call with
-  // queue_mutex held.
+  // the queue's turn.
   CachedProgram& Program(std::string_view source, const CacheChoice& cache);
   double build_ms() const { return build_ms_; }
   // How the program was found, see CachedProgram.
   const char* program_cache() const { return program_ != nullptr ? program_->outcome() : "off"; }
 
-  // Guards the queue: one inference, warm-up or measurement at a time.
-  std::mutex& queue_mutex() { return queue_mutex_; }
-
-  // Whose launches were the last to enter the queue; null: nobody's. Call with queue_mutex held.
-  GpuChannel* queue_user() const { return queue_user_; }
-  void set_queue_user(GpuChannel* channel) { queue_user_ = channel; }
+  // Shared with other models of the process: one inference, warm-up or measurement at a time.
+  SharedQueue& queue() { return queue_; }
 
   // A device that hung or failed is not used again by this process.
-  bool bad() const { return bad_.load(std::memory_order_acquire); }
-  void MarkBad() { bad_.store(true, std::memory_order_release); }
+  bool bad() const { return queue_.bad(); }
 
  private:
   explicit OpenClDevice(const DeviceRequest& request);
+  void FindQueue(bool divide);
   void CreateQueue();
 
   OpenClApi api_;
+  SharedQueue queue_;
   DeviceChoice choice_;
   ClHandles cl_;
   ProbeResult probe_;
@@ -80,11 +74,8 @@ class OpenClDevice {
   bool one_unit_ = false;
   bool pinned_ = false;
   int host_core_ = -1;
-  std::mutex queue_mutex_;
-  std::unique_ptr<CachedProgram> program_;  // guarded by queue_mutex_
-  GpuChannel* queue_user_ = nullptr;        // guarded by queue_mutex_
+  std::unique_ptr<CachedProgram> program_;  // guarded by the queue's turn
   double build_ms_ = 0.0;
-  std::atomic<bool> bad_{false};
 };
 
 }  // namespace hetcomp

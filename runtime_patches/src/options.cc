@@ -174,6 +174,8 @@ void SetOption(const std::string& key, const Any& value, Options* options) {
     options->gpu_core = static_cast<int>(Integer(key, value, -1, kMaxCore));
   } else if (key == "threads") {
     options->threads = static_cast<int>(Integer(key, value, 1, 256));
+  } else if (key == "priority") {
+    options->priority = static_cast<int>(Integer(key, value, -1000, 1000));
   } else if (key == "timeout_ms") {
     options->timeout_ms = Positive(key, value);
   } else if (key == "fault") {

@@ -47,7 +47,7 @@ Session::Session(std::string_view options_json)
 Session::~Session() {
   if (channel_ == nullptr) return;
   ScopedPin pin(device_->host_core());
-  std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
+  const QueueTurn turn(device_->queue(), options_.priority);
   bool drained = false;
   try {
     drained = !device_->bad() && channel_->Drain(kDrainLimitUs) &&
@@ -94,7 +94,7 @@ void Session::MakePool() {
     const auto first = std::find(allowed.begin(), allowed.end(), cores_.cpu);
     cores.assign(first, allowed.end());
   }
-  pool_ = std::make_unique<CpuPool>(options_.threads, cores);
+  pool_ = std::make_unique<SharedPool>(options_.threads, cores, options_.priority);
 }
 
 const Table& Session::FindTable(const std::string& name) const {
@@ -132,7 +132,7 @@ void Session::PrepareGpu() {
   }
   if (channel_ != nullptr) return;
   tier_ = ChooseTier(options_.tier, device_->probe().tiers);
-  std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
+  const QueueTurn turn(device_->queue(), options_.priority);
   channel_ = std::make_unique<GpuChannel>(
       device_, device_->Program(image_.opencl_source, options_.cache).program(), tier_.tier,
       options_.timeout_ms, options_.epoch_start);
@@ -171,7 +171,7 @@ std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table, bool meas
     ScopedPin pin(device_->host_core());
     ready->memory = SvmMemory(table.arena_bytes);
     ready->memory.tickets = SvmBlock(CountTicketLines(table) * sizeof(TicketLine), *device_);
-    std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
+    const QueueTurn turn(device_->queue(), options_.priority);
     CachedProgram& program = device_->Program(image_.opencl_source, options_.cache);
     const Tier tier = measured ? MeasuringTier() : tier_.tier;
     ready->lane = MakeLane(*ready, program.program(), tier);
@@ -185,7 +185,7 @@ std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table, bool meas
   return ready;
 }
 
-// Call with the device's queue_mutex held.
+// Call with the queue's turn.
 std::unique_ptr<GpuLane> Session::MakeLane(const Ready& ready, cl_program compiled, Tier tier) {
   auto program = std::make_unique<GpuProgram>(model_.graph, ready.table, ready.memory, compiled,
                                               channel_.get(), tier, options_.chain);
@@ -282,7 +282,9 @@ std::string Session::StatusJson() {
   status.Flag("gpu_pinned", device_ != nullptr && device_->pinned());
   status.Flag("cpu_pinned", RunCore() >= 0);
   status.Count("cpu_core", cores_.cpu).Count("gpu_core", cores_.gpu);
-  status.Count("threads", options_.threads).Number("timeout_ms", options_.timeout_ms);
+  status.Count("threads", options_.threads)
+      .Count("priority", options_.priority)
+      .Number("timeout_ms", options_.timeout_ms);
   status.Count("cpu_steps", static_cast<long long>(ready_->table.cpu.size()));
   status.Count("gpu_steps", static_cast<long long>(ready_->table.gpu.size()));
   status.Count("gpu_launches", gpu ? static_cast<long long>(ready_->lane->n_launches()) : 0);

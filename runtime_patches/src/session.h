@@ -11,13 +11,13 @@
 #include "adapter.h"
 #include "ahead_policy.h"
 #include "arena.h"
-#include "cpu_pool.h"
 #include "cpu_program.h"
 #include "gpu_channel.h"
 #include "gpu_lane.h"
 #include "image.h"
 #include "model.h"
 #include "options.h"
+#include "shared_pool.h"
 #include "step_runner.h"
 #include "step_stats.h"
 #include "tier.h"
@@ -27,8 +27,9 @@ namespace hetcomp {
 
 enum class Processor { kCpu, kGpu };
 
-// Thread-safe: one mutex serialises everything. Inferences that use the GPU also hold the device's
-// queue_mutex, taken second. No run may be in progress when a session is destroyed.
+// Thread-safe: one mutex serialises everything. Inferences also have the turn of the pool of
+// threads and that of the device's queue, taken in this order. No run may be in progress when a
+// session is destroyed.
 class Session {
  public:
   // Reads the image, chooses plan and device, and warms every kernel up. Throws Error.
@@ -149,7 +150,7 @@ class Session {
   Cores cores_;
 
   std::mutex mutex_;  // guards everything below
-  std::unique_ptr<CpuPool> pool_;
+  std::unique_ptr<SharedPool> pool_;
   OpenClDevice* device_ = nullptr;  // lives as long as the process
   TierChoice tier_;                 // once there is a device
   std::unique_ptr<GpuChannel> channel_;

@@ -61,7 +61,7 @@ void Session::FollowAdapter() {
   }
   {
     // What is enqueued ahead is of the table before.
-    std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
+    const QueueTurn turn(device_->queue(), options_.priority);
     channel_->VoidGate();
   }
   std::swap(rungs_[rung_], ready_);

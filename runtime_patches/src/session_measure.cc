@@ -126,7 +126,7 @@ std::vector<double> Session::TimeOnGpu(const Step& step, int copies, int warmup,
   std::unique_ptr<Ready> ready =
       MakeReady(SingleTaskTable(ready_->table, Processor::kGpu, step, copies), /*measured=*/true);
   FillTaskInputs(*ready, step.task);
-  std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
+  const QueueTurn turn(device_->queue(), options_.priority);
   std::vector<double> times_us;
   try {
     for (int rep = -warmup; rep < reps; ++rep) {
@@ -191,7 +191,7 @@ std::string Session::LatenciesJson(int reps) {
   const std::string& why_not = device_->probe().tiers.no_ahead;
   if (!why_not.empty()) throw Error(ErrorKind::kDevice, "no latencies: " + why_not);
   ScopedPin pin(device_->host_core());
-  std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
+  const QueueTurn turn(device_->queue(), options_.priority);
   if (!channel_->Drain(kDrainLimitUs)) {
     throw Error(ErrorKind::kDevice, "the queue does not become empty");
   }

@@ -113,7 +113,7 @@ void Session::BeginOnGpu(Fault fault) {
 // Enqueues and walks the installed table. Returns why the GPU failed, or "". A failing CPU kernel
 // is thrown; the channel is in order then.
 std::string Session::WalkWithGpu(Fault fault, WalkTimes* times) {
-  std::lock_guard<std::mutex> queue_lock(device_->queue_mutex());
+  const QueueTurn turn(device_->queue(), options_.priority);
   times->Begin();
   try {
     BeginOnGpu(fault);

@@ -4,9 +4,9 @@
 
 #include <cstdint>
 
-#include "cpu_pool.h"
 #include "cpu_program.h"
 #include "gpu_lane.h"
+#include "shared_pool.h"
 #include "walk_times.h"
 
 namespace hetcomp {
@@ -14,8 +14,8 @@ namespace hetcomp {
 // What a walk needs; everything is borrowed for its duration.
 struct WalkContext {
   const CpuProgram* cpu = nullptr;
-  CpuPool* pool = nullptr;  // null: one thread
-  GpuLane* lane = nullptr;  // null: no GPU steps
+  SharedPool* pool = nullptr;  // null: one thread
+  GpuLane* lane = nullptr;     // null: no GPU steps
 };
 
 enum class WalkResult { kDone, kTimedOut, kAborted, kKernelFailed };

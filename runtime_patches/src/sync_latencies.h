@@ -9,8 +9,8 @@
 namespace hetcomp {
 
 // JSON lists of `reps` microseconds each, all kinds by turns; see README.md. `program` has the
-// prologue's kernels, `round_us` is the cost of a round of polls. Call with the device's
-// queue_mutex held and the queue idle. Throws Error(kDevice).
+// prologue's kernels, `round_us` is the cost of a round of polls. Call with the
+// queue's turn and the queue idle. Throws Error(kDevice).
 std::string SyncLatenciesJson(const ClHandles& cl, cl_program program, double round_us, int reps);
 
 }  // namespace hetcomp
