@@ -1,15 +1,16 @@
 # Everything for people and CI; `make demo` and `make test` set up what they need first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-exact lint format clean
+.PHONY: help setup demo test test-exact test-faults lint format clean
 
 BIN := .venv/bin
-CXX_SOURCES := $(wildcard runtime_patches/*/*.h runtime_patches/*/*.cc examples/*/*.c examples/*/*.cc tests/schedules/*.[ch] tests/support/*.c)
+CXX_SOURCES := $(wildcard runtime_patches/*/*.h runtime_patches/*/*.cc examples/*/*.c examples/*/*.cc tests/schedules/*.[ch] tests/support/*.c tests/support/*.cc)
 
 help:
 	@echo "make setup    .venv with the tool in .venv/bin/hetcomp; system packages through apt"
 	@echo "make demo     compile ResNet-50, co-execute it, validate it, show placement and gain"
 	@echo "make test     lint and all tests; PYTEST=... adds arguments for pytest"
 	@echo "make test-exact  the planner's search against the exact solver on 500 random graphs"
+	@echo "make test-faults  OpenCL fails at every call of a run, in ten ways, on every tier"
 	@echo "make lint     ruff, mypy, clang-format"
 	@echo "make format   reformat the sources"
 	@echo "make clean    remove what was built, .venv included"
@@ -25,6 +26,9 @@ test: lint
 
 test-exact: setup
 	HETCOMP_EXACT_GRAPHS=500 $(BIN)/python -m pytest $(PYTEST) tests/plan/test_exact.py
+
+test-faults: setup
+	scripts/test_faults.sh
 
 lint: setup
 	$(BIN)/ruff check .

@@ -69,16 +69,15 @@ void RunNothing(const ClHandles& cl) {
   constexpr std::string_view kNothing = "__kernel void hetcomp_nothing(void) {}\n";
   const char* text = kNothing.data();
   const size_t length = kNothing.size();
-  cl_program program = nullptr;
-  HETCOMP_CL_CREATE(program, cl.api->clCreateProgramWithSource, cl.context, 1, &text, &length);
-  HETCOMP_CL_CHECK(cl.api->clBuildProgram(program, 1, &cl.device, "", nullptr, nullptr));
-  cl_kernel kernel = CreateKernel(cl, program, "hetcomp_nothing");
+  cl_program made = nullptr;
+  HETCOMP_CL_CREATE(made, cl.api->clCreateProgramWithSource, cl.context, 1, &text, &length);
+  const ProgramOwner program(made, ReleaseProgram{cl.api});
+  HETCOMP_CL_CHECK(cl.api->clBuildProgram(made, 1, &cl.device, "", nullptr, nullptr));
+  const KernelOwner kernel = CreateKernel(cl, made, "hetcomp_nothing");
   const size_t one = 1;
-  HETCOMP_CL_CHECK(cl.api->clEnqueueNDRangeKernel(cl.queue, kernel, 1, nullptr, &one, &one, 0,
+  HETCOMP_CL_CHECK(cl.api->clEnqueueNDRangeKernel(cl.queue, kernel.get(), 1, nullptr, &one, &one, 0,
                                                   nullptr, nullptr));
   FinishProbe(cl);
-  cl.api->clReleaseKernel(kernel);
-  cl.api->clReleaseProgram(program);
 }
 
 ProbeResult ProbeDevice(const ClHandles& cl) {

@@ -16,6 +16,8 @@ namespace {
 // A status costs a lock in the driver, so that the clock may be read as often.
 constexpr double kYieldAfterUs = 2000.0;
 
+constexpr cl_int kNotYet = CL_COMPLETE + 1;  // CL_RUNNING
+
 // Shared with a callback that may come when nobody waits any more.
 struct Completion {
   std::mutex mutex;  // guards done
@@ -37,7 +39,8 @@ void OnComplete(cl_event /*event*/, cl_int /*status*/, void* user) {
 }  // namespace
 
 bool IsComplete(const ClHandles& cl, cl_event event) {
-  cl_int status = CL_COMPLETE;
+  if (event == nullptr) throw Error(ErrorKind::kDevice, "a command was enqueued without an event");
+  cl_int status = kNotYet;
   HETCOMP_CL_CHECK(cl.api->clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(status),
                                           &status, nullptr));
   if (status < 0) CheckCl(status, "execution of a command", __FILE__, __LINE__);

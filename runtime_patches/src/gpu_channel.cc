@@ -5,6 +5,7 @@
 #include <set>
 
 #include "cl_events.h"
+#include "clock.h"
 #include "error.h"
 
 namespace hetcomp {
@@ -14,6 +15,7 @@ namespace {
 // poll is not known well, and a kernel that gives up in vain costs the device for good.
 constexpr double kKernelLimitFactor = 4.0;
 constexpr double kMaxRounds = 1 << 30;
+constexpr double kLookAtEventUs = 10e3;
 
 // Poll rounds that take at least so long.
 int Rounds(const OpenClDevice& device, double time_us) {
@@ -47,40 +49,32 @@ GpuChannel::GpuChannel(OpenClDevice* device, cl_program program, Tier tier, doub
     : device_(device),
       tier_(tier),
       timeout_us_(timeout_ms * 1e3),
+      sync_(AllocateSvmFor<SyncBlock>(device->cl())),
+      gate_kernel_(CreateKernel(device->cl(), program, "hetcomp_gate")),
+      drain_(CreateKernel(device->cl(), program, "hetcomp_drain")),
+      wedge_(CreateKernel(device->cl(), program, "hetcomp_wedge")),
       cpu_base_(epoch_start),
       gpu_base_(epoch_start),
       gate_(epoch_start) {
-  const ClHandles& cl = device->cl();
-  sync_ = static_cast<SyncBlock*>(AllocateSvm(cl, sizeof(SyncBlock)));
   const int rounds = Rounds(*device, kKernelLimitFactor * timeout_us_);
   Store(&sync_->control.poll_rounds, static_cast<uint32_t>(rounds));
   Store(&sync_->cpu_epoch.value, epoch_start);
   Store(&sync_->gpu_epoch.value, epoch_start);
   Store(&sync_->gate_passed.value, gate_);
   Store(&sync_->control.run, tier == Tier::kSvmAhead ? 0 : 1);
-  gate_kernel_ = CreateKernel(cl, program, "hetcomp_gate");
-  SetPointerArgument(cl, gate_kernel_, 0, sync_);
-  drain_ = CreateKernel(cl, program, "hetcomp_drain");
-  SetPointerArgument(cl, drain_, 0, sync_);
-  wedge_ = CreateKernel(cl, program, "hetcomp_wedge");
-  SetPointerArgument(cl, wedge_, 0, sync_);
+  for (const KernelOwner* kernel : {&gate_kernel_, &drain_, &wedge_}) {
+    SetPointerArgument(device->cl(), kernel->get(), 0, sync_.get());
+  }
   LiveChannels& live = Live();
   std::lock_guard<std::mutex> lock(live.mutex);
   live.channels.insert(this);
 }
 
 GpuChannel::~GpuChannel() {
-  const ClHandles& cl = device_->cl();
-  {
-    LiveChannels& live = Live();
-    std::lock_guard<std::mutex> lock(live.mutex);
-    live.channels.erase(this);
-  }
   device_->queue().Forget(this);
-  cl.api->clReleaseKernel(gate_kernel_);
-  cl.api->clReleaseKernel(drain_);
-  cl.api->clReleaseKernel(wedge_);
-  cl.api->clSVMFree(cl.context, sync_);
+  LiveChannels& live = Live();
+  std::lock_guard<std::mutex> lock(live.mutex);
+  live.channels.erase(this);
 }
 
 // Another session's closed gate would hold up what this one enqueues.
@@ -97,10 +91,10 @@ void GpuChannel::EnqueueGate(bool held) {
   }
   if (!held) in_flight_.store(true);
   Store(&sync_->gate.value, ++gate_ * kGateStates + kGateClosed);
-  SetIntArgument(device_->cl(), gate_kernel_, 1, static_cast<int>(gate_));
+  SetIntArgument(device_->cl(), gate_kernel_.get(), 1, static_cast<int>(gate_));
   const double limit_us = held ? kHoldUs : kKernelLimitFactor * timeout_us_;
-  SetIntArgument(device_->cl(), gate_kernel_, 2, Rounds(*device_, limit_us));
-  EnqueueSingle(gate_kernel_);
+  SetIntArgument(device_->cl(), gate_kernel_.get(), 2, Rounds(*device_, limit_us));
+  EnqueueSingle(gate_kernel_.get(), nullptr);
   gate_closed_ = true;
 }
 
@@ -165,9 +159,21 @@ bool GpuChannel::Drain(double timeout_us) {
 WaitResult GpuChannel::DrainByFlag(double timeout_us) {
   const uint32_t signal = gpu_steps_ + 1;
   PublishBases(cpu_steps_, signal);
-  SetIntArgument(device_->cl(), drain_, 1, static_cast<int>(signal));
-  EnqueueSingle(drain_);
-  return SpinUntil(sync_->gpu_epoch.value, gpu_base_ + signal, timeout_us, nullptr);
+  SetIntArgument(device_->cl(), drain_.get(), 1, static_cast<int>(signal));
+  ClEvent ended(device_->cl().api);
+  EnqueueSingle(drain_.get(), ended.Receive());
+  const auto look = [&](double limit_us) {
+    return SpinUntil(sync_->gpu_epoch.value, gpu_base_ + signal, limit_us, nullptr);
+  };
+  const double start_us = NowUs();
+  while (NowUs() - start_us < timeout_us) {
+    if (look(std::min(timeout_us, kLookAtEventUs)) == WaitResult::kReached) {
+      return WaitResult::kReached;
+    }
+    // A command that is lost, or ends without having run, would be waited for in vain.
+    if (IsComplete(device_->cl(), ended.get())) break;
+  }
+  return look(0.0);
 }
 
 void GpuChannel::Abandon() {
@@ -178,13 +184,13 @@ void GpuChannel::Abandon() {
 
 void GpuChannel::Flush() { HETCOMP_CL_CHECK(device_->cl().api->clFlush(device_->cl().queue)); }
 
-void GpuChannel::EnqueueWedge() { EnqueueSingle(wedge_); }
+void GpuChannel::EnqueueWedge() { EnqueueSingle(wedge_.get(), nullptr); }
 
-void GpuChannel::EnqueueSingle(cl_kernel kernel) {
+void GpuChannel::EnqueueSingle(cl_kernel kernel, cl_event* event) {
   const ClHandles& cl = device_->cl();
   const size_t one[] = {1, 1};
   HETCOMP_CL_CHECK(
-      cl.api->clEnqueueNDRangeKernel(cl.queue, kernel, 2, nullptr, one, one, 0, nullptr, nullptr));
+      cl.api->clEnqueueNDRangeKernel(cl.queue, kernel, 2, nullptr, one, one, 0, nullptr, event));
   Flush();
 }
 

@@ -34,7 +34,7 @@ class GpuChannel {
   GpuChannel& operator=(const GpuChannel&) = delete;
 
   OpenClDevice& device() const { return *device_; }
-  SyncBlock* sync() const { return sync_; }
+  SyncBlock* sync() const { return sync_.get(); }
   double timeout_us() const { return timeout_us_; }
   uint32_t cpu_base() const { return cpu_base_; }
   uint32_t gpu_base() const { return gpu_base_; }
@@ -81,15 +81,15 @@ class GpuChannel {
   void PublishBases(uint32_t cpu_steps, uint32_t gpu_steps);
   bool LeaveClosed(GateState state);
   WaitResult DrainByFlag(double timeout_us);
-  void EnqueueSingle(cl_kernel kernel);
+  void EnqueueSingle(cl_kernel kernel, cl_event* event);
 
   OpenClDevice* const device_;  // lives as long as the process
   const Tier tier_;
   const double timeout_us_;
-  SyncBlock* sync_ = nullptr;
-  cl_kernel gate_kernel_ = nullptr;
-  cl_kernel drain_ = nullptr;
-  cl_kernel wedge_ = nullptr;
+  SvmOwner<SyncBlock> sync_;
+  KernelOwner gate_kernel_;
+  KernelOwner drain_;
+  KernelOwner wedge_;
   uint32_t cpu_base_;
   uint32_t gpu_base_;
   uint32_t cpu_steps_ = 0;

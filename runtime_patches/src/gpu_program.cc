@@ -47,10 +47,6 @@ GpuProgram::GpuProgram(const Graph& graph, const Table& table, const Memory& mem
   }
 }
 
-GpuProgram::~GpuProgram() {
-  for (const Launch& launch : launches_) cl_.api->clReleaseKernel(launch.kernel);
-}
-
 GpuProgram::Launch GpuProgram::Prepare(const Graph& graph, const Table& table, const Memory& memory,
                                        cl_program program, const Step& step, int ordinal) {
   const Task& task = graph.tasks[static_cast<size_t>(step.task)];
@@ -58,22 +54,22 @@ GpuProgram::Launch GpuProgram::Prepare(const Graph& graph, const Table& table, c
   const Kernel& kernel = graph.kernels[static_cast<size_t>(task.kernel)];
   Launch launch;
   launch.kernel = CreateKernel(cl_, program, kernel.symbol);
-  CheckWorkGroup(kernel, launch.kernel);
+  CheckWorkGroup(kernel, launch.kernel.get());
   cl_uint index = 0;
   for (int tensor : task.buffers) {
-    SetPointerArgument(cl_, launch.kernel, index++, memory.Address(graph, table, tensor));
+    SetPointerArgument(cl_, launch.kernel.get(), index++, memory.Address(graph, table, tensor));
   }
   for (int bound : {range.row_begin, range.row_end, range.channel_begin, range.channel_end}) {
-    SetIntArgument(cl_, launch.kernel, index++, bound);
+    SetIntArgument(cl_, launch.kernel.get(), index++, bound);
   }
-  SetPointerArgument(cl_, launch.kernel, index++, channel_->sync());
+  SetPointerArgument(cl_, launch.kernel.get(), index++, channel_->sync());
   launch.wait_index = index;
   launch.wait = tier_ == Tier::kSvmAhead ? step.wait : 0;
-  SetIntArgument(cl_, launch.kernel, index++, launch.wait);
-  SetIntArgument(cl_, launch.kernel, index++, UsesFlags(tier_) && step.signal ? ordinal : 0);
+  SetIntArgument(cl_, launch.kernel.get(), index++, launch.wait);
+  SetIntArgument(cl_, launch.kernel.get(), index++, UsesFlags(tier_) && step.signal ? ordinal : 0);
   auto* lines = reinterpret_cast<TicketLine*>(memory.tickets.get());
-  SetPointerArgument(cl_, launch.kernel, index++, lines + TicketLineIndex(table, step));
-  SetIntArgument(cl_, launch.kernel, index++, step.ticket);
+  SetPointerArgument(cl_, launch.kernel.get(), index++, lines + TicketLineIndex(table, step));
+  SetIntArgument(cl_, launch.kernel.get(), index++, step.ticket);
   Divide(kernel, range, &launch);
   return launch;
 }
@@ -101,14 +97,14 @@ GpuProgram::Launch GpuProgram::PrepareChain(const Graph& graph, const Table& tab
   Launch launch;
   launch.kernel = CreateKernel(cl_, program, "hetcomp_chain");
   cl_uint index = 0;
-  SetPointerArgument(cl_, launch.kernel, index++, chain_steps_.get());
-  SetPointerArgument(cl_, launch.kernel, index++, chain_pointers_.get());
-  SetIntArgument(cl_, launch.kernel, index++, ordinal);
-  SetPointerArgument(cl_, launch.kernel, index++, memory.tickets.get());
-  SetPointerArgument(cl_, launch.kernel, index++, channel_->sync());
+  SetPointerArgument(cl_, launch.kernel.get(), index++, chain_steps_.get());
+  SetPointerArgument(cl_, launch.kernel.get(), index++, chain_pointers_.get());
+  SetIntArgument(cl_, launch.kernel.get(), index++, ordinal);
+  SetPointerArgument(cl_, launch.kernel.get(), index++, memory.tickets.get());
+  SetPointerArgument(cl_, launch.kernel.get(), index++, channel_->sync());
   launch.wait_index = index;
   launch.wait = 0;
-  SetIntArgument(cl_, launch.kernel, index++, launch.wait);
+  SetIntArgument(cl_, launch.kernel.get(), index++, launch.wait);
   launch.global[0] = launch.global[1] = launch.local[0] = launch.local[1] = 1;
   return launch;
 }
@@ -143,15 +139,15 @@ void GpuProgram::CheckWorkGroup(const Kernel& kernel, cl_kernel object) const {
 }
 
 cl_int GpuProgram::Submit(const Launch& launch, cl_event* event) {
-  return cl_.api->clEnqueueNDRangeKernel(cl_.queue, launch.kernel, 2, nullptr, launch.global,
+  return cl_.api->clEnqueueNDRangeKernel(cl_.queue, launch.kernel.get(), 2, nullptr, launch.global,
                                          launch.local, 0, nullptr, event);
 }
 
 void GpuProgram::EnqueueWithoutBodies() {
   for (const Launch& launch : launches_) {
-    SetIntArgument(cl_, launch.kernel, launch.wait_index, -1);
+    SetIntArgument(cl_, launch.kernel.get(), launch.wait_index, -1);
     HETCOMP_CL_CHECK(Submit(launch, nullptr));
-    SetIntArgument(cl_, launch.kernel, launch.wait_index, launch.wait);
+    SetIntArgument(cl_, launch.kernel.get(), launch.wait_index, launch.wait);
   }
 }
 

@@ -20,7 +20,6 @@ class GpuProgram {
  public:
   GpuProgram(const Graph& graph, const Table& table, const Memory& memory, cl_program program,
              GpuChannel* channel, Tier tier, bool chain);
-  ~GpuProgram();
   GpuProgram(const GpuProgram&) = delete;
   GpuProgram& operator=(const GpuProgram&) = delete;
 
@@ -35,7 +34,7 @@ class GpuProgram {
 
  private:
   struct Launch {
-    cl_kernel kernel;
+    KernelOwner kernel;
     cl_uint wait_index;  // position of the `wait` argument
     int wait;
     size_t global[2];  // work-items of the launch and

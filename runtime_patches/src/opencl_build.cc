@@ -73,12 +73,12 @@ std::string ProgramBinary(const ClHandles& cl, cl_program program) {
   return status == CL_SUCCESS ? binary : std::string();
 }
 
-cl_kernel CreateKernel(const ClHandles& cl, cl_program program, const std::string& name) {
+KernelOwner CreateKernel(const ClHandles& cl, cl_program program, const std::string& name) {
   cl_kernel kernel = nullptr;
   cl_int status = CL_SUCCESS;
   kernel = cl.api->clCreateKernel(program, name.c_str(), &status);
   CheckCreated(kernel, status, ("clCreateKernel(" + name + ")").c_str(), __FILE__, __LINE__);
-  return kernel;
+  return KernelOwner(kernel, ReleaseKernel{cl.api});
 }
 
 void SetIntArgument(const ClHandles& cl, cl_kernel kernel, cl_uint index, int value) {

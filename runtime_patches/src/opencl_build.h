@@ -2,8 +2,10 @@
 #ifndef HETCOMP_OPENCL_BUILD_H_
 #define HETCOMP_OPENCL_BUILD_H_
 
+#include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "opencl_api.h"
@@ -20,6 +22,27 @@ struct ClHandles {
   bool svm_atomics = false;  // whether fine-grained SVM offers them
 };
 
+// Owners: an error half-way leaves nothing behind.
+struct ReleaseKernel {
+  const OpenClApi* api;
+  void operator()(cl_kernel kernel) const { api->clReleaseKernel(kernel); }
+};
+using KernelOwner = std::unique_ptr<std::remove_pointer_t<cl_kernel>, ReleaseKernel>;
+
+struct ReleaseProgram {
+  const OpenClApi* api;
+  void operator()(cl_program program) const { api->clReleaseProgram(program); }
+};
+using ProgramOwner = std::unique_ptr<std::remove_pointer_t<cl_program>, ReleaseProgram>;
+
+struct FreeSvm {
+  const OpenClApi* api;
+  cl_context context;
+  void operator()(void* memory) const { api->clSVMFree(context, memory); }
+};
+template <typename T>
+using SvmOwner = std::unique_ptr<T, FreeSvm>;
+
 // Builds spelling + prologue + source. The caller owns the program. Throws Error(kDevice) with the
 // start of the build log.
 cl_program BuildProgram(const ClHandles& cl, const AtomicsSpelling& spelling,
@@ -32,8 +55,8 @@ cl_program LoadProgram(const ClHandles& cl, const AtomicsSpelling& spelling,
 // The binary of a program that has been built; empty where the driver gives none.
 std::string ProgramBinary(const ClHandles& cl, cl_program program);
 
-// A kernel of that name; the caller owns it.
-cl_kernel CreateKernel(const ClHandles& cl, cl_program program, const std::string& name);
+// A kernel of that name. Throws Error(kDevice).
+KernelOwner CreateKernel(const ClHandles& cl, cl_program program, const std::string& name);
 
 void SetIntArgument(const ClHandles& cl, cl_kernel kernel, cl_uint index, int value);
 void SetPointerArgument(const ClHandles& cl, cl_kernel kernel, cl_uint index, const void* pointer);
@@ -41,6 +64,12 @@ void SetPointerArgument(const ClHandles& cl, cl_kernel kernel, cl_uint index, co
 // Fine-grained SVM, with atomics where offered, zeroed, 128-byte aligned. Throws Error(kDevice)
 // when refused.
 void* AllocateSvm(const ClHandles& cl, size_t bytes);
+
+// The same for one T, and with an owner.
+template <typename T>
+SvmOwner<T> AllocateSvmFor(const ClHandles& cl) {
+  return SvmOwner<T>(static_cast<T*>(AllocateSvm(cl, sizeof(T))), FreeSvm{cl.api, cl.context});
+}
 
 }  // namespace hetcomp
 

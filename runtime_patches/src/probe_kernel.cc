@@ -11,8 +11,6 @@
 namespace hetcomp {
 namespace {
 
-constexpr size_t kGroups = 3;
-constexpr size_t kItems = 8;  // work-items of a group, whose stores one of them publishes
 constexpr double kKernelLimitUs = 1e6;
 constexpr double kHostLimitUs = 2e6;
 constexpr double kFirstRunLimitUs = 60e6;  // with all that a driver does at its first kernel
@@ -46,22 +44,39 @@ void FinishProbe(const ClHandles& cl) {
   throw Error(ErrorKind::kDevice, "the device does not end a small kernel");
 }
 
-ProbeKernel::ProbeKernel(const ClHandles& cl, cl_program program) : cl_(cl) {
-  kernel_ = CreateKernel(cl, program, "hetcomp_probe");
-  sync_ = static_cast<SyncBlock*>(AllocateSvm(cl, sizeof(SyncBlock)));
-  data_ = static_cast<volatile int32_t*>(AllocateSvm(cl, 128));
-  SetPointerArgument(cl, kernel_, 0, sync_);
-  SetPointerArgument(cl, kernel_, 1, const_cast<const int32_t*>(data_));
-  SetIntArgument(cl, kernel_, kWaitArgument, kNoBody);
-  SetIntArgument(cl, kernel_, 3, kSignal);
-  Enqueue(kGroups, nullptr);
-  FinishProbe(cl);
+ProbeKernel::Shared::Shared(const ClHandles& handles)
+    : cl(handles),
+      sync(AllocateSvmFor<SyncBlock>(handles)),
+      answer(AllocateSvmFor<Answer>(handles)) {}
+
+ProbeKernel::Shared::~Shared() {
+  if (!running) return;
+  Store(&sync->control.abort, kAbortByHost);
+  try {
+    Finish();
+  } catch (const Error&) {
+    static_cast<void>(sync.release());
+    static_cast<void>(answer.release());
+  }
 }
 
-ProbeKernel::~ProbeKernel() {
-  cl_.api->clSVMFree(cl_.context, sync_);
-  cl_.api->clSVMFree(cl_.context, const_cast<int32_t*>(data_));
-  cl_.api->clReleaseKernel(kernel_);
+void ProbeKernel::Shared::Finish() {
+  FinishProbe(cl);
+  running = false;
+}
+
+ProbeKernel::ProbeKernel(const ClHandles& cl, cl_program program)
+    : cl_(cl),
+      kernel_(CreateKernel(cl, program, "hetcomp_probe")),
+      shared_(cl),
+      sync_(shared_.sync.get()),
+      data_(shared_.answer->data) {
+  SetPointerArgument(cl, kernel_.get(), 0, sync_);
+  SetPointerArgument(cl, kernel_.get(), 1, shared_.answer.get());
+  SetIntArgument(cl, kernel_.get(), kWaitArgument, kNoBody);
+  SetIntArgument(cl, kernel_.get(), 3, kSignal);
+  Enqueue(kGroups, nullptr);
+  shared_.Finish();
 }
 
 // Lets kernels wait in vain for ever more rounds. Too high a figure would make kernels give up too
@@ -77,29 +92,29 @@ double ProbeKernel::RoundUs() {
 }
 
 bool ProbeKernel::HandShake(int number, double round_us) {
-  SetIntArgument(cl_, kernel_, kWaitArgument, kWait);
+  SetIntArgument(cl_, kernel_.get(), kWaitArgument, kWait);
   Prepare(RoundsFor(kKernelLimitUs, round_us));
   Enqueue(kGroups, nullptr);
   const bool ok = Converse(1000 * number);
   if (!ok) Store(&sync_->control.abort, kAbortByHost);
-  FinishProbe(cl_);  // the kernel ends by itself after its poll limit
+  shared_.Finish();  // the kernel ends by itself after its poll limit
   base_ += kSignal;
   return ok;
 }
 
 bool ProbeKernel::Hear(int number) {
-  SetIntArgument(cl_, kernel_, kWaitArgument, kNoWait);
+  SetIntArgument(cl_, kernel_.get(), kWaitArgument, kNoWait);
   Prepare(/*rounds=*/1);
   data_[0] = 1000 * number;
   Enqueue(kGroups, nullptr);
   const bool ok = HasAnswered(1000 * number);
-  FinishProbe(cl_);
+  shared_.Finish();
   base_ += kSignal;
   return ok;
 }
 
 double ProbeKernel::WaitInVainUs(int rounds, Ending ending) {
-  SetIntArgument(cl_, kernel_, kWaitArgument, kWait);
+  SetIntArgument(cl_, kernel_.get(), kWaitArgument, kWait);
   Prepare(rounds);
   ClEvent event(cl_.api);
   const bool evented = ending == Ending::kPoll || ending == Ending::kSleep;
@@ -108,12 +123,12 @@ double ProbeKernel::WaitInVainUs(int rounds, Ending ending) {
   const double start_us = NowUs();
   AwaitEnd(ending, event.get());
   const double time_us = NowUs() - start_us;
-  FinishProbe(cl_);
+  shared_.Finish();
   return time_us;
 }
 
 ProbeKernel::HandShakeTimes ProbeKernel::TimeHandShake(double round_us) {
-  SetIntArgument(cl_, kernel_, kWaitArgument, kWait);
+  SetIntArgument(cl_, kernel_.get(), kWaitArgument, kWait);
   Prepare(RoundsFor(kKernelLimitUs, round_us));
   HandShakeTimes times;
   const double start_us = NowUs();
@@ -122,7 +137,7 @@ ProbeKernel::HandShakeTimes ProbeKernel::TimeHandShake(double round_us) {
   Expect(Seen(sync_->gpu_epoch.value, base_ + 1), "the flag of a running kernel is not seen");
   times.enqueue_us = enqueued_us - start_us;
   times.launch_us = NowUs() - enqueued_us;
-  SetIntArgument(cl_, kernel_, kWaitArgument, kNoBody);
+  SetIntArgument(cl_, kernel_.get(), kWaitArgument, kNoBody);
   const double busy_us = NowUs();
   Enqueue(1, nullptr);
   times.enqueue_busy_us = NowUs() - busy_us;
@@ -131,7 +146,7 @@ ProbeKernel::HandShakeTimes ProbeKernel::TimeHandShake(double round_us) {
   Store(&sync_->cpu_epoch.value, base_ + kWait);
   Expect(Seen(sync_->gpu_epoch.value, base_ + kSignal), "a kernel's answer is not seen");
   times.round_trip_us = NowUs() - flag_us;
-  FinishProbe(cl_);
+  shared_.Finish();
   base_ += kSignal;
   return times;
 }
@@ -150,8 +165,9 @@ void ProbeKernel::Prepare(int rounds) {
 void ProbeKernel::Enqueue(size_t groups, cl_event* event) {
   const size_t global[] = {groups * kItems, 1};
   const size_t local[] = {kItems, 1};
-  HETCOMP_CL_CHECK(cl_.api->clEnqueueNDRangeKernel(cl_.queue, kernel_, 2, nullptr, global, local, 0,
-                                                   nullptr, event));
+  shared_.running = true;
+  HETCOMP_CL_CHECK(cl_.api->clEnqueueNDRangeKernel(cl_.queue, kernel_.get(), 2, nullptr, global,
+                                                   local, 0, nullptr, event));
   HETCOMP_CL_CHECK(cl_.api->clFlush(cl_.queue));
 }
 
@@ -193,7 +209,7 @@ void ProbeKernel::AwaitEnd(Ending ending, cl_event event) {
 void ProbeKernel::Expect(bool ok, const char* what) {
   if (ok) return;
   Store(&sync_->control.abort, kAbortByHost);
-  FinishProbe(cl_);
+  shared_.Finish();
   throw Error(ErrorKind::kDevice, what);
 }
 

@@ -17,7 +17,6 @@ class ProbeKernel {
  public:
   // Runs the kernel once without its body: compilation must not count as waiting.
   ProbeKernel(const ClHandles& cl, cl_program program);
-  ~ProbeKernel();
   ProbeKernel(const ProbeKernel&) = delete;
   ProbeKernel& operator=(const ProbeKernel&) = delete;
 
@@ -43,6 +42,24 @@ class ProbeKernel {
   HandShakeTimes TimeHandShake(double round_us);
 
  private:
+  static constexpr size_t kGroups = 3;
+  static constexpr size_t kItems = 8;  // of a group, whose stores one of them publishes
+
+  // What kernels read and write. Where one may be running still, it is leaked.
+  struct Shared {
+    explicit Shared(const ClHandles& handles);
+    ~Shared();
+    void Finish();
+
+    struct Answer {
+      int32_t data[1 + kGroups * kItems];
+    };
+    const ClHandles cl;
+    SvmOwner<SyncBlock> sync;
+    SvmOwner<Answer> answer;
+    bool running = false;  // a kernel was enqueued and not waited for
+  };
+
   void Prepare(int rounds);
   void Enqueue(size_t groups, cl_event* event);
   bool Converse(int32_t payload);
@@ -51,9 +68,10 @@ class ProbeKernel {
   void Expect(bool ok, const char* what);
 
   const ClHandles cl_;
-  cl_kernel kernel_ = nullptr;
-  SyncBlock* sync_ = nullptr;
-  volatile int32_t* data_ = nullptr;
+  const KernelOwner kernel_;
+  Shared shared_;
+  SyncBlock* const sync_;
+  volatile int32_t* const data_;
   uint32_t base_ = 0;
 };
 
