@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hetcomp.cli.bench_frames import frames
 from hetcomp.cli.bench_layers import layers
 from hetcomp.cli.bench_options import Asked, network_options
 from hetcomp.cli.bench_planner import planner
@@ -39,6 +40,7 @@ def bench() -> None:
     """Measure what this project claims."""
 
 
+bench.add_command(frames)
 bench.add_command(layers)
 bench.add_command(planner)
 bench.add_command(predictors)

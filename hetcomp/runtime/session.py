@@ -44,6 +44,7 @@ def load(
     chain: str = "auto",
     timeout_ms: float = 5000.0,
     adapt: str = "auto",
+    gpu_slice_us: int = 0,
     trace: bool = False,
     quiet: bool = False,
     opencl_library: str | os.PathLike[str] | None = None,
@@ -86,6 +87,10 @@ def load(
         kernels have one work-item each; `off` launches each step.
     timeout_ms
         How long to wait for the OpenCL device before the CPU takes over.
+    gpu_slice_us
+        Longest launch on the OpenCL device, as predicted: steps are cut into such pieces, and none
+        waits for the CPU on the device (tier `svm` at most), so that other clients are served
+        between. 0: no limit. Together with `compile --gpu-cap`, which leaves them the time.
     adapt
         Whether the session changes to other plans of the file when a processor slows down, and back
         when it recovers: `on`, `off`, or `auto`, where `plan` is the file's first. Only plans that
@@ -155,6 +160,7 @@ def load(
     chosen["tier"] = None if tier == "auto" else tier
     chosen["ahead"] = None if ahead == "auto" else ahead
     chosen["adapt"] = None if adapt == "auto" else adapt
+    options["gpu_slice_us"] = gpu_slice_us
     options["pretended_load"] = [list(load) for load in pretended_load]
     chosen["chain"] = None if chain == "auto" else chain
     chosen["pin"] = None if pin == "auto" else pin

@@ -182,6 +182,8 @@ void SetOption(const std::string& key, const Any& value, Options* options) {
     options->fault = FaultOf(key, Text(key, value));
   } else if (key == "quiet") {
     options->quiet = Flag(key, value);
+  } else if (key == "gpu_slice_us") {
+    options->gpu_slice_us = static_cast<double>(Integer(key, value, 0, 1000000));
   } else if (key == "adapt") {
     options->adapt = Adapt(key, Text(key, value));
   } else if (key == "pretended_load") {

@@ -49,6 +49,7 @@ struct Options {
   Fault fault = Fault::kNone;
   bool quiet = false;
   AdaptMode adapt = AdaptMode::kAuto;
+  double gpu_slice_us = 0.0;  // longest launch; 0 = as long as a step takes, see gpu_slices.h
   std::vector<PretendedLoad> pretended_load;  // tests
   bool trace = false;                         // keep the last steps, see trace.h
   uint32_t epoch_start = 0;                   // for tests of the wrap-around

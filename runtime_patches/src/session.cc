@@ -8,6 +8,7 @@
 #include "cl_events.h"
 #include "clock.h"
 #include "error.h"
+#include "gpu_slices.h"
 #include "io_memory.h"
 #include "json_writer.h"
 #include "notice.h"
@@ -132,6 +133,9 @@ void Session::PrepareGpu() {
   }
   if (channel_ != nullptr) return;
   tier_ = ChooseTier(options_.tier, device_->probe().tiers);
+  // A kernel that waits for the CPU keeps others off the device as one that computes does.
+  const bool short_launches = options_.gpu_slice_us > 0.0 && !options_.tier.has_value();
+  if (short_launches && tier_.tier == Tier::kSvmAhead) tier_.tier = Tier::kSvm;
   const QueueTurn turn(device_->queue(), options_.priority);
   channel_ = std::make_unique<GpuChannel>(
       device_, device_->Program(image_.opencl_source, options_.cache).program(), tier_.tier,
@@ -163,7 +167,9 @@ Memory Session::HostMemory(size_t arena_bytes) {
 
 // `measured`: the end of every step counts, not that of the whole.
 std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table, bool measured) {
-  auto ready = std::make_unique<Ready>(table);
+  const bool sliced = options_.gpu_slice_us > 0.0 && !measured;
+  auto ready = std::make_unique<Ready>(
+      sliced ? SliceGpuSteps(table, model_.graph, options_.gpu_slice_us) : table);
   if (table.gpu.empty()) {
     ready->memory = SharesMemory() ? SvmMemory(table.arena_bytes) : HostMemory(table.arena_bytes);
   } else {

@@ -98,3 +98,20 @@ def test_sustained_command(tmp_path: Path) -> None:
     assert arms == {"adaptive", "auto", "cpu", "gpu"}
     assert {one["phase"] for one in run["inferences"]} == set(range(5))
     assert plot.stat().st_size > 1000
+
+
+@pytest.mark.usefixtures("opencl")
+def test_frames_command() -> None:
+    arguments = ["bench", "frames", "--model", "squeezenet", "--size", "64", "--seconds", "0.5"]
+    result = CliRunner().invoke(main, [*arguments, "--busy", "1", "--json"])
+    rows = json.loads(result.stdout)["rows"]
+    assert [row["arm"] for row in rows] == [
+        "nothing",
+        "no limit",
+        "short launches",
+        "cap 0.4",
+        "cap 0.4, short launches",
+    ]
+    assert all(row["frames"] >= 15 for row in rows)
+    assert rows[0]["run_median_ms"] is None
+    assert all(row["run_median_ms"] > 0.0 for row in rows[1:])
