@@ -131,7 +131,7 @@ def _wrapper(symbol: str, kernel: _Kernel, launch: Launch) -> str:
         return f"""{_tiles(symbol, kernel, launch)}
 __kernel void {symbol}({head}) {{
 {_arrays(kernel.local, _VECTOR_BYTES)}  if (!hetcomp_enter(sync, wait)) return;
-  int4 all = (int4)(r0, r1, c0, c1);
+{_shifts(kernel)}  int4 all = (int4)(r0, r1, c0, c1);
   for (int turn = 0; {_next("ticket")}; ++turn) {{
     int tiles = (r1 - r0) * (c1 - c0);
     int first = ticket == 0 ? hetcomp_share(tiles, 0) : 0;
@@ -148,7 +148,7 @@ __kernel void {symbol}({head}) {{
 {_arrays(kernel.local, _LOAD_BYTES)}  __local int go;
   if (HETCOMP_FIRST_ITEM) go = hetcomp_enter(sync, wait);
   HETCOMP_GROUP_SYNC();
-  int rows = get_num_groups(0), columns = get_num_groups(1);
+{_shifts(kernel)}  int rows = get_num_groups(0), columns = get_num_groups(1);
   int group = get_group_id(1) * rows + get_group_id(0);
   int g0 = {g0}, g1 = {g1};
   for (int turn = go; turn > 0; --turn) {{
@@ -248,6 +248,12 @@ def _order(index: str, rows_inner: bool) -> tuple[str, str]:
 
 def _names(parameters: tuple[str, ...]) -> list[str]:
     return [parameter.split()[-1] for parameter in parameters]
+
+
+def _shifts(kernel: _Kernel) -> str:
+    """Moves pointers to where their tensors begin, on devices where all lie in one buffer."""
+    names = [name for name in _names(kernel.parameters) if name not in _RANGES]
+    return "".join(f"  HETCOMP_SHIFT({name}, {_buffer(name)});\n" for name in names)
 
 
 def _buffer(name: str) -> int:

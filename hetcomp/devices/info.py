@@ -59,7 +59,7 @@ class OpenClInfo:
         `fine-grain-system`, `atomics`.
     tier
         How the runtime would co-execute with it, if its probe at start-up finds that what the
-        device says is true: see `hetcomp.runtime.SessionStatus`; `cpu`: not at all.
+        device says is true: see `hetcomp.runtime.SessionStatus`.
     compute_units, max_sub_devices, memory_bytes
         Sizes; `max_sub_devices` is 0 where the device cannot be divided.
     vendor

@@ -96,8 +96,7 @@ def _nothing(answer: _Answer) -> DeviceInfo:
 
 def _device(item: dict[str, Any]) -> DeviceInfo:
     svm = tuple(name for bit, name in _SVM.items() if item["svm"] & bit)
-    usable = "fine-grain-buffer" in svm
-    atomics = usable and "atomics" in svm
+    fine = "fine-grain-buffer" in svm and "atomics" in svm
     info = OpenClInfo(
         platform=item["platform"],
         version=item["version"],
@@ -105,7 +104,7 @@ def _device(item: dict[str, Any]) -> DeviceInfo:
         driver=item["driver"],
         kind=next((name for bit, name in _TYPES.items() if item["type"] & bit), "other"),
         svm=svm,
-        tier="svm-ahead" if atomics else "event" if usable else "cpu",
+        tier="svm-ahead" if fine else "event",
         compute_units=item["compute_units"],
         max_sub_devices=item["max_sub_devices"],
         memory_bytes=item["memory_bytes"],
@@ -116,15 +115,9 @@ def _device(item: dict[str, Any]) -> DeviceInfo:
         vector_width=item["vector_width"],
         f16="cl_khr_fp16" in item["extensions"].split(),
     )
-    if usable:
-        reason = (
-            "fine-grained SVM with atomics: kernels are enqueued ahead"
-            if atomics
-            else "fine-grained SVM, no atomics: kernels are enqueued when their inputs are ready"
-        )
-        verdict = Verdict(True, reason)
-        return DeviceInfo("opencl", item["name"], verdict, opencl=info)
-    offers = ", ".join(svm) or "none"
-    verdict = Verdict(False, f"needs fine-grained SVM, the device offers: {offers}")
-    advice = "models run on the CPU alone here; a newer driver may offer fine-grained SVM"
-    return DeviceInfo("opencl", item["name"], verdict, advice, opencl=info)
+    if fine:
+        reason = "fine-grained SVM with atomics: kernels are enqueued ahead"
+    else:
+        how = "coarse-grained SVM" if "coarse-grain-buffer" in svm else "buffers"
+        reason = f"no fine-grained SVM with atomics: what crosses is copied through {how}"
+    return DeviceInfo("opencl", item["name"], Verdict(True, reason), opencl=info)

@@ -47,8 +47,9 @@ class SessionStatus:
         ready, and raise flags; `event`: the CPU polls events instead; `finish`: it sleeps until
         the queue is empty; `cpu`: the device is not used.
     memory
-        Where the tensors are that both use: `fine`, in fine-grained shared memory; empty on the
-        CPU alone.
+        Where the tensors are that both use: `fine`, in fine-grained shared memory; `coarse` and
+        `buffer`, in memory of each, between which the parts that cross are copied, through
+        coarse-grained shared memory that the CPU maps, or through buffers; empty on the CPU alone.
     refused_tiers
         Tiers that would be faster, and why they do not work on the device.
     plan, requested_plan

@@ -37,6 +37,7 @@ def load(
     plan: str | None = None,
     device: str = "auto",
     tier: str = "auto",
+    memory: str = "auto",
     pin: str = "auto",
     threads: int = 1,
     priority: int = 0,
@@ -69,6 +70,9 @@ def load(
     tier
         How CPU and device wait for each other: `svm-ahead`, `svm`, `event`, `finish` or `cpu`, see
         `SessionStatus.tier`; `auto` takes the fastest that a probe at start-up proves.
+    memory
+        Where tensors are that both use, see `SessionStatus.memory`: `fine`, `coarse`, `buffer`, or
+        `auto`, the first of these that the device has.
     pin
         `on` runs each inference on one core; `off` never does; `auto` does so beside an OpenCL
         device that is itself a CPU, which is pinned to another core then.
@@ -158,6 +162,7 @@ def load(
     chosen = {"plan": plan, "cpu_core": cpu_core, "gpu_core": gpu_core}
     chosen["device"] = None if device == "auto" else device
     chosen["tier"] = None if tier == "auto" else tier
+    chosen["memory"] = None if memory == "auto" else memory
     chosen["ahead"] = None if ahead == "auto" else ahead
     chosen["adapt"] = None if adapt == "auto" else adapt
     options["gpu_slice_us"] = gpu_slice_us

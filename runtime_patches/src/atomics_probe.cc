@@ -49,7 +49,7 @@ std::string TrySpellings(const ClHandles& cl, double (*prove)(const ClHandles&, 
   for (const AtomicsSpelling& spelling : kAtomicsSpellings) {
     cl_program program = nullptr;
     try {
-      program = BuildProgram(cl, spelling, {});
+      program = BuildProgram(cl, MemoryKind::kFine, spelling, {});
       result->poll_round_us = prove(cl, program);
       result->spelling = &spelling;
       cl.api->clReleaseProgram(program);
@@ -80,15 +80,18 @@ void RunNothing(const ClHandles& cl) {
   FinishProbe(cl);
 }
 
-ProbeResult ProbeDevice(const ClHandles& cl) {
+ProbeResult ProbeDevice(const ClHandles& cl, const DeviceChoice& device) {
   ProbeResult result;
-  if (cl.svm_atomics) {
-    result.tiers.no_ahead = TrySpellings(cl, ProveBothWays, &result);
-    if (result.tiers.no_ahead.empty()) return result;
-    result.tiers.no_flags = TrySpellings(cl, ProveFlags, &result);
-    if (result.tiers.no_flags.empty()) return result;
+  TierProbe& tiers = result.tiers;
+  if (!device.coarse) tiers.no_coarse = "the device has no shared virtual memory";
+  if (device.fine) {
+    tiers.no_ahead = TrySpellings(cl, ProveBothWays, &result);
+    if (tiers.no_ahead.empty()) return result;
+    tiers.no_flags = TrySpellings(cl, ProveFlags, &result);
+    if (tiers.no_flags.empty()) return result;
   } else {
-    result.tiers.no_ahead = result.tiers.no_flags = "the device has no atomics on shared memory";
+    tiers.no_fine = "the device has no fine-grained SVM with atomics";
+    tiers.no_ahead = tiers.no_flags = tiers.no_fine;
   }
   const std::string why = TrySpellings(cl, ProveNothing, &result);
   if (!why.empty()) throw Error(ErrorKind::kDevice, why);

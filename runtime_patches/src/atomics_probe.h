@@ -4,6 +4,7 @@
 #define HETCOMP_ATOMICS_PROBE_H_
 
 #include "opencl_build.h"
+#include "opencl_select.h"
 #include "tier.h"
 
 namespace hetcomp {
@@ -18,7 +19,7 @@ struct ProbeResult {
 // where none works so, one whose flags the CPU sees; else one that builds. Throws Error(kDevice) if
 // none does. The queue must be idle; it is idle afterwards. The calling thread spins, so it must
 // not share its core with the device's worker.
-ProbeResult ProbeDevice(const ClHandles& cl);
+ProbeResult ProbeDevice(const ClHandles& cl, const DeviceChoice& device);
 
 // Runs an empty kernel to its end: makes a driver start its threads, with the caller's mask.
 void RunNothing(const ClHandles& cl);

@@ -15,17 +15,18 @@ std::string FolderFor(const DeviceChoice& device, const CacheChoice& choice) {
 
 }  // namespace
 
-CachedProgram::CachedProgram(const ClHandles& cl, const DeviceChoice& device,
+CachedProgram::CachedProgram(const ClHandles& cl, const DeviceChoice& device, MemoryKind memory,
                              const AtomicsSpelling& spelling, std::string_view source,
                              const CacheChoice& choice)
     : cl_(cl), cache_(FolderFor(device, choice)) {
   if (cache_.on()) {
     key_ = ProgramKey({device.name, device.version, device.driver, device.platform,
-                       spelling.build_options, spelling.macros, kPrologue, source});
+                       spelling.build_options, MemoryMacros(memory), spelling.macros, kPrologue,
+                       source});
     program_ = LoadProgram(cl_, spelling, cache_.Read(key_));
     hit_ = program_ != nullptr;
   }
-  if (program_ == nullptr) program_ = BuildProgram(cl_, spelling, source);
+  if (program_ == nullptr) program_ = BuildProgram(cl_, memory, spelling, source);
 }
 
 const char* CachedProgram::outcome() const {

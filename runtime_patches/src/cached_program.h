@@ -21,8 +21,9 @@ struct CacheChoice {
 class CachedProgram {
  public:
   // Throws Error(kDevice) where the source does not compile.
-  CachedProgram(const ClHandles& cl, const DeviceChoice& device, const AtomicsSpelling& spelling,
-                std::string_view source, const CacheChoice& choice);
+  CachedProgram(const ClHandles& cl, const DeviceChoice& device, MemoryKind memory,
+                const AtomicsSpelling& spelling, std::string_view source,
+                const CacheChoice& choice);
 
   cl_program program() const { return program_; }
   // "hit", "miss", or "off" where nothing is kept.

@@ -4,7 +4,6 @@
 #include <utility>
 
 namespace hetcomp {
-namespace {
 
 TVMFFIAny PointerArgument(void* pointer) {
   TVMFFIAny value;
@@ -21,13 +20,6 @@ TVMFFIAny IntArgument(int64_t number) {
   value.v_int64 = number;
   return value;
 }
-
-// Nearest boundary at or below `cut` that no two tiles share (Grid.legal_cut in Python).
-int LegalCut(int cut, int extent, bool ragged) {
-  return ragged && extent > 1 && cut == extent - 1 ? cut - 1 : cut;
-}
-
-}  // namespace
 
 std::vector<Range> DivideRange(const Task& task, const Range& range, int parts) {
   const int rows = range.row_end - range.row_begin;

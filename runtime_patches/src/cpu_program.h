@@ -45,6 +45,10 @@ class CpuProgram {
   std::vector<std::unique_ptr<TicketDesk>> desks_;
 };
 
+// Arguments of kernels.
+TVMFFIAny PointerArgument(void* pointer);
+TVMFFIAny IntArgument(int64_t number);
+
 // `range` cut into at most `parts` ranges that write disjoint elements.
 std::vector<Range> DivideRange(const Task& task, const Range& range, int parts);
 

@@ -23,6 +23,12 @@ class Error : public std::runtime_error {
   ErrorKind kind_;
 };
 
+// The device did not answer in time.
+class TimeoutError : public Error {
+ public:
+  explicit TimeoutError(const std::string& message) : Error(ErrorKind::kDevice, message) {}
+};
+
 [[noreturn]] inline void ThrowInput(const std::string& message) {
   throw Error(ErrorKind::kInput, message);
 }

@@ -16,10 +16,18 @@ namespace {
 constexpr double kKernelLimitFactor = 4.0;
 constexpr double kMaxRounds = 1 << 30;
 constexpr double kLookAtEventUs = 10e3;
+constexpr double kUsualRoundUs = 1.0;  // where it was not measured, no kernel waits for the host
 
 // Poll rounds that take at least so long.
 int Rounds(const OpenClDevice& device, double time_us) {
-  return static_cast<int>(std::min(time_us / device.probe().poll_round_us, kMaxRounds)) + 1;
+  const double known_us = device.probe().poll_round_us;
+  const double round_us = known_us > 0.0 ? known_us : kUsualRoundUs;
+  return static_cast<int>(std::min(time_us / round_us, kMaxRounds)) + 1;
+}
+
+std::shared_ptr<SyncBlock> MakeSync(const OpenClDevice& device, MemoryKind memory) {
+  if (memory != MemoryKind::kFine) return std::make_shared<SyncBlock>();
+  return AllocateSvmFor<SyncBlock>(device.cl());
 }
 
 // All channels, so that no kernel spins on while the process exits.
@@ -44,12 +52,13 @@ __attribute__((destructor)) void AbortInferencesAtExit() {
 
 }  // namespace
 
-GpuChannel::GpuChannel(OpenClDevice* device, cl_program program, Tier tier, double timeout_ms,
-                       uint32_t epoch_start)
+GpuChannel::GpuChannel(OpenClDevice* device, cl_program program, const TierChoice& tier,
+                       double timeout_ms, uint32_t epoch_start)
     : device_(device),
-      tier_(tier),
+      tier_(tier.tier),
+      memory_(tier.memory),
       timeout_us_(timeout_ms * 1e3),
-      sync_(AllocateSvmFor<SyncBlock>(device->cl())),
+      sync_(MakeSync(*device, tier.memory)),
       gate_kernel_(CreateKernel(device->cl(), program, "hetcomp_gate")),
       drain_(CreateKernel(device->cl(), program, "hetcomp_drain")),
       wedge_(CreateKernel(device->cl(), program, "hetcomp_wedge")),
@@ -61,13 +70,25 @@ GpuChannel::GpuChannel(OpenClDevice* device, cl_program program, Tier tier, doub
   Store(&sync_->cpu_epoch.value, epoch_start);
   Store(&sync_->gpu_epoch.value, epoch_start);
   Store(&sync_->gate_passed.value, gate_);
-  Store(&sync_->control.run, tier == Tier::kSvmAhead ? 0 : 1);
-  for (const KernelOwner* kernel : {&gate_kernel_, &drain_, &wedge_}) {
-    SetPointerArgument(device->cl(), kernel->get(), 0, sync_.get());
-  }
+  Store(&sync_->control.run, tier_ == Tier::kSvmAhead ? 0 : 1);
+  SetSync();
   LiveChannels& live = Live();
   std::lock_guard<std::mutex> lock(live.mutex);
   live.channels.insert(this);
+}
+
+// Where memory is not fine, there are neither gates nor flags to drain by.
+void GpuChannel::SetSync() {
+  const ClHandles& cl = device_->cl();
+  if (memory_ == MemoryKind::kFine) {
+    for (const KernelOwner* kernel : {&gate_kernel_, &drain_, &wedge_}) {
+      SetPointerArgument(cl, kernel->get(), 0, sync_.get());
+    }
+    return;
+  }
+  wedge_sync_ =
+      std::make_unique<DeviceBlock>(cl, memory_, sizeof(SyncBlock), sync_.get(), timeout_us_);
+  wedge_sync_->SetArgument(wedge_.get(), 0, 0);
 }
 
 GpuChannel::~GpuChannel() {

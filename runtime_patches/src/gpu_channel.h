@@ -11,7 +11,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 
+#include "device_block.h"
 #include "opencl_device.h"
 #include "sync.h"
 #include "tier.h"
@@ -26,8 +28,9 @@ constexpr double kHoldUs = 1000.0;
 // the queue must be drained before; after Abandon, leak the channel.
 class GpuChannel {
  public:
-  // `tier`: in svm-ahead kernels run behind gates, in the others at once.
-  GpuChannel(OpenClDevice* device, cl_program program, Tier tier, double timeout_ms,
+  // `tier`: in svm-ahead kernels run behind gates, in the others at once. Where memory is not fine,
+  // kernels know nothing of the sync block.
+  GpuChannel(OpenClDevice* device, cl_program program, const TierChoice& tier, double timeout_ms,
              uint32_t epoch_start);
   ~GpuChannel();
   GpuChannel(const GpuChannel&) = delete;
@@ -80,13 +83,16 @@ class GpuChannel {
   void TakeQueue();
   void PublishBases(uint32_t cpu_steps, uint32_t gpu_steps);
   bool LeaveClosed(GateState state);
+  void SetSync();
   WaitResult DrainByFlag(double timeout_us);
   void EnqueueSingle(cl_kernel kernel, cl_event* event);
 
   OpenClDevice* const device_;  // lives as long as the process
   const Tier tier_;
+  const MemoryKind memory_;
   const double timeout_us_;
-  SvmOwner<SyncBlock> sync_;
+  const std::shared_ptr<SyncBlock> sync_;
+  std::unique_ptr<DeviceBlock> wedge_sync_;  // where memory is not fine
   KernelOwner gate_kernel_;
   KernelOwner drain_;
   KernelOwner wedge_;

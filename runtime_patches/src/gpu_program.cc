@@ -9,6 +9,10 @@
 namespace hetcomp {
 namespace {
 
+constexpr cl_uint kSyncAfterTensors = 4;  // behind the tile ranges
+constexpr cl_uint kTicketsAfterSync = 3;  // behind `wait` and `signal`
+constexpr size_t kMaxTensors = 128;       // of a task
+
 // One work-item runs all steps: only where no other could help, and no kernel wants more.
 bool CanChain(const Graph& graph, const OpenClDevice& device) {
   const auto alone = [](const Kernel& kernel) { return kernel.items[0] * kernel.items[1] == 1; };
@@ -31,7 +35,8 @@ Block SvmCopy(const std::vector<T>& values, const OpenClDevice& device) {
 }  // namespace
 
 GpuProgram::GpuProgram(const Graph& graph, const Table& table, const Memory& memory,
-                       cl_program program, GpuChannel* channel, Tier tier, bool chain)
+                       const Mirror* mirror, cl_program program, GpuChannel* channel, Tier tier,
+                       bool chain)
     : channel_(channel),
       tier_(tier),
       cl_(channel->device().cl()),
@@ -43,35 +48,70 @@ GpuProgram::GpuProgram(const Graph& graph, const Table& table, const Memory& mem
   launches_.reserve(table.gpu.size());
   int ordinal = 0;
   for (const Step& step : table.gpu) {
-    launches_.push_back(Prepare(graph, table, memory, program, step, ++ordinal));
+    launches_.push_back(Prepare(graph, table, memory, mirror, program, step, ++ordinal));
   }
 }
 
+// A kernel's arguments: its tensors, the tile ranges, and how it waits, signals and takes tickets.
 GpuProgram::Launch GpuProgram::Prepare(const Graph& graph, const Table& table, const Memory& memory,
-                                       cl_program program, const Step& step, int ordinal) {
+                                       const Mirror* mirror, cl_program program, const Step& step,
+                                       int ordinal) {
   const Task& task = graph.tasks[static_cast<size_t>(step.task)];
   const Range& range = step.range;
   const Kernel& kernel = graph.kernels[static_cast<size_t>(task.kernel)];
   Launch launch;
   launch.kernel = CreateKernel(cl_, program, kernel.symbol);
   CheckWorkGroup(kernel, launch.kernel.get());
-  cl_uint index = 0;
-  for (int tensor : task.buffers) {
-    SetPointerArgument(cl_, launch.kernel.get(), index++, memory.Address(graph, table, tensor));
-  }
+  cl_uint index = mirror == nullptr ? SetShared(graph, table, memory, step, launch.kernel.get())
+                                    : SetMirrored(graph, table, *mirror, step, launch.kernel.get());
   for (int bound : {range.row_begin, range.row_end, range.channel_begin, range.channel_end}) {
     SetIntArgument(cl_, launch.kernel.get(), index++, bound);
   }
-  SetPointerArgument(cl_, launch.kernel.get(), index++, channel_->sync());
-  launch.wait_index = index;
+  launch.wait_index = ++index;  // behind the sync block
   launch.wait = tier_ == Tier::kSvmAhead ? step.wait : 0;
   SetIntArgument(cl_, launch.kernel.get(), index++, launch.wait);
   SetIntArgument(cl_, launch.kernel.get(), index++, UsesFlags(tier_) && step.signal ? ordinal : 0);
-  auto* lines = reinterpret_cast<TicketLine*>(memory.tickets.get());
-  SetPointerArgument(cl_, launch.kernel.get(), index++, lines + TicketLineIndex(table, step));
-  SetIntArgument(cl_, launch.kernel.get(), index++, step.ticket);
+  SetIntArgument(cl_, launch.kernel.get(), ++index, step.ticket);
   Divide(kernel, range, &launch);
   return launch;
+}
+
+// Sets all pointers; returns the number of tensors.
+cl_uint GpuProgram::SetShared(const Graph& graph, const Table& table, const Memory& memory,
+                              const Step& step, cl_kernel kernel) {
+  cl_uint index = 0;
+  for (int tensor : graph.tasks[static_cast<size_t>(step.task)].buffers) {
+    SetPointerArgument(cl_, kernel, index++, memory.Address(graph, table, tensor));
+  }
+  const cl_uint sync = index + kSyncAfterTensors;
+  SetPointerArgument(cl_, kernel, sync, channel_->sync());
+  auto* lines = reinterpret_cast<TicketLine*>(memory.tickets.get());
+  SetPointerArgument(cl_, kernel, sync + kTicketsAfterSync, lines + TicketLineIndex(table, step));
+  return index;
+}
+
+// The same. The sync block says that the kernel may run, and where its tensors lie.
+cl_uint GpuProgram::SetMirrored(const Graph& graph, const Table& table, const Mirror& mirror,
+                                const Step& step, cl_kernel kernel) {
+  struct {
+    SyncBlock block;
+    uint32_t shifts[kMaxTensors];
+  } sync{};
+  cl_uint index = 0;
+  for (int tensor : graph.tasks[static_cast<size_t>(step.task)].buffers) {
+    const size_t offset = table.offsets[static_cast<size_t>(tensor)];
+    if (index == kMaxTensors || offset > UINT32_MAX) {
+      throw Error(ErrorKind::kDevice, "too many or too large tensors for a device's buffers");
+    }
+    sync.shifts[index] = static_cast<uint32_t>(offset);
+    mirror.BlockOf(graph.tensors[static_cast<size_t>(tensor)]).SetArgument(kernel, index, offset);
+    ++index;
+  }
+  Store(&sync.block.control.run, 1);
+  syncs_.push_back(mirror.Allocate(sizeof(sync), &sync));
+  syncs_.back()->SetArgument(kernel, index + kSyncAfterTensors, 0);
+  syncs_.back()->SetArgument(kernel, index + kSyncAfterTensors + kTicketsAfterSync, 0);
+  return index;
 }
 
 GpuProgram::Launch GpuProgram::PrepareChain(const Graph& graph, const Table& table,

@@ -3,23 +3,26 @@
 #ifndef HETCOMP_GPU_PROGRAM_H_
 #define HETCOMP_GPU_PROGRAM_H_
 
+#include <memory>
 #include <vector>
 
 #include "arena.h"
 #include "gpu_channel.h"
+#include "mirror.h"
 #include "model.h"
 #include "options.h"
 #include "tier.h"
 
 namespace hetcomp {
 
-// `tier` says for which flags kernels wait and which they raise. `chain`: run all steps by one
-// launch where the device is a single core, and kernels wait. Owns its kernel objects; borrows
-// channel and device. Call both Enqueues with the queue's turn.
+// `tier` says for which flags kernels wait and which they raise. `mirror`: the device's own memory;
+// null: it shares `memory`. `chain`: run all steps by one launch where the device is a single core,
+// and kernels wait. Owns its kernel objects; borrows channel and device. Call both Enqueues with
+// the queue's turn.
 class GpuProgram {
  public:
-  GpuProgram(const Graph& graph, const Table& table, const Memory& memory, cl_program program,
-             GpuChannel* channel, Tier tier, bool chain);
+  GpuProgram(const Graph& graph, const Table& table, const Memory& memory, const Mirror* mirror,
+             cl_program program, GpuChannel* channel, Tier tier, bool chain);
   GpuProgram(const GpuProgram&) = delete;
   GpuProgram& operator=(const GpuProgram&) = delete;
 
@@ -41,8 +44,12 @@ class GpuProgram {
     size_t local[2];   // of a work-group
   };
 
-  Launch Prepare(const Graph& graph, const Table& table, const Memory& memory, cl_program program,
-                 const Step& step, int ordinal);
+  Launch Prepare(const Graph& graph, const Table& table, const Memory& memory, const Mirror* mirror,
+                 cl_program program, const Step& step, int ordinal);
+  cl_uint SetShared(const Graph& graph, const Table& table, const Memory& memory, const Step& step,
+                    cl_kernel kernel);
+  cl_uint SetMirrored(const Graph& graph, const Table& table, const Mirror& mirror,
+                      const Step& step, cl_kernel kernel);
   Launch PrepareChain(const Graph& graph, const Table& table, const Memory& memory,
                       cl_program program);
   void CheckWorkGroup(const Kernel& kernel, cl_kernel object) const;
@@ -54,6 +61,7 @@ class GpuProgram {
   const ClHandles cl_;
   const uint32_t n_steps_;
   std::vector<Launch> launches_;
+  std::vector<std::unique_ptr<DeviceBlock>> syncs_;  // with a mirror one a launch
   Block chain_steps_;
   Block chain_pointers_;
 };

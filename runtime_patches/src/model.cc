@@ -99,6 +99,7 @@ Tensor ParseTensor(const json::Value& value) {
   tensor.shape = fields.Ints<int64_t>("shape");
   tensor.size_bytes = fields.Size("size_bytes");
   tensor.constant = fields.Text("space") == "constant";
+  tensor.pitch_bytes = fields.Size("pitch_bytes");
   return tensor;
 }
 
@@ -130,6 +131,12 @@ Kernel ParseKernel(const json::Value& value) {
   return kernel;
 }
 
+std::optional<RowSpan> ParseSpan(const json::Value& value) {
+  if (value == nullptr) return std::nullopt;
+  Fields fields(value, "row span");
+  return RowSpan{fields.Int("begin"), fields.Int("step"), fields.Int("size")};
+}
+
 Task ParseTask(const json::Value& value, const Graph& graph) {
   Fields fields(value, "task");
   Task task;
@@ -152,6 +159,7 @@ Task ParseTask(const json::Value& value, const Graph& graph) {
   task.rows_ragged = rows.Bool("ragged");
   task.channels = channels.SmallInt("extent");
   task.channels_ragged = channels.Bool("ragged");
+  for (const Any& span : fields.List("row_spans")) task.row_spans.push_back(ParseSpan(span));
   return task;
 }
 
@@ -221,6 +229,19 @@ Table TableFromJson(const json::Value& value, const Graph& graph) {
 }
 
 }  // namespace
+
+size_t Tensor::row_bytes() const {
+  int64_t elements = 1;
+  for (int64_t extent : shape) elements *= extent;
+  if (elements == 0) return 0;
+  return static_cast<size_t>(shape.back()) * size_bytes / static_cast<size_t>(elements);
+}
+
+ByteRun RowSpan::OfTiles(int first, int last) const {
+  const int64_t from = std::max<int64_t>(0, begin + first * step);
+  const int64_t to = std::max(from, begin + (last - 1) * step + size);
+  return {static_cast<size_t>(from), static_cast<size_t>(to)};
+}
 
 Model ParseModel(std::string_view text, size_t constants_bytes) {
   const json::Value value = ParseText(text, "model description");

@@ -7,9 +7,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "byte_rect.h"
 
 namespace hetcomp {
 
@@ -26,11 +29,25 @@ struct Tensor {
   std::string dtype;
   std::vector<int64_t> shape;
   size_t size_bytes = 0;
-  bool constant = false;  // lives in the constants' block (of the root, for an alias)
-  bool alias = false;     // shares the memory of another tensor, maybe from within it
-  int root = 0;           // whose memory it is: itself, if it is no alias
+  bool constant = false;   // lives in the constants' block (of the root, for an alias)
+  bool alias = false;      // shares the memory of another tensor, maybe from within it
+  int root = 0;            // whose memory it is: itself, if it is no alias
+  size_t pitch_bytes = 0;  // of a slice, between rows of the last axis; 0 = no gaps
   // Place of the root in the inputs' and outputs' own memory, see io_memory.h.
   size_t io_offset = kNoIoOffset;
+
+  // Bytes of the last axis.
+  size_t row_bytes() const;
+};
+
+// Bytes of a tensor without gaps that row tiles touch: tile i `size` from `begin + i * step` on.
+// What lies before 0 or behind the end is padding.
+struct RowSpan {
+  int64_t begin = 0;
+  int64_t step = 0;
+  int64_t size = 0;
+
+  ByteRun OfTiles(int first, int last) const;  // tiles [first, last)
 };
 
 struct Kernel {
@@ -51,6 +68,8 @@ struct Task {
   int channels = 1;
   bool rows_ragged = false;
   bool channels_ragged = false;
+  // By position in `buffers`; none: all of it, or not known.
+  std::vector<std::optional<RowSpan>> row_spans;
 };
 
 struct Graph {
@@ -69,6 +88,16 @@ struct Range {
   int channel_begin = 0;
   int channel_end = 0;
 };
+
+// Nearest boundary at or below `cut` that no two tiles share (Grid.legal_cut in Python).
+inline int LegalCut(int cut, int extent, bool ragged) {
+  return ragged && extent > 1 && cut == extent - 1 ? cut - 1 : cut;
+}
+
+inline bool SameRange(const Range& one, const Range& other) {
+  return one.row_begin == other.row_begin && one.row_end == other.row_end &&
+         one.channel_begin == other.channel_begin && one.channel_end == other.channel_end;
+}
 
 struct Step {
   int task = 0;

@@ -19,6 +19,7 @@ using cl_context = struct _cl_context*;
 using cl_command_queue = struct _cl_command_queue*;
 using cl_program = struct _cl_program*;
 using cl_kernel = struct _cl_kernel*;
+using cl_mem = struct _cl_mem*;
 using cl_event = struct _cl_event*;
 
 constexpr cl_int CL_SUCCESS = 0;
@@ -33,9 +34,14 @@ constexpr cl_uint CL_DEVICE_NAME = 0x102B;
 constexpr cl_uint CL_DEVICE_VERSION = 0x102F;
 constexpr cl_uint CL_DRIVER_VERSION = 0x102D;
 constexpr cl_uint CL_DEVICE_SVM_CAPABILITIES = 0x1053;
+constexpr cl_bitfield CL_DEVICE_SVM_COARSE_GRAIN_BUFFER = 1 << 0;
 constexpr cl_bitfield CL_DEVICE_SVM_FINE_GRAIN_BUFFER = 1 << 1;
 constexpr cl_bitfield CL_DEVICE_SVM_ATOMICS = 1 << 3;
 constexpr cl_bitfield CL_MEM_READ_WRITE = 1 << 0;
+constexpr cl_bitfield CL_MEM_COPY_HOST_PTR = 1 << 5;
+constexpr cl_bitfield CL_MAP_READ = 1 << 0;
+constexpr cl_bitfield CL_MAP_WRITE = 1 << 1;
+constexpr cl_bool CL_FALSE = 0;
 constexpr cl_bitfield CL_MEM_SVM_FINE_GRAIN_BUFFER = 1 << 10;
 constexpr cl_bitfield CL_MEM_SVM_ATOMICS = 1 << 11;
 constexpr intptr_t CL_DEVICE_PARTITION_EQUALLY = 0x1086;
@@ -78,6 +84,17 @@ using ProgramNotify = void (*)(cl_program, void*);
   X(cl_int, clSetKernelArgSVMPointer, (cl_kernel, cl_uint, const void*))                           \
   X(void*, clSVMAlloc, (cl_context, cl_bitfield, size_t, cl_uint))                                 \
   X(void, clSVMFree, (cl_context, void*))                                                          \
+  X(cl_mem, clCreateBuffer, (cl_context, cl_bitfield, size_t, void*, cl_int*))                     \
+  X(cl_int, clReleaseMemObject, (cl_mem))                                                          \
+  X(cl_int, clEnqueueReadBufferRect,                                                               \
+    (cl_command_queue, cl_mem, cl_bool, const size_t*, const size_t*, const size_t*, size_t,       \
+     size_t, size_t, size_t, void*, cl_uint, const cl_event*, cl_event*))                          \
+  X(cl_int, clEnqueueWriteBufferRect,                                                              \
+    (cl_command_queue, cl_mem, cl_bool, const size_t*, const size_t*, const size_t*, size_t,       \
+     size_t, size_t, size_t, const void*, cl_uint, const cl_event*, cl_event*))                    \
+  X(cl_int, clEnqueueSVMMap,                                                                       \
+    (cl_command_queue, cl_bool, cl_bitfield, void*, size_t, cl_uint, const cl_event*, cl_event*))  \
+  X(cl_int, clEnqueueSVMUnmap, (cl_command_queue, void*, cl_uint, const cl_event*, cl_event*))     \
   X(cl_int, clEnqueueNDRangeKernel,                                                                \
     (cl_command_queue, cl_kernel, cl_uint, const size_t*, const size_t*, const size_t*, cl_uint,   \
      const cl_event*, cl_event*))                                                                  \

@@ -26,11 +26,12 @@ std::string BuildLog(const ClHandles& cl, cl_program program) {
 
 }  // namespace
 
-cl_program BuildProgram(const ClHandles& cl, const AtomicsSpelling& spelling,
+cl_program BuildProgram(const ClHandles& cl, MemoryKind memory, const AtomicsSpelling& spelling,
                         std::string_view source) {
-  const char* pieces[] = {spelling.macros, kPrologue, source.data()};
-  const size_t lengths[] = {std::strlen(spelling.macros), std::strlen(kPrologue), source.size()};
-  const cl_uint count = source.empty() ? 2 : 3;
+  const char* pieces[] = {MemoryMacros(memory), spelling.macros, kPrologue, source.data()};
+  const size_t lengths[] = {std::strlen(pieces[0]), std::strlen(spelling.macros),
+                            std::strlen(kPrologue), source.size()};
+  const cl_uint count = source.empty() ? 3 : 4;
   cl_program program = nullptr;
   HETCOMP_CL_CREATE(program, cl.api->clCreateProgramWithSource, cl.context, count, pieces, lengths);
   const cl_int status =
@@ -90,10 +91,10 @@ void SetPointerArgument(const ClHandles& cl, cl_kernel kernel, cl_uint index, co
 }
 
 void* AllocateSvm(const ClHandles& cl, size_t bytes) {
-  const cl_bitfield flags =
-      CL_MEM_READ_WRITE | CL_MEM_SVM_FINE_GRAIN_BUFFER | (cl.svm_atomics ? CL_MEM_SVM_ATOMICS : 0);
+  constexpr cl_bitfield kFlags =
+      CL_MEM_READ_WRITE | CL_MEM_SVM_FINE_GRAIN_BUFFER | CL_MEM_SVM_ATOMICS;
   constexpr cl_uint kAlignment = 128;  // more is refused by every runtime that was tried
-  void* memory = cl.api->clSVMAlloc(cl.context, flags, bytes, kAlignment);
+  void* memory = cl.api->clSVMAlloc(cl.context, kFlags, bytes, kAlignment);
   if (memory == nullptr || reinterpret_cast<uintptr_t>(memory) % kAlignment != 0) {
     throw Error(ErrorKind::kDevice, "clSVMAlloc of " + std::to_string(bytes) + " bytes failed");
   }

@@ -10,6 +10,7 @@
 
 #include "opencl_api.h"
 #include "prologue.h"
+#include "tier.h"
 
 namespace hetcomp {
 
@@ -19,7 +20,6 @@ struct ClHandles {
   cl_device_id device = nullptr;
   cl_context context = nullptr;
   cl_command_queue queue = nullptr;
-  bool svm_atomics = false;  // whether fine-grained SVM offers them
 };
 
 // Owners: an error half-way leaves nothing behind.
@@ -43,9 +43,9 @@ struct FreeSvm {
 template <typename T>
 using SvmOwner = std::unique_ptr<T, FreeSvm>;
 
-// Builds spelling + prologue + source. The caller owns the program. Throws Error(kDevice) with the
-// start of the build log.
-cl_program BuildProgram(const ClHandles& cl, const AtomicsSpelling& spelling,
+// Builds memory + spelling + prologue + source, see MemoryMacros. The caller owns the program.
+// Throws Error(kDevice) with the start of the build log.
+cl_program BuildProgram(const ClHandles& cl, MemoryKind memory, const AtomicsSpelling& spelling,
                         std::string_view source);
 
 // A program from its binary; null where the driver does not take it. The caller owns it.
@@ -61,8 +61,7 @@ KernelOwner CreateKernel(const ClHandles& cl, cl_program program, const std::str
 void SetIntArgument(const ClHandles& cl, cl_kernel kernel, cl_uint index, int value);
 void SetPointerArgument(const ClHandles& cl, cl_kernel kernel, cl_uint index, const void* pointer);
 
-// Fine-grained SVM, with atomics where offered, zeroed, 128-byte aligned. Throws Error(kDevice)
-// when refused.
+// Fine-grained SVM with atomics, zeroed, 128-byte aligned. Throws Error(kDevice) when refused.
 void* AllocateSvm(const ClHandles& cl, size_t bytes);
 
 // The same for one T, and with an owner.

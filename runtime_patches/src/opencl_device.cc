@@ -72,13 +72,12 @@ OpenClDevice::OpenClDevice(const DeviceRequest& request)
   const size_t units = ComputeUnits(api_, cl_.device);
   useful_groups_ = choice_.is_cpu ? kGroupsPerCore * units : SIZE_MAX;
   one_unit_ = choice_.is_cpu && units == 1;
-  cl_.svm_atomics = choice_.atomics;
   RunNothing(cl_);
   pin.Release();
   pinned_ = pin_worker && choice_.is_cpu && OtherThreadsPinnedTo(request.gpu_core) > 0;
   host_core_ = request.cpu_core;
   ScopedPin pin_host(host_core());
-  probe_ = ProbeDevice(cl_);
+  probe_ = ProbeDevice(cl_, choice_);
 }
 
 // The process's queue, made now where there is none. `divide`: on a part of the device.
@@ -101,12 +100,19 @@ void OpenClDevice::CreateQueue() {
                     nullptr);
 }
 
-CachedProgram& OpenClDevice::Program(std::string_view source, const CacheChoice& cache) {
-  if (program_ != nullptr) return *program_;
+CachedProgram& OpenClDevice::Program(std::string_view source, MemoryKind memory,
+                                     const CacheChoice& cache) {
+  std::unique_ptr<CachedProgram>& program = programs_[memory == MemoryKind::kBuffer];
+  if (program != nullptr) return *program;
   const double start_us = NowUs();
-  program_ = std::make_unique<CachedProgram>(cl_, choice_, *probe_.spelling, source, cache);
+  program = std::make_unique<CachedProgram>(cl_, choice_, memory, *probe_.spelling, source, cache);
   build_ms_ = (NowUs() - start_us) * 1e-3;
-  return *program_;
+  return *program;
+}
+
+const char* OpenClDevice::program_cache(MemoryKind memory) const {
+  const std::unique_ptr<CachedProgram>& program = programs_[memory == MemoryKind::kBuffer];
+  return program != nullptr ? program->outcome() : "off";
 }
 
 }  // namespace hetcomp

@@ -47,12 +47,12 @@ class OpenClDevice {
   // Whether one work-item has the device for itself: a CPU device of one core.
   bool one_unit() const { return one_unit_; }
 
-  // The model's program, made at the first call; all sessions of this model.so share it. Call with
-  // the queue's turn.
-  CachedProgram& Program(std::string_view source, const CacheChoice& cache);
+  // The model's program for kernels with or without buffers, made at the first call; all sessions
+  // of this model.so share it. Call with the queue's turn.
+  CachedProgram& Program(std::string_view source, MemoryKind memory, const CacheChoice& cache);
   double build_ms() const { return build_ms_; }
   // How the program was found, see CachedProgram.
-  const char* program_cache() const { return program_ != nullptr ? program_->outcome() : "off"; }
+  const char* program_cache(MemoryKind memory) const;
 
   // Shared with other models of the process: one inference, warm-up or measurement at a time.
   SharedQueue& queue() { return queue_; }
@@ -74,7 +74,8 @@ class OpenClDevice {
   bool one_unit_ = false;
   bool pinned_ = false;
   int host_core_ = -1;
-  std::unique_ptr<CachedProgram> program_;  // guarded by the queue's turn
+  std::unique_ptr<CachedProgram>
+      programs_[2];  // guarded by the queue's turn; of buffers the second
   double build_ms_ = 0.0;
 };
 

@@ -68,14 +68,22 @@ cl_bitfield Type(const OpenClApi& api, cl_device_id device) {
   return DeviceInfo<cl_bitfield>(api, device, CL_DEVICE_TYPE, 0);
 }
 
-constexpr int kWorstRank = 6;
+bool IsFine(cl_bitfield svm) {
+  constexpr cl_bitfield kNeeded = CL_DEVICE_SVM_FINE_GRAIN_BUFFER | CL_DEVICE_SVM_ATOMICS;
+  return (svm & kNeeded) == kNeeded;
+}
 
-// GPUs before accelerators before CPUs; among these what has atomics.
+bool IsCoarse(cl_bitfield svm) { return (svm & CL_DEVICE_SVM_COARSE_GRAIN_BUFFER) != 0; }
+
+constexpr int kWorstRank = 9;
+
+// GPUs before accelerators before CPUs; among these by the memory that they share.
 int Rank(const OpenClApi& api, cl_device_id device) {
-  const int without_atomics = (Svm(api, device) & CL_DEVICE_SVM_ATOMICS) == 0 ? 1 : 0;
+  const cl_bitfield svm = Svm(api, device);
+  const int memory = IsFine(svm) ? 0 : IsCoarse(svm) ? 1 : 2;
   const cl_bitfield type = Type(api, device);
-  if ((type & CL_DEVICE_TYPE_GPU) != 0) return without_atomics;
-  return ((type & CL_DEVICE_TYPE_CPU) != 0 ? 4 : 2) + without_atomics;
+  if ((type & CL_DEVICE_TYPE_GPU) != 0) return memory;
+  return ((type & CL_DEVICE_TYPE_CPU) != 0 ? 6 : 3) + memory;
 }
 
 DeviceChoice Describe(const OpenClApi& api, cl_platform_id platform, cl_device_id device) {
@@ -86,7 +94,8 @@ DeviceChoice Describe(const OpenClApi& api, cl_platform_id platform, cl_device_i
   choice.driver = DeviceText(api, device, CL_DRIVER_VERSION);
   choice.platform = PlatformText(api, platform);
   choice.is_cpu = (Type(api, device) & CL_DEVICE_TYPE_CPU) != 0;
-  choice.atomics = (Svm(api, device) & CL_DEVICE_SVM_ATOMICS) != 0;
+  choice.fine = IsFine(Svm(api, device));
+  choice.coarse = IsCoarse(Svm(api, device));
   return choice;
 }
 
@@ -95,22 +104,16 @@ DeviceChoice Describe(const OpenClApi& api, cl_platform_id platform, cl_device_i
 DeviceChoice SelectDevice(const OpenClApi& api) {
   DeviceChoice best;
   int best_rank = kWorstRank;
-  std::string rejected;
   for (cl_platform_id platform : Platforms(api)) {
     for (cl_device_id device : Devices(api, platform)) {
-      if ((Svm(api, device) & CL_DEVICE_SVM_FINE_GRAIN_BUFFER) == 0) {
-        rejected += (rejected.empty() ? "" : ", ") + DeviceText(api, device, CL_DEVICE_NAME);
-        continue;
-      }
       const int rank = Rank(api, device);
       if (rank >= best_rank) continue;
       best_rank = rank;
       best = Describe(api, platform, device);
     }
   }
-  if (best.device != nullptr) return best;
-  throw Error(ErrorKind::kDevice,
-              rejected.empty() ? "no OpenCL device" : "no fine-grained SVM on " + rejected);
+  if (best.device == nullptr) throw Error(ErrorKind::kDevice, "no OpenCL device");
+  return best;
 }
 
 cl_device_id OneUnitSubDevice(const OpenClApi& api, cl_device_id device, size_t index) {

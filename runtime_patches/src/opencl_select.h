@@ -15,11 +15,12 @@ struct DeviceChoice {
   std::string driver;  // its version
   std::string platform;
   bool is_cpu = false;
-  bool atomics = false;  // on flags in fine-grained SVM
+  bool fine = false;    // fine-grained SVM with atomics
+  bool coarse = false;  // coarse-grained SVM
 };
 
-// The first GPU, else accelerator, else CPU device with fine-grained SVM; of equals one with SVM
-// atomics. Throws Error(kDevice) that says why the others do not serve.
+// The first GPU, else accelerator, else CPU device; of equals the one that shares memory best.
+// Throws Error(kDevice) if there is none.
 DeviceChoice SelectDevice(const OpenClApi& api);
 
 // The `index`-th of the one-unit sub-devices of a CPU device, or `device` if it cannot be divided.

@@ -4,6 +4,7 @@
 #include <tvm/ffi/container/map.h>
 #include <tvm/ffi/extra/json.h>
 
+#include <array>
 #include <cstdlib>
 
 #include "error.h"
@@ -99,14 +100,25 @@ AheadMode Ahead(const std::string& key, const std::string& value) {
   BadValue(key, "\"auto\", \"on\" or \"off\", got \"" + value + "\"");
 }
 
-std::optional<Tier> TierOf(const std::string& key, const std::string& value) {
+// One of `all` by its name, or none for "auto".
+template <typename Kind, size_t n>
+std::optional<Kind> Named(const std::string& key, const std::string& value,
+                          const std::array<Kind, n>& all, const char* (*name)(Kind)) {
   std::string names = "\"auto\"";
   if (value == "auto") return std::nullopt;
-  for (Tier tier : kTiers) {
-    if (value == TierName(tier)) return tier;
-    names += std::string(", \"") + TierName(tier) + "\"";
+  for (Kind kind : all) {
+    if (value == name(kind)) return kind;
+    names += std::string(", \"") + name(kind) + "\"";
   }
   BadValue(key, names + ", got \"" + value + "\"");
+}
+
+std::optional<Tier> TierOf(const std::string& key, const std::string& value) {
+  return Named(key, value, kTiers, TierName);
+}
+
+std::optional<MemoryKind> MemoryOf(const std::string& key, const std::string& value) {
+  return Named(key, value, kMemoryKinds, MemoryName);
 }
 
 Fault FaultOf(const std::string& key, const std::string& value) {
@@ -144,6 +156,9 @@ void ReadEnvironment(Options* options) {
   }
   if (const char* value = std::getenv("HETCOMP_TIER"))
     options->tier = TierOf("HETCOMP_TIER", value);
+  if (const char* value = std::getenv("HETCOMP_MEMORY")) {
+    options->memory = MemoryOf("HETCOMP_MEMORY", value);
+  }
   if (const char* value = std::getenv("HETCOMP_PIN")) options->pin = Pin("HETCOMP_PIN", value);
   if (const char* value = std::getenv("HETCOMP_OPENCL_LIBRARY")) options->opencl_library = value;
 }
@@ -156,6 +171,8 @@ void SetOption(const std::string& key, const Any& value, Options* options) {
     options->device_off = !Switch(key, Text(key, value));
   } else if (key == "tier") {
     options->tier = TierOf(key, Text(key, value));
+  } else if (key == "memory") {
+    options->memory = MemoryOf(key, Text(key, value));
   } else if (key == "opencl_library") {
     if (value != nullptr) options->opencl_library = Text(key, value);
   } else if (key == "cache") {

@@ -32,9 +32,10 @@ struct PretendedLoad {
 enum class Fault { kNone, kWedge, kEnqueue };
 
 struct Options {
-  std::string plan;            // "" = the model's first
-  bool device_off = false;     // CPU only
-  std::optional<Tier> tier;    // none = the fastest that works
+  std::string plan;          // "" = the model's first
+  bool device_off = false;   // CPU only
+  std::optional<Tier> tier;  // none = the fastest that works
+  std::optional<MemoryKind> memory;
   std::string opencl_library;  // "" = libOpenCL.so.1, then libOpenCL.so
   CacheChoice cache;
   bool verify = true;  // compare the weights with their checksum
@@ -58,8 +59,9 @@ struct Options {
   bool cpu_only() const { return device_off || tier == Tier::kCpu; }
 };
 
-// Defaults, overridden by HETCOMP_DEVICE, HETCOMP_TIER, HETCOMP_PIN, HETCOMP_OPENCL_LIBRARY and
-// HETCOMP_CACHE_DIR, overridden by the keys of `json`. Unknown keys and values are errors.
+// Defaults, overridden by HETCOMP_DEVICE, HETCOMP_TIER, HETCOMP_MEMORY, HETCOMP_PIN,
+// HETCOMP_OPENCL_LIBRARY and HETCOMP_CACHE_DIR, overridden by the keys of `json`. Unknown keys and
+// values are errors.
 Options ParseOptions(std::string_view json);
 
 }  // namespace hetcomp

@@ -27,6 +27,10 @@ const std::array<AtomicsSpelling, 3> kAtomicsSpellings = {{
     {"CL1.2 volatile and mem_fence", "-cl-std=CL1.2", kVolatile},
 }};
 
+const char* MemoryMacros(MemoryKind memory) {
+  return memory == MemoryKind::kBuffer ? "#define HETCOMP_BUFFERS 1\n" : "";
+}
+
 // The integers of `sync` are those of SyncBlock (sync.h): lines of 32 integers.
 const char* const kPrologue = R"(
 #if HETCOMP_C11
@@ -129,6 +133,7 @@ HETCOMP_ACCESSES(float)
 #define HETCOMP_RUN 100
 #define HETCOMP_GATE 128
 #define HETCOMP_GATE_PASSED 160
+#define HETCOMP_SHIFTS 192
 #define HETCOMP_POLLS_PER_ROUND 1024
 #define HETCOMP_ABORT_BY_KERNEL 2
 
@@ -159,6 +164,15 @@ inline __attribute__((always_inline)) void hetcomp_leave(__global int* sync, int
   sync[HETCOMP_GROUPS_DONE] = 0;
   HETCOMP_STORE(sync + HETCOMP_GPU_EPOCH, (int)((uint)sync[HETCOMP_GPU_BASE] + (uint)signal));
 }
+
+// Tensors lie somewhere in a buffer, of which kernels get the beginning: adds the offset of pointer
+// number `i`.
+#ifdef HETCOMP_BUFFERS
+#define HETCOMP_SHIFT(b, i) \
+  (b) = (__global void*)((__global char*)(b) + (size_t)(uint)sync[HETCOMP_SHIFTS + (i)])
+#else
+#define HETCOMP_SHIFT(b, i) ((void)0)
+#endif
 
 // First tile of the work-group `ahead` groups after this one; each group has a run of tiles.
 inline __attribute__((always_inline)) int hetcomp_share(int tiles, int ahead) {

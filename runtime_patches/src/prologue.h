@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "tier.h"
+
 namespace hetcomp {
 
 // One way of spelling the atomics that carry the epochs.
@@ -15,6 +17,9 @@ struct AtomicsSpelling {
 
 // In the order in which they are tried.
 extern const std::array<AtomicsSpelling, 3> kAtomicsSpellings;
+
+// Stands before all else: whether kernels get buffers, to whose beginnings they add offsets.
+const char* MemoryMacros(MemoryKind memory);
 
 // hetcomp_enter, hetcomp_leave and the runtime's own kernels; follows the macros.
 extern const char* const kPrologue;

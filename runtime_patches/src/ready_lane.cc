@@ -40,7 +40,7 @@ EventLane::EventLane(const Table& table, std::unique_ptr<GpuProgram> program, Gp
 
 void EventLane::Enqueue(size_t index, Fault fault) {
   const bool awaited = sleep_ || table_.gpu[index].signal;
-  program_->Enqueue(index, fault, awaited ? events_[index].Receive() : nullptr);
+  Launch(index, fault, awaited ? events_[index].Receive() : nullptr);
 }
 
 bool EventLane::Begin(bool ahead, Fault fault) {

@@ -48,7 +48,7 @@ class FlagLane final : public ReadyLane {
 
 // Tiers event and finish: the CPU polls the status of the launch's event, or sleeps until
 // everything in the queue has ended.
-class EventLane final : public ReadyLane {
+class EventLane : public ReadyLane {
  public:
   EventLane(const Table& table, std::unique_ptr<GpuProgram> program, GpuChannel* channel,
             bool sleep);
@@ -56,8 +56,14 @@ class EventLane final : public ReadyLane {
   uint32_t Finished() override;
   WaitResult Pass(Spinner* spinner) override;
 
+ protected:
+  // Enqueues one launch; `event`, which may be null, is that of its end.
+  virtual void Launch(size_t index, Fault fault, cl_event* event) {
+    program_->Enqueue(index, fault, event);
+  }
+
  private:
-  void Enqueue(size_t index, Fault fault) override;
+  void Enqueue(size_t index, Fault fault) final;
 
   const bool sleep_;             // until all has ended
   std::vector<ClEvent> events_;  // of the launches that signal; of all, to sleep for the last

@@ -11,6 +11,7 @@
 #include "gpu_slices.h"
 #include "io_memory.h"
 #include "json_writer.h"
+#include "mirror_lane.h"
 #include "notice.h"
 #include "pinning.h"
 #include "ready_lane.h"
@@ -132,14 +133,14 @@ void Session::PrepareGpu() {
                 device_->choice().name + " failed earlier and is not used again by this process");
   }
   if (channel_ != nullptr) return;
-  tier_ = ChooseTier(options_.tier, device_->probe().tiers);
+  tier_ = ChooseTier(options_.tier, options_.memory, device_->probe().tiers);
   // A kernel that waits for the CPU keeps others off the device as one that computes does.
   const bool short_launches = options_.gpu_slice_us > 0.0 && !options_.tier.has_value();
   if (short_launches && tier_.tier == Tier::kSvmAhead) tier_.tier = Tier::kSvm;
   const QueueTurn turn(device_->queue(), options_.priority);
   channel_ = std::make_unique<GpuChannel>(
-      device_, device_->Program(image_.opencl_source, options_.cache).program(), tier_.tier,
-      options_.timeout_ms, options_.epoch_start);
+      device_, device_->Program(image_.opencl_source, tier_.memory, options_.cache).program(),
+      tier_, options_.timeout_ms, options_.epoch_start);
 }
 
 Memory Session::SvmMemory(size_t arena_bytes) {
@@ -165,36 +166,61 @@ Memory Session::HostMemory(size_t arena_bytes) {
   return {host_arena_, host_arena_bytes_, ConstantsInImage(image_), nullptr, io_};
 }
 
+void Session::MakeMirror(size_t arena_bytes) {
+  if (mirror_ != nullptr && mirror_->arena().bytes() >= arena_bytes) return;
+  mirror_ = std::make_shared<Mirror>(device_->cl(), tier_.memory, image_, arena_bytes,
+                                     channel_->timeout_us());
+}
+
 // `measured`: the end of every step counts, not that of the whole.
 std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table, bool measured) {
+  if (!table.gpu.empty()) PrepareGpu();
+  const bool tickets = table.gpu.empty() || fine_memory();
+  const Table shared = tickets ? table : WithoutTickets(table, model_.graph);
   const bool sliced = options_.gpu_slice_us > 0.0 && !measured;
   auto ready = std::make_unique<Ready>(
-      sliced ? SliceGpuSteps(table, model_.graph, options_.gpu_slice_us) : table);
+      sliced ? SliceGpuSteps(shared, model_.graph, options_.gpu_slice_us) : shared);
   if (table.gpu.empty()) {
     ready->memory = SharesMemory() ? SvmMemory(table.arena_bytes) : HostMemory(table.arena_bytes);
   } else {
-    PrepareGpu();
-    ScopedPin pin(device_->host_core());
-    ready->memory = SvmMemory(table.arena_bytes);
-    ready->memory.tickets = SvmBlock(CountTicketLines(table) * sizeof(TicketLine), *device_);
-    const QueueTurn turn(device_->queue(), options_.priority);
-    CachedProgram& program = device_->Program(image_.opencl_source, options_.cache);
-    const Tier tier = measured ? MeasuringTier() : tier_.tier;
-    ready->lane = MakeLane(*ready, program.program(), tier);
-    const double start_us = NowUs();
-    ready->lane->WarmUp(kWarmUpLimitUs);
-    warmup_ms_ += (NowUs() - start_us) * 1e-3;
-    program.Keep();
+    MakeGpuReady(ready.get(), measured);
   }
   ready->cpu =
       std::make_unique<CpuProgram>(model_.graph, ready->table, ready->memory, options_.threads);
   return ready;
 }
 
+void Session::MakeGpuReady(Ready* ready, bool measured) {
+  const Table& table = ready->table;
+  ScopedPin pin(device_->host_core());
+  const QueueTurn turn(device_->queue(), options_.priority);
+  if (fine_memory()) {
+    ready->memory = SvmMemory(table.arena_bytes);
+    ready->memory.tickets = SvmBlock(CountTicketLines(table) * sizeof(TicketLine), *device_);
+  } else {
+    ready->memory = HostMemory(table.arena_bytes);
+    ready->memory.io = nullptr;
+    MakeMirror(table.arena_bytes);
+  }
+  CachedProgram& program = device_->Program(image_.opencl_source, tier_.memory, options_.cache);
+  const Tier tier = measured ? MeasuringTier() : tier_.tier;
+  ready->lane = MakeLane(*ready, program.program(), tier);
+  const double start_us = NowUs();
+  ready->lane->WarmUp(kWarmUpLimitUs);
+  warmup_ms_ += (NowUs() - start_us) * 1e-3;
+  program.Keep();
+}
+
 // Call with the queue's turn.
 std::unique_ptr<GpuLane> Session::MakeLane(const Ready& ready, cl_program compiled, Tier tier) {
-  auto program = std::make_unique<GpuProgram>(model_.graph, ready.table, ready.memory, compiled,
-                                              channel_.get(), tier, options_.chain);
+  auto program =
+      std::make_unique<GpuProgram>(model_.graph, ready.table, ready.memory, mirror_.get(), compiled,
+                                   channel_.get(), tier, options_.chain);
+  if (!fine_memory()) {
+    return std::make_unique<MirrorLane>(
+        ready.table, std::move(program), channel_.get(), tier == Tier::kFinish, mirror_,
+        FindCrossings(model_.graph, ready.table, image_.constants), ready.memory.arena.get());
+  }
   switch (tier) {
     case Tier::kSvmAhead:
       return std::make_unique<AheadLane>(ready.table, std::move(program), channel_.get());
@@ -213,6 +239,7 @@ std::unique_ptr<GpuLane> Session::MakeLane(const Ready& ready, cl_program compil
 // A kernel's flag tells its end more exactly than an event's status.
 Tier Session::MeasuringTier() const {
   if (tier_.tier == Tier::kSvmAhead) return tier_.tier;
+  if (!fine_memory()) return Tier::kEvent;
   return device_->probe().tiers.no_flags.empty() ? Tier::kSvm : Tier::kEvent;
 }
 
@@ -232,7 +259,8 @@ void Session::InstallOrFallBack(const Table& table) {
 }
 
 void Session::AllocateIo() {
-  io_is_svm_ = device_ != nullptr && !device_->bad();
+  const bool on_device = tier_.tier != Tier::kCpu && !device_->bad();
+  io_is_svm_ = on_device && fine_memory();
   io_ = io_is_svm_ ? SvmBlock(model_.graph.io_bytes, *device_) : HostBlock(model_.graph.io_bytes);
 }
 
@@ -299,7 +327,7 @@ std::string Session::StatusJson() {
   status.Count("ahead_used", ahead_.used()).Count("ahead_voided", ahead_.voided());
   status.Number("open_ms", open_ms_).Number("warmup_ms", warmup_ms_);
   status.Number("build_ms", device_ != nullptr ? device_->build_ms() : 0.0);
-  status.Text("program_cache", device_ != nullptr ? device_->program_cache() : "off");
+  status.Text("program_cache", device_ != nullptr ? device_->program_cache(tier_.memory) : "off");
   status.Number("first_run_ms", first_run_ms_);
   status.Number("warm_run_ms", runs_ > 1 ? later_runs_ms_ / static_cast<double>(runs_ - 1) : 0.0);
   return status.Done();

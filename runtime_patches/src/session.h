@@ -100,7 +100,10 @@ class Session {
   void PrepareGpu();
   std::unique_ptr<Ready> MakeReady(const Table& table, bool measured = false);
   std::unique_ptr<GpuLane> MakeLane(const Ready& ready, cl_program compiled, Tier tier);
+  bool fine_memory() const { return tier_.memory == MemoryKind::kFine; }
   Tier MeasuringTier() const;
+  void MakeGpuReady(Ready* ready, bool measured);
+  void MakeMirror(size_t arena_bytes);
   Memory SvmMemory(size_t arena_bytes);
   Memory HostMemory(size_t arena_bytes);
   void InstallOrFallBack(const Table& table);
@@ -159,7 +162,8 @@ class Session {
   Block svm_arena_;
   size_t svm_arena_bytes_ = 0;
   Block svm_constants_;
-  Block io_;  // null: nobody has asked for a buffer
+  std::shared_ptr<Mirror> mirror_;  // null: the device shares memory, or there is none
+  Block io_;                        // null: nobody has asked for a buffer
   bool io_is_svm_ = false;
   std::unique_ptr<Ready> ready_;
   std::unique_ptr<Adapter> adapter_;  // null: the table stays

@@ -195,9 +195,10 @@ std::string Session::LatenciesJson(int reps) {
   if (!channel_->Drain(kDrainLimitUs)) {
     throw Error(ErrorKind::kDevice, "the queue does not become empty");
   }
-  return SyncLatenciesJson(device_->cl(),
-                           device_->Program(image_.opencl_source, options_.cache).program(),
-                           device_->probe().poll_round_us, reps);
+  return SyncLatenciesJson(
+      device_->cl(),
+      device_->Program(image_.opencl_source, MemoryKind::kFine, options_.cache).program(),
+      device_->probe().poll_round_us, reps);
 }
 
 }  // namespace hetcomp

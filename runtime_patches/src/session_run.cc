@@ -132,6 +132,9 @@ std::string Session::WalkWithGpu(Fault fault, WalkTimes* times) {
         ++timeouts_;
         return "a kernel gave up waiting for the CPU";
     }
+  } catch (const TimeoutError& error) {
+    ++timeouts_;
+    return error.what();
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kDevice) throw;
     return error.what();
@@ -140,6 +143,7 @@ std::string Session::WalkWithGpu(Fault fault, WalkTimes* times) {
 }
 
 void Session::LeakDeviceMemory() {
+  static_cast<void>(new std::shared_ptr<Mirror>(std::exchange(mirror_, nullptr)));
   for (Block* block : {&svm_arena_, &svm_constants_, &io_}) {
     if (block == &io_ && !io_is_svm_) continue;
     static_cast<void>(new Block(std::exchange(*block, nullptr)));

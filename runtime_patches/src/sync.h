@@ -32,6 +32,9 @@ struct SyncBlock {
   Line gate_passed;  // number of the latest gate whose kernel has ended
 };
 
+// Where buffers are used, each launch has a block of its own, followed by the offset of each of its
+// pointers as an unsigned integer.
+static_assert(sizeof(SyncBlock) == 192 * 4, "HETCOMP_SHIFTS of prologue.cc");
 static_assert(std::atomic<int32_t>::is_always_lock_free, "shared with OpenCL's atomic_int");
 static_assert(offsetof(SyncBlock, gpu_epoch) == 32 * 4 && offsetof(SyncBlock, control) == 96 * 4 &&
                   offsetof(SyncBlock, gate) == 128 * 4,

@@ -78,11 +78,6 @@ void CheckWait(const Table& table, const Step& step, const std::vector<Step>& ot
   }
 }
 
-bool SameRange(const Range& one, const Range& other) {
-  return one.row_begin == other.row_begin && one.row_end == other.row_end &&
-         one.channel_begin == other.channel_begin && one.channel_end == other.channel_end;
-}
-
 // Tickets need a counterpart on the other processor that takes from the same tiles, and work-items
 // that may run any tile; a ticket must not end between two tiles that overlap.
 void CheckTickets(const Table& table, const Graph& graph, const Step& step,

@@ -20,6 +20,24 @@ int TicketLineOf(const Table& table, int task) {
   return line;
 }
 
+Table WithoutTickets(const Table& table, const Graph& graph) {
+  Table halves = table;
+  for (std::vector<Step>* steps : {&halves.cpu, &halves.gpu}) {
+    for (Step& step : *steps) {
+      if (step.ticket == 0) continue;
+      const Task& task = graph.tasks[static_cast<size_t>(step.task)];
+      const bool by_rows = step.ticket > 0;
+      int& begin = by_rows ? step.range.row_begin : step.range.channel_begin;
+      int& end = by_rows ? step.range.row_end : step.range.channel_end;
+      const int cut = LegalCut((begin + end) / 2, by_rows ? task.rows : task.channels,
+                               by_rows ? task.rows_ragged : task.channels_ragged);
+      step.ticket = 0;
+      if (cut > begin) (steps == &halves.cpu ? end : begin) = cut;
+    }
+  }
+  return halves;
+}
+
 std::vector<Range> TicketRanges(const Step& step) {
   const bool by_rows = step.ticket > 0;
   const int begin = by_rows ? step.range.row_begin : step.range.channel_begin;

@@ -27,6 +27,10 @@ size_t CountTicketLines(const Table& table);
 // Number of the line of `task`, which has one.
 int TicketLineOf(const Table& table, int task);
 
+// The same table with halves in the place of tickets, for processors that share no counter. Where a
+// task cannot be cut in two, both compute it.
+Table WithoutTickets(const Table& table, const Graph& graph);
+
 // The ranges of the tickets of a step. The last one takes what is left over.
 std::vector<Range> TicketRanges(const Step& step);
 

@@ -5,19 +5,37 @@
 namespace hetcomp {
 namespace {
 
-const std::string& WhyNot(Tier tier, const TierProbe& probe) {
-  static const std::string works;
-  switch (tier) {
-    case Tier::kSvmAhead:
-      return probe.no_ahead;
-    case Tier::kSvm:
-      return probe.no_flags;
-    case Tier::kEvent:
-    case Tier::kFinish:
-    case Tier::kCpu:
-      return works;
+std::string WhyNot(Tier tier, MemoryKind memory, const TierProbe& probe) {
+  if (!UsesFlags(tier)) return "";
+  if (!probe.no_fine.empty()) return probe.no_fine;
+  if (memory != MemoryKind::kFine) return std::string("memory is ") + MemoryName(memory);
+  return tier == Tier::kSvmAhead ? probe.no_ahead : probe.no_flags;
+}
+
+std::string WhyNot(MemoryKind memory, const TierProbe& probe) {
+  switch (memory) {
+    case MemoryKind::kFine:
+      return probe.no_fine;
+    case MemoryKind::kCoarse:
+      return probe.no_coarse;
+    case MemoryKind::kBuffer:
+      break;
   }
-  return works;
+  return "";
+}
+
+[[noreturn]] void Refuse(const std::string& what, const std::string& why) {
+  throw Error(ErrorKind::kDevice, what + ": " + why);
+}
+
+MemoryKind ChooseMemory(std::optional<MemoryKind> wanted, const TierProbe& probe) {
+  for (MemoryKind memory : kMemoryKinds) {
+    if (wanted.has_value() && memory != *wanted) continue;
+    const std::string why = WhyNot(memory, probe);
+    if (why.empty()) return memory;
+    if (wanted.has_value()) Refuse(std::string("memory ") + MemoryName(memory), why);
+  }
+  return MemoryKind::kBuffer;
 }
 
 }  // namespace
@@ -42,24 +60,24 @@ const char* MemoryName(MemoryKind memory) {
   switch (memory) {
     case MemoryKind::kFine:
       return "fine";
+    case MemoryKind::kCoarse:
+      return "coarse";
+    case MemoryKind::kBuffer:
+      return "buffer";
   }
   return "?";
 }
 
-TierChoice ChooseTier(std::optional<Tier> wanted, const TierProbe& probe) {
+TierChoice ChooseTier(std::optional<Tier> wanted, std::optional<MemoryKind> memory,
+                      const TierProbe& probe) {
   TierChoice choice;
-  if (wanted.has_value()) {
-    const std::string& why = WhyNot(*wanted, probe);
-    if (!why.empty()) {
-      throw Error(ErrorKind::kDevice, std::string("tier ") + TierName(*wanted) + ": " + why);
-    }
-    choice.tier = *wanted;
-    return choice;
-  }
+  choice.memory = ChooseMemory(memory, probe);
   for (Tier tier : kTiers) {
-    const std::string& why = WhyNot(tier, probe);
+    if (wanted.has_value() && tier != *wanted) continue;
+    const std::string why = WhyNot(tier, choice.memory, probe);
     choice.tier = tier;
     if (why.empty()) break;
+    if (wanted.has_value()) Refuse(std::string("tier ") + TierName(tier), why);
     choice.refused.push_back({tier, why});
   }
   return choice;

@@ -20,12 +20,15 @@ enum class Tier {
 
 // Where the tensors are that both processors use.
 enum class MemoryKind {
-  kFine,  // fine-grained SVM: one copy
+  kFine,    // fine-grained SVM with atomics: both use the same bytes at the same time
+  kCoarse,  // each has its own; the CPU maps the device's coarse-grained SVM to copy what crosses
+  kBuffer,  // each has its own; the queue copies what crosses
 };
 
 constexpr std::array<Tier, 5> kTiers = {Tier::kSvmAhead, Tier::kSvm, Tier::kEvent, Tier::kFinish,
                                         Tier::kCpu};
-constexpr std::array<MemoryKind, 1> kMemoryKinds = {MemoryKind::kFine};
+constexpr std::array<MemoryKind, 3> kMemoryKinds = {MemoryKind::kFine, MemoryKind::kCoarse,
+                                                    MemoryKind::kBuffer};
 
 const char* TierName(Tier tier);
 const char* MemoryName(MemoryKind memory);
@@ -35,8 +38,10 @@ constexpr bool UsesFlags(Tier tier) { return tier == Tier::kSvmAhead || tier == 
 
 // What start-up found out about a device; the texts say why not, "" = it works.
 struct TierProbe {
-  std::string no_ahead;  // flags that a running kernel waits for
-  std::string no_flags;  // flags that a kernel raises
+  std::string no_fine;    // fine-grained SVM with atomics
+  std::string no_coarse;  // coarse-grained SVM
+  std::string no_ahead;   // flags that a running kernel waits for
+  std::string no_flags;   // flags that a kernel raises
 };
 
 struct RefusedTier {
@@ -50,8 +55,10 @@ struct TierChoice {
   std::vector<RefusedTier> refused;  // the faster ones
 };
 
-// The fastest tier that works, or the wanted one. Throws Error(kDevice) if that does not.
-TierChoice ChooseTier(std::optional<Tier> tier, const TierProbe& probe);
+// The fastest tier and kind of memory that work, or the wanted ones. Throws Error(kDevice) if those
+// do not.
+TierChoice ChooseTier(std::optional<Tier> tier, std::optional<MemoryKind> memory,
+                      const TierProbe& probe);
 
 }  // namespace hetcomp
 

@@ -82,6 +82,7 @@ inline void {name}_body({buffers}, int c0, int c1, int r0, int r1) {{
 __kernel void {name}({buffers}, int r0, int r1, int c0, int c1, __global int* sync, int wait,
                      int signal, __global int* tickets, int ticket) {{
   if (!hetcomp_enter(sync, wait)) return;
+  {shifts}
   int4 all = (int4)(r0, r1, c0, c1);
   for (int turn = 0; hetcomp_next(tickets, ticket, turn, all, &r0, &r1, &c0, &c1); ++turn) {{
     int rows = r1 - r0, tiles = rows * (c1 - c0);
@@ -133,7 +134,8 @@ def opencl_source() -> str:
     for name, (n, body) in _CL_BODIES.items():
         buffers = ", ".join(f"__global float* b{i}" for i in range(n))
         names = ", ".join(f"b{i}" for i in range(n))
-        text += _CL_KERNEL.format(name=name, buffers=buffers, names=names, body=body)
+        shifts = " ".join(f"HETCOMP_SHIFT(b{i}, {i});" for i in range(n))
+        text += _CL_KERNEL.format(name=name, buffers=buffers, names=names, body=body, shifts=shifts)
     cases = "".join(
         f"case {i}: {name}_body({', '.join(f'(__global float*)b[{j}]' for j in range(n))}, "
         "c0, c1, r0, r1); break;\n"

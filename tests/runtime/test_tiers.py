@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import standin
 from conftest import Script
-from test_results import GPU_PLANS, assert_right, random_table
+from test_results import GPU_PLANS, assert_equal, assert_right, random_table
 from test_tickets import random_table as random_tickets
 from test_tickets import table as ticket_table
 
@@ -17,23 +17,30 @@ from hetcomp.plan.plan import Axis
 from hetcomp.runtime import load
 
 TIERS = ("svm-ahead", "svm", "event", "finish")
-READY_TIERS = TIERS[1:]  # svm-ahead is what all other tests run
-RUNS = 15
+WAYS = (
+    {"tier": "svm"},
+    *({"tier": t, "memory": m} for t in ("event", "finish") for m in ("fine", "coarse", "buffer")),
+)
+"""Tiers with their kinds of memory; svm-ahead is what all other tests run."""
+RUNS = 12
+
+every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(way.values()))
 
 
 @pytest.mark.parametrize("plan", GPU_PLANS)
-@pytest.mark.parametrize("tier", TIERS)
-def test_every_run_equals_numpy(model: Path, opencl: str, tier: str, plan: str) -> None:
-    with load(model, plan=plan, tier=tier) as session:
+@every_way
+def test_every_run_equals_numpy(model: Path, opencl: str, way: dict, plan: str) -> None:
+    with load(model, plan=plan, **way) as session:
         for seed in range(RUNS):
             assert_right(session, seed)
         status = session.status()
-    assert (status.tier, status.plan, status.fallbacks) == (tier, plan, 0)
+    assert (status.tier, status.plan, status.fallbacks) == (way["tier"], plan, 0)
+    assert status.memory == way.get("memory", "fine")
 
 
-@pytest.mark.parametrize("tier", READY_TIERS)
-def test_random_tables(model: Path, opencl: str, tier: str) -> None:
-    with load(model, plan="rows", tier=tier) as session:
+@every_way
+def test_random_tables(model: Path, opencl: str, way: dict) -> None:
+    with load(model, plan="rows", **way) as session:
         for case in range(8):
             session.set_table(random_table(100 + case))
             for seed in range(4):
@@ -41,10 +48,10 @@ def test_random_tables(model: Path, opencl: str, tier: str) -> None:
         assert session.status().fallbacks == 0
 
 
-@pytest.mark.parametrize("tier", READY_TIERS)
-def test_tickets(model: Path, opencl: str, tier: str) -> None:
+@every_way
+def test_tickets(model: Path, opencl: str, way: dict) -> None:
     tables = [ticket_table(2), ticket_table(5), ticket_table(1, Axis.CHANNELS)]
-    with load(model, plan="rows", tier=tier) as session:
+    with load(model, plan="rows", **way) as session:
         for table in tables + [random_tickets(200 + case) for case in range(6)]:
             session.set_table(table)
             for seed in range(5):
@@ -52,17 +59,19 @@ def test_tickets(model: Path, opencl: str, tier: str) -> None:
         assert session.status().fallbacks == 0
 
 
-@pytest.mark.parametrize("tier", READY_TIERS)
-@pytest.mark.parametrize("fault", ["wedge", "enqueue"])
+@pytest.mark.parametrize(
+    ("way", "fault"),
+    [*((way, "wedge") for way in WAYS), (WAYS[0], "enqueue"), (WAYS[3], "enqueue")],
+)
 def test_a_device_that_fails(
-    script: Script, model: Path, opencl: str, tier: str, fault: str
+    script: Script, model: Path, opencl: str, way: dict, fault: str
 ) -> None:
     answer, stderr = script(
         f"""
         import time
         import numpy as np, standin
         from hetcomp.runtime import load
-        session = load({str(model)!r}, plan="rows", tier={tier!r}, fault={fault!r}, timeout_ms=200)
+        session = load({str(model)!r}, plan="rows", fault={fault!r}, timeout_ms=200, **{way!r})
         begin, right = time.monotonic(), []
         for seed in range(5):
             feeds = standin.feeds(seed)
@@ -80,9 +89,9 @@ def test_a_device_that_fails(
     assert stderr.count("hetcomp: ") == 1
 
 
-@pytest.mark.parametrize("tier", READY_TIERS)
-def test_a_failing_kernel(model: Path, opencl: str, tier: str) -> None:
-    with load(model, plan="rows", tier=tier) as session:
+@every_way
+def test_a_failing_kernel(model: Path, opencl: str, way: dict) -> None:
+    with load(model, plan="rows", **way) as session:
         feeds = standin.feeds(3)
         for seed in range(3):
             poisoned = {**feeds, "y": feeds["y"].copy()}
@@ -93,9 +102,9 @@ def test_a_failing_kernel(model: Path, opencl: str, tier: str) -> None:
         assert session.status().fallbacks == 0
 
 
-@pytest.mark.parametrize("tier", READY_TIERS)
-def test_measuring(model: Path, opencl: str, tier: str) -> None:
-    with load(model, plan="gpu", tier=tier) as session:
+@every_way
+def test_measuring(model: Path, opencl: str, way: dict) -> None:
+    with load(model, plan="gpu", **way) as session:
         run = session.profile(2).runs[1]
         assert run.gpu_end_us[-1] > 0.0
         assert run.total_us >= run.gpu_end_us[-1]
@@ -104,12 +113,13 @@ def test_measuring(model: Path, opencl: str, tier: str) -> None:
 
 
 def test_sessions_of_several_tiers_share_a_device(model: Path, opencl: str) -> None:
-    sessions = [load(model, plan="mixed", tier=tier, ahead="on") for tier in TIERS]
-    for seed in range(6):
+    ways = [{"tier": "svm-ahead"}, *WAYS]
+    sessions = [load(model, plan="mixed", ahead="on", **way) for way in ways]
+    for seed in range(4):
         for session in sessions:
             assert_right(session, seed)
-    for tier, session in zip(TIERS, sessions, strict=True):
-        assert (session.status().tier, session.status().fallbacks) == (tier, 0)
+    for way, session in zip(ways, sessions, strict=True):
+        assert (session.status().tier, session.status().fallbacks) == (way["tier"], 0)
         session.close()
 
 
@@ -117,6 +127,32 @@ def test_a_probe_takes_the_fastest(model: Path, opencl: str) -> None:
     with load(model, plan="rows") as session:
         status = session.status()
     assert (status.tier, status.memory, dict(status.refused_tiers)) == ("svm-ahead", "fine", {})
+
+
+def test_flags_need_shared_memory(script: Script, model: Path, opencl: str) -> None:
+    answer, _ = script(
+        f"""
+        from hetcomp.runtime import load
+        session = load({str(model)!r}, plan="rows", memory="buffer")
+        refused = load({str(model)!r}, plan="rows", memory="buffer", tier="svm", quiet=True)
+        answer = [session.status().tier, session.status().refused_tiers,
+                  refused.status().tier, refused.status().why_no_gpu]
+        """
+    )
+    why = "memory is buffer"
+    assert answer == ["event", {"svm-ahead": why, "svm": why}, "cpu", f"tier svm: {why}"]
+
+
+@pytest.mark.parametrize("memory", ["coarse", "buffer"])
+def test_plans_can_be_changed_over(model: Path, opencl: str, memory: str) -> None:
+    with load(model, memory=memory) as session:
+        for seed, plan in enumerate(["cpu", "gpu", "rows", "cpu", "mixed", "channels"]):
+            session.use_plan(plan)
+            assert_right(session, seed)
+        own = session.buffer("x")
+        own[:] = standin.feeds(7)["x"]
+        results = session.run({"x": own, "y": standin.feeds(7)["y"]})
+        assert_equal(results, 7)
 
 
 def test_tier_cpu_leaves_the_device_alone(script: Script, model: Path) -> None:
@@ -139,6 +175,8 @@ def test_the_environment_stands_in_for_the_argument(
     assert load(model, plan="rows", tier="svm").status().tier == "svm"
 
 
-def test_an_unknown_tier(model: Path) -> None:
+def test_unknown_names(model: Path) -> None:
     with pytest.raises(InputError, match='"event", "finish", "cpu", got "fast"'):
         load(model, tier="fast")
+    with pytest.raises(InputError, match='"fine", "coarse", "buffer", got "shared"'):
+        load(model, memory="shared")

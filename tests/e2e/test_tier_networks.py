@@ -1,0 +1,60 @@
+"""Real networks under every way of waiting and kind of memory: what the CPU computes.
+
+Slices of concatenations, halos, in-place tasks and re-used memory, under drawn plans: processors,
+splits along both axes, tickets.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from networks import Networks, assert_close
+from test_random_plans import TOLERANCE, Drawn
+
+from hetcomp.plan.plan import Axis, Place, Plan
+from hetcomp.plan.steps import make_table
+from hetcomp.runtime import Session
+
+WAYS = (
+    {"tier": "svm"},
+    {"tier": "event"},
+    {"tier": "finish"},
+    {"tier": "event", "memory": "coarse"},
+    {"tier": "event", "memory": "buffer"},
+    {"tier": "finish", "memory": "buffer"},
+)
+NAMES = ("squeezenet", "bert_tiny", "shufflenetv2")
+PLANS = 3
+SEED = 11
+
+
+def drawn_plan(session: Session, seed: int) -> Plan:
+    """The first two are splits of everything along one axis each."""
+    rng = random.Random(seed)
+
+    def drawn() -> Drawn:
+        if seed < len(Axis):
+            return Drawn(Place.SPLIT, list(Axis)[seed], 0.5, 0)
+        axis, share = rng.choice(list(Axis)), rng.randint(0, 16) / 16
+        return Drawn(rng.choice(list(Place)), axis, share, rng.choice((0, 0, 3)))
+
+    graph = session.graph
+    return Plan("drawn", tuple(drawn().decision(graph, task) for task in graph.tasks))
+
+
+@pytest.mark.usefixtures("opencl")
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(way.values()))
+@pytest.mark.parametrize("name", NAMES)
+def test_equals_the_cpu_plan(networks: Networks, name: str, way: dict[str, str]) -> None:
+    network = networks(name)
+    with network.session("cpu") as session:
+        expected = session.run(network.feeds(SEED))
+    with network.session("gpu", **way) as session:
+        for seed in range(PLANS):
+            session.set_table(make_table(session.graph, drawn_plan(session, seed)))
+            for _ in range(2):
+                results = session.run(network.feeds(SEED))
+                assert_close(results, expected, f"plan of seed {seed}", TOLERANCE)
+        status = session.status()
+    assert (status.tier, status.fallbacks, status.timeouts) == (way["tier"], 0, 0)
