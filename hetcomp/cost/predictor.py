@@ -19,7 +19,6 @@ from hetcomp.cost.family_model import FamilyModel, Prediction, train_family
 from hetcomp.cost.launches import Array, Launches
 from hetcomp.cost.profile import DeviceProfile, KernelSample
 from hetcomp.cost.roofline import ProcessorFacts, estimate, processor_facts
-from hetcomp.cost.samples import typical
 from hetcomp.cost.work import KernelWork, Part
 
 __all__ = ["PredictedTimes", "Predictor", "by_model", "processors_of", "train_predictor"]
@@ -130,7 +129,7 @@ def train_predictor(
 ) -> Predictor:
     """Train a model for every kind of kernel and processor that has samples enough."""
     works = [sample.work for sample in samples]
-    times = np.array([typical(sample.times_us) for sample in samples])
+    times = np.array([sample.time_us for sample in samples])
     models = {
         model: train_family(
             Launches.of([works[place] for place in places]),

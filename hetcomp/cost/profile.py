@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hetcomp.cost.costs import SyncCost
+from hetcomp.cost.samples import typical
 from hetcomp.cost.work import KernelWork
 
 __all__ = ["PROFILE_VERSION", "TIME_DIGITS", "DeviceProfile", "KernelSample"]
@@ -28,11 +29,19 @@ class KernelSample:
         All samples in microseconds, one launch each, dispatch not included.
     group
         Samples of one kernel and shape share it; folds and hold-outs never divide a group.
+    steady_us
+        The time on a quiet machine, where several visits told its drift apart from the kernel.
     """
 
     work: KernelWork
     times_us: tuple[float, ...]
     group: str
+    steady_us: float | None = None
+
+    @property
+    def time_us(self) -> float:
+        """The time that models learn: the steady one, or else the median."""
+        return typical(self.times_us) if self.steady_us is None else self.steady_us
 
 
 @dataclass(frozen=True)

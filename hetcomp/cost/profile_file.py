@@ -147,13 +147,20 @@ def check_replaceable(path: str | os.PathLike[str], device: str) -> None:
 def sample_to_json(sample: KernelSample) -> dict[str, Any]:
     """Plain data for `json.dumps`."""
     times = [round(time_us, TIME_DIGITS) for time_us in sample.times_us]
-    return {"work": dataclasses.asdict(sample.work), "times_us": times, "group": sample.group}
+    data = {"work": dataclasses.asdict(sample.work), "times_us": times, "group": sample.group}
+    return data if sample.steady_us is None else {**data, "steady_us": sample.steady_us}
 
 
 def sample_from_json(data: Mapping[str, Any]) -> KernelSample:
     """Inverse of `sample_to_json`; raises KeyError, TypeError or ValueError."""
     times = tuple(float(time_us) for time_us in data["times_us"])
-    return KernelSample(KernelWork(**data["work"]), times, str(data["group"]))
+    steady = data.get("steady_us")
+    return KernelSample(
+        KernelWork(**data["work"]),
+        times,
+        str(data["group"]),
+        None if steady is None else float(steady),
+    )
 
 
 def _profile(data: Mapping[str, Any]) -> DeviceProfile:

@@ -13,7 +13,6 @@ from hetcomp.cost.launches import Array
 from hetcomp.cost.predictor import train_predictor
 from hetcomp.cost.profile import KernelSample
 from hetcomp.cost.roofline import ProcessorFacts
-from hetcomp.cost.samples import typical
 
 __all__ = ["Errors", "cross_predict", "errors_of", "validate"]
 
@@ -92,7 +91,7 @@ def cross_predict(
         predictor = train_predictor(seen, processors, options)
         found = predictor.predict([samples[place].work for place in held])
         columns[:, held] = (found.times_us, found.low_us, found.high_us)
-    measured = np.array([typical(sample.times_us) for sample in samples])
+    measured = np.array([sample.time_us for sample in samples])
     return HeldOut(measured, *columns)
 
 

@@ -1,4 +1,4 @@
-"""One batch: the layers that it is made of, and measuring it when it is compiled."""
+"""One batch: the layers that it is made of, and a visit to it when it is compiled."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from hetcomp.cost.profile import TIME_DIGITS, KernelSample
-from hetcomp.cost.work import KernelWork
+from hetcomp.cost.work import KernelWork, Part
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.work import work_of
 from hetcomp.profile.build import Build
 from hetcomp.profile.families import Point
-from hetcomp.profile.kernels import KernelOptions, Timed, time_kernels
+from hetcomp.profile.kernels import KernelOptions, time_kernels
 from hetcomp.profile.layers import Layer, layer_text, touch_of
 from hetcomp.profile.timing import Bench
+from hetcomp.profile.visits import Turns, Visit
 from hetcomp.runtime import load
 
-__all__ = ["layers_of", "measure_batch"]
+__all__ = ["layers_of", "visit_batch"]
 
 _TOUCH = 0
 """Ordinal of the layer that rewrites the others' inputs."""
@@ -33,31 +33,28 @@ def layers_of(points: Sequence[Point]) -> tuple[Layer, ...]:
     return touch_of(max(layer.activations for layer in layers)), *layers
 
 
-def measure_batch(
-    build: Build, lock: Path | None, options: KernelOptions
-) -> tuple[KernelSample, ...]:
-    """Time all kernels of a batch on each processor."""
+def visit_batch(build: Build, lock: Path | None, options: KernelOptions) -> Visit:
+    """Time all kernels of a batch on each processor; every visit times the same parts."""
     job = build.job
     rng = np.random.default_rng((job.seed, job.number))
     with load(build.path, plan="gpu" if job.gpu else "cpu", pin="on", quiet=True) as session:
         graph = session.graph
         names = _groups(graph, job.layers)
-        timed = time_kernels(Bench(session, lock), _TOUCH, options, rng, gpu=job.gpu)
         return tuple(
-            KernelSample(_work(graph, item), _kept(item.times_us), names[item.part.task])
-            for item in timed
+            Turns(
+                tuple(_work(graph, part, timed.weight_bytes) for part in timed.parts),
+                tuple(names[part.task] for part in timed.parts),
+                timed.times_us,
+                timed.touches_us,
+            )
+            for timed in time_kernels(Bench(session, lock), _TOUCH, options, rng, gpu=job.gpu)
         )
 
 
-def _kept(times_us: Sequence[float]) -> tuple[float, ...]:
-    """As files keep times, so that a profile and its models are the same when they are read."""
-    return tuple(round(time_us, TIME_DIGITS) for time_us in times_us)
-
-
-def _work(graph: TaskGraph, item: Timed) -> KernelWork:
+def _work(graph: TaskGraph, part: Part, weight_bytes: int) -> KernelWork:
     """As if the tasks that took turns were the whole model."""
-    work = work_of(graph, item.part)
-    return replace(work, facts={**work.facts, "model_weight_bytes": item.weight_bytes})
+    work = work_of(graph, part)
+    return replace(work, facts={**work.facts, "model_weight_bytes": weight_bytes})
 
 
 def _groups(graph: TaskGraph, layers: Sequence[Layer]) -> list[str]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hetcomp.cost.launches import Array
 from hetcomp.cost.work import Part
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.table import Step
 from hetcomp.profile.ranges import parts_of
 from hetcomp.profile.tables import Layout, in_turn, layout_of, step_of, table_of
-from hetcomp.profile.timing import Bench, cpu_us, gpu_us
+from hetcomp.profile.timing import Bench, step_times_us
 
 __all__ = ["KernelOptions", "Timed", "time_kernels"]
 
@@ -36,18 +37,28 @@ class KernelOptions:
     cuts: int = 4
     few_cuts: int = 1
     few: int = 3
-    reps: int = 8
+    reps: int = 6
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Times of one part of a task in microseconds, a launch each.
+    """Times of parts of tasks that took turns.
 
-    `weight_bytes` are those of all tasks that took turns with it.
+    Attributes
+    ----------
+    parts
+        In the order of their steps.
+    times_us
+        Shape (inferences, parts), NaN where a time was not seen.
+    touches_us
+        The same of the steps before the parts, which rewrite their inputs.
+    weight_bytes
+        Weights of all these tasks.
     """
 
-    part: Part
-    times_us: tuple[float, ...]
+    parts: tuple[Part, ...]
+    times_us: Array
+    touches_us: Array
     weight_bytes: int
 
 
@@ -66,14 +77,11 @@ def time_kernels(
             for index, task in enumerate(graph.tasks)
             if index != touch and (processor == "cpu" or graph.kernels[task.kernel].opencl)
         ]
-        for tasks, cuts in _turns(able, options, rng):
+        for tasks, cuts in _turns(able, options, rng) if able else ():
             parts = in_turn([parts_of(i, graph.tasks[i], processor, cuts, rng) for i in tasks])
-            weights = sum(graph.tasks[i].weight_bytes for i in tasks)
             times = _time(bench, layout, touch, parts, processor, options.reps)
-            for part, samples in zip(parts, times, strict=True):
-                seen = tuple(time_us for time_us in samples if time_us > 0.0)
-                if seen:
-                    yield Timed(part, seen, weights)
+            weights = sum(graph.tasks[i].weight_bytes for i in tasks)
+            yield Timed(tuple(parts), times[:, 1::2], times[:, 0::2], weights)
 
 
 def _turns(
@@ -88,20 +96,15 @@ def _turns(
 
 def _time(
     bench: Bench, layout: Layout, touch: int, parts: list[Part], processor: str, reps: int
-) -> list[tuple[float, ...]]:
-    """Times of each part, behind a part of `touch` over its inputs."""
+) -> Array:
+    """Times of the steps: each part behind a part of `touch` over its inputs."""
     steps = [
         step
         for part in parts
         for step in (_touch_step(bench.session.graph, layout, touch, part), step_of(part))
     ]
-    of_parts = range(1, len(steps), 2)
-    if processor == "cpu":
-        runs = bench.runs(table_of(layout, cpu=steps), reps)
-        return [cpu_us(runs, step) for step in of_parts]
-    table = table_of(layout, gpu=steps)
-    runs = bench.runs(table, reps)
-    return [gpu_us(table, runs, step) for step in of_parts]
+    table = table_of(layout, **{processor: steps})
+    return step_times_us(table, bench.runs(table, reps), processor)
 
 
 def _touch_step(graph: TaskGraph, layout: Layout, touch: int, part: Part) -> Step:

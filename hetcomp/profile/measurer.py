@@ -1,4 +1,4 @@
-"""Measures batches in a process of its own, which is replaced now and then, and after a failure.
+"""Visits batches in a process of its own, which is replaced now and then, and after a failure.
 
 A model.so stays in the memory of a process that has loaded it; an OpenCL device that failed once
 is not used again by a process; and kernels that crash take nothing along that was measured before.
@@ -14,19 +14,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from hetcomp.cost.profile import KernelSample
 from hetcomp.errors import DeviceError
 from hetcomp.exclusive import waited_s
-from hetcomp.profile.batch import measure_batch
+from hetcomp.profile.batch import visit_batch
 from hetcomp.profile.build import Build
 from hetcomp.profile.kernels import KernelOptions
+from hetcomp.profile.visits import Visit
 
 __all__ = ["Measurer"]
 
-_USES = 8
-"""Batches of one process."""
+_USES = 24
+"""Visits of one process."""
 _LIMIT_S = 120.0
-"""Time for a batch, waiting for the lock left out."""
+"""Time for a visit, waiting for the lock left out."""
 _TRIES = 2
 
 
@@ -43,7 +43,7 @@ class Measurer:
     Attributes
     ----------
     waited_s
-        Seconds that batches have waited for the lock.
+        Seconds that visits have waited for the lock.
     """
 
     def __init__(self, lock: Path | None, options: KernelOptions) -> None:
@@ -62,8 +62,8 @@ class Measurer:
     ) -> None:
         self._stop()
 
-    def measure(self, build: Build) -> tuple[KernelSample, ...]:
-        """Samples of all kernels of a batch, at the second attempt where the device failed.
+    def visit(self, build: Build) -> Visit:
+        """Times of all kernels of a batch, at the second attempt where the device failed.
 
         Raises
         ------
@@ -72,14 +72,14 @@ class Measurer:
         """
         for attempt in range(1, _TRIES + 1):
             try:
-                return self._measure(build)
+                return self._visit(build)
             except DeviceError:
                 self._stop()
                 if attempt == _TRIES:
                     raise
         raise AssertionError("not reached")
 
-    def _measure(self, build: Build) -> tuple[KernelSample, ...]:
+    def _visit(self, build: Build) -> Visit:
         from tvm.support.popen_pool import PopenPoolExecutor
 
         if self._pool is None:
@@ -87,7 +87,7 @@ class Measurer:
         future = self._pool.submit(_measured, build, self._lock, self._options)
         found: _Measured = future.result()
         self.waited_s += found.waited_s
-        return found.samples
+        return found.visit
 
     def _stop(self) -> None:
         if self._pool is not None:
@@ -97,7 +97,7 @@ class Measurer:
 
 @dataclass(frozen=True)
 class _Measured:
-    samples: tuple[KernelSample, ...]
+    visit: Visit
     waited_s: float
 
 
@@ -106,7 +106,7 @@ def _measured(build: Build, lock: Path | None, options: KernelOptions) -> _Measu
     before_s = waited_s()
     signal.setitimer(signal.ITIMER_REAL, _LIMIT_S)
     try:
-        samples = measure_batch(build, lock, options)
+        visit = visit_batch(build, lock, options)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
-    return _Measured(samples, waited_s() - before_s)
+    return _Measured(visit, waited_s() - before_s)

@@ -14,7 +14,6 @@ from hetcomp.cost.booster import TrainOptions
 from hetcomp.cost.predictor import train_predictor
 from hetcomp.cost.profile import KernelSample
 from hetcomp.cost.roofline import ProcessorFacts
-from hetcomp.cost.samples import typical
 from hetcomp.profile.families import Point
 from hetcomp.profile.layers import layer_text
 from hetcomp.profile.sampler import Miss
@@ -46,7 +45,7 @@ def find_misses(
     predicted = predictor.predict([sample.work for sample in asked]).times_us
     errors: dict[str, list[float]] = defaultdict(list)
     for sample, time_us in zip(asked, predicted, strict=True):
-        measured_us = max(_LEAST_US, typical(sample.times_us))
+        measured_us = max(_LEAST_US, sample.time_us)
         errors[_layer_of(sample)].append(abs(math.log(max(_LEAST_US, time_us) / measured_us)))
     return [Miss(by_text[text], fmean(values)) for text, values in errors.items()]
 

@@ -1,6 +1,6 @@
 """`hetcomp profile`: constants first, then kernels batch by batch until the time is up.
 
-Compilation is most of the time, so worker processes compile the next batches while this one is
+Compilation is most of the time, so worker processes compile the next batches while these are
 measured. All that was measured is in a log beside the output, from which a run that was
 interrupted goes on.
 """
@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from hetcomp.profile.measurer import Measurer
 from hetcomp.profile.misses import find_misses
 from hetcomp.profile.options import ProfileOptions
 from hetcomp.profile.probes import PROBES
+from hetcomp.profile.rounds import Finished, Rounds
 from hetcomp.profile.sampler import Sampler
 
 __all__ = ["profile_device"]
@@ -56,7 +57,11 @@ _EXACT_EVERY = 4
 """Every so many batches keep to direct methods, which compile --exact needs times of."""
 _LOOK_EVERY = 6
 """Batches after which errors are looked at again."""
+_VISITS, _QUICK_VISITS = 3, 2
+"""Of each batch."""
 _PROBES_NUMBER = -1
+_UNKNOWN_NUMBER = -2
+"""Of a batch whose compilation failed."""
 _PASSES = 3
 """Over the constants, as one burst of other load spoils a pass."""
 
@@ -133,6 +138,7 @@ class _Run:
         self._error: float | None = None
         self._lock = options.lock or _default_lock()
         self._measurer = Measurer(self._lock, KernelOptions(cuts=2 if options.quick else 4))
+        self._rounds = Rounds(self._measurer, _QUICK_VISITS if options.quick else _VISITS)
         self._begin = self._clock()
         done = [point for batch in log.batches for point in batch.points]
         self._sampler = Sampler(options.seed, done)
@@ -156,8 +162,7 @@ class _Run:
                 for future in done:
                     ahead.add(submit(self._job()))
                     self._batch(future)
-                    if len(self._log.batches) % _LOOK_EVERY == _LOOK_EVERY - 1:
-                        self._look_closer()
+            self._keep(self._rounds.finish())
 
     def profile(self, device: str) -> DeviceProfile:
         """Everything measured, and models of it."""
@@ -198,20 +203,25 @@ class _Run:
             self._log.put_constants(stage, values)
 
     def _batch(self, future: Future[Build]) -> None:
-        """Measure a batch; one that fails is left out, and the profile says so."""
-        number = -1
+        """A round that begins with a new batch; one that fails is left out, the profile says so."""
         try:
             build = future.result()
-            number = build.job.number
-            self._kernels(build)
         except (HetcompError, ChildProcessError, TimeoutError) as error:
-            self._log.put_failure(number, f"{type(error).__name__}: {error}")
+            self._log.put_failure(_UNKNOWN_NUMBER, f"{type(error).__name__}: {error}")
+            return
+        self._keep(self._rounds.add(build))
 
-    def _kernels(self, build: Build) -> None:
-        samples = self._measurer.measure(build)
-        number = build.job.number
-        self._log.put_batch(Batch(number, self._drawn[number], samples))
-        build.path.unlink(missing_ok=True)
+    def _keep(self, batches: Iterable[Finished]) -> None:
+        """Keep what was measured of batches that are finished."""
+        for found in batches:
+            number = found.build.job.number
+            found.build.path.unlink(missing_ok=True)
+            if found.failure:
+                self._log.put_failure(number, found.failure)
+                continue
+            self._log.put_batch(Batch(number, self._drawn[number], found.samples))
+            if len(self._log.batches) % _LOOK_EVERY == _LOOK_EVERY - 1:
+                self._look_closer()
 
     def _job(self) -> Job:
         self._number += 1

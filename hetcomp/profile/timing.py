@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from hetcomp.cost.launches import Array
 from hetcomp.cost.samples import typical
 from hetcomp.exclusive import exclusive
 from hetcomp.plan.table import Step, StepTable
@@ -13,7 +17,7 @@ from hetcomp.profile.tables import Layout, table_of
 from hetcomp.runtime import RunProfile, Session
 from hetcomp.tune.observed import gpu_step_us
 
-__all__ = ["Bench", "cpu_us", "gpu_us", "in_a_row_us"]
+__all__ = ["Bench", "cpu_us", "gpu_us", "in_a_row_us", "step_times_us"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,22 @@ def gpu_us(table: StepTable, runs: Sequence[RunProfile], step: int) -> tuple[flo
     """Times of a GPU step, not the first, where they were seen."""
     seen = (gpu_step_us(table, run, step) for run in runs)
     return tuple(time_us for time_us in seen if time_us is not None)
+
+
+def step_times_us(table: StepTable, runs: Sequence[RunProfile], processor: str) -> Array:
+    """Times of all steps of a processor, shape (runs, steps); NaN where one was not seen."""
+    if processor == "cpu":
+        times = [[step.end_us - step.start_us for step in run.cpu] for run in runs]
+    else:
+        times = [[_gpu_us(table, run, step) for step in range(len(table.gpu))] for run in runs]
+    found = np.array(times, dtype=np.float64)
+    return np.where(found > 0.0, found, np.nan)
+
+
+def _gpu_us(table: StepTable, run: RunProfile, step: int) -> float:
+    """A first step starts with the device's wake-up and does not count."""
+    found = gpu_step_us(table, run, step) if step else None
+    return math.nan if found is None else found
 
 
 def in_a_row_us(
