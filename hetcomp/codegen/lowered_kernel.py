@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hetcomp.cost.instruction_mix import InstructionMix
 from hetcomp.plan.graph import Kernel
 from hetcomp.schedules.facts import DeviceFacts, GroupFacts
+from hetcomp.schedules.instruction_mix import count_instructions
+from hetcomp.schedules.opaque import OPAQUE
 from hetcomp.schedules.scheduled import GroupKernel, Scheduled, WorkGroup
 
 from .functions import kernel_key
 
 __all__ = ["LoweredKernel", "kernel_record", "lowered_kernel"]
+
+_FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -60,4 +65,14 @@ def kernel_record(
         tiles=group.tiles,
         work_group="" if why else group.text,
         facts=scheduled.facts,
+        mix=_mix(scheduled, facts),
     )
+
+
+def _mix(scheduled: Scheduled, facts: DeviceFacts) -> InstructionMix:
+    """Instructions of the CPU's kernel; what TVM made of an opaque one is not counted."""
+    if scheduled.kind == OPAQUE:
+        return InstructionMix()
+    code = scheduled.emit("kernel", facts)
+    rows, channels = scheduled.rows.extent, scheduled.channels.extent
+    return count_instructions(code, rows, channels, facts.lanes * _FLOAT_BYTES)

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hetcomp.cost.instruction_times import instruction_times
 from hetcomp.cost.launches import Array, Launches
 from hetcomp.cost.roofline import Estimate, ProcessorFacts, estimate
 
 __all__ = ["FEATURES", "FEATURES_VERSION", "SCALES", "Features", "features"]
 
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 _PAGE = 4096
 
 SCALES = ("compute", "traffic", "pixels", "columns", "depth")
@@ -41,6 +42,10 @@ FEATURES = (
     *("weight_bytes", "input_bytes", "output_bytes", "weight_passes", "model_in_l2"),
     *("stages", "light_ops", "heavy_ops", "scattered", "extra_input"),
     *("variant", "positions", "step", "item_bytes", "strided_input", "rows_inner"),
+    *("instructions", "arithmetic", "loads", "stores", "loops", "instructions_bound"),
+    *("op_share", "heavy_share", "load_share", "broadcast_share", "gather_share"),
+    *("store_share", "scatter_share", "scalar_share", "crossing_share", "loop_length"),
+    *("index_share", "gather_step", "gather_alias"),
 )
 """Names of the features, in order."""
 
@@ -76,6 +81,7 @@ def features(
         **_groups(launches, processor, found),
         **_memory(launches, processor, found),
         **_rest(launches, variants),
+        **_instructions(launches, processor, found),
     }
     values = np.stack([columns[name] for name in FEATURES], axis=1).astype(np.float32)
     return Features(values, found.total_us)
@@ -184,6 +190,48 @@ def _memory(launches: Launches, processor: ProcessorFacts, found: Estimate) -> C
         "model_in_l2": np.log2((1.0 + launches.fact("model_weight_bytes")) / processor.l2_bytes),
         "weight_passes": np.where(streamed, 0.0, _log(launches.rows)),
     }
+
+
+def _instructions(launches: Launches, processor: ProcessorFacts, found: Estimate) -> Columns:
+    """Times of each kind of instruction by itself, and the kinds' parts of all of them."""
+    time = instruction_times(launches, processor)
+    return {
+        "instructions": np.log2(0.01 + time.total_us),
+        "arithmetic": np.log2(0.01 + time.arithmetic_us),
+        "loads": np.log2(0.01 + time.load_us),
+        "stores": np.log2(0.01 + time.store_us),
+        "loops": np.log2(0.01 + time.loop_us),
+        "instructions_bound": np.log2((0.01 + time.total_us) / (0.01 + found.memory_us)),
+        **_shares(launches),
+    }
+
+
+def _shares(launches: Launches) -> Columns:
+    scalar = sum((launches.fact(f"scalar_{kind}") for kind in _SCALAR), np.zeros(len(launches)))
+    kinds = {
+        "op_share": launches.fact("vector_ops"),
+        "heavy_share": launches.fact("vector_heavy"),
+        "load_share": launches.fact("vector_loads"),
+        "broadcast_share": launches.fact("broadcasts"),
+        "gather_share": launches.fact("gathered"),
+        "store_share": launches.fact("vector_stores"),
+        "scatter_share": launches.fact("scattered"),
+        "scalar_share": scalar,
+    }
+    total = np.maximum(1.0, sum(kinds.values(), np.zeros(len(launches))))
+    moved = np.maximum(1.0, launches.fact("gathered") + launches.fact("scattered"))
+    touched = np.maximum(1.0, launches.fact("vector_loads") + launches.fact("vector_stores"))
+    return {
+        **{name: count / total for name, count in kinds.items()},
+        "crossing_share": launches.fact("crossings") / touched,
+        "index_share": launches.fact("index_ops") / total,
+        "gather_step": _log(launches.fact("gather_bytes") / moved),
+        "gather_alias": _log(launches.fact("gather_alias") / moved),
+        "loop_length": _log(total / np.maximum(1.0, launches.fact("iterations"))),
+    }
+
+
+_SCALAR = ("ops", "heavy", "loads", "stores")
 
 
 def _rest(launches: Launches, variants: Sequence[str]) -> Columns:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hetcomp.cost.instruction_mix import InstructionMix
 from hetcomp.cost.kernel_facts import KernelFacts
 from hetcomp.cost.work import KernelWork
 
@@ -17,10 +18,11 @@ __all__ = ["FACT_NAMES", "Array", "Launches"]
 Array = NDArray[Any]
 FACT_NAMES = (
     *(item.name for item in fields(KernelFacts)),
+    *(item.name for item in fields(InstructionMix)),
     *("flops", "weight_bytes", "input_bytes", "output_bytes", "model_weight_bytes"),
     *("items", "group_rows", "group_channels"),
 )
-"""Names in `KernelWork.facts`: those of `KernelFacts` and those of the task and its work-groups."""
+"""Names in `KernelWork.facts`: loops and tiles, instructions, the task's and its work-groups'."""
 _PLACES = {name: place for place, name in enumerate(FACT_NAMES)}
 _FLOAT_BYTES = 4
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
+from hetcomp.cost.instruction_mix import InstructionMix
 from hetcomp.cost.kernel_facts import KernelFacts
 
 __all__ = [
@@ -124,8 +125,8 @@ class Kernel:
         Row and channel tiles of one work-group; the last of a range may have fewer.
     work_group
         What an OpenCL work-group does with its tiles.
-    facts
-        Loops and tiles, from which times are predicted.
+    facts, mix
+        Loops and tiles, and the instructions of a whole task, from which times are predicted.
     """
 
     symbol: str
@@ -139,6 +140,7 @@ class Kernel:
     tiles: tuple[int, int] = (1, 1)
     work_group: str = ""
     facts: KernelFacts = field(default_factory=KernelFacts)
+    mix: InstructionMix = field(default_factory=InstructionMix)
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,8 @@ def _tensor(item: dict[str, Any]) -> Tensor:
 
 def _kernel(item: dict[str, Any]) -> Kernel:
     pairs = {key: tuple(item[key]) for key in ("items", "tiles")}
-    return Kernel(**{**item, **pairs, "facts": KernelFacts(**item["facts"])})
+    counts = {"facts": KernelFacts(**item["facts"]), "mix": InstructionMix(**item["mix"])}
+    return Kernel(**{**item, **pairs, **counts})
 
 
 def _task(item: dict[str, Any]) -> Task:

@@ -20,7 +20,8 @@ def whole_part(graph: TaskGraph, task: int, processor: str) -> Part:
 def work_of(graph: TaskGraph, part: Part) -> KernelWork:
     """One launch of `part`.
 
-    `facts` are those of `hetcomp.cost.kernel_facts.KernelFacts`, and of the whole task `flops`,
+    `facts` are those of `hetcomp.cost.kernel_facts.KernelFacts`, the instructions
+    (`hetcomp.cost.instruction_mix.InstructionMix`), and of the whole task `flops`,
     `weight_bytes`, `input_bytes`, `output_bytes`; `items`, `group_rows` and `group_channels` are
     the work-items and the tiles of a work-group. `model_weight_bytes` are the weights of the whole
     model: what passes through the caches before a task's own are read again.
@@ -29,6 +30,7 @@ def work_of(graph: TaskGraph, part: Part) -> KernelWork:
     kernel = graph.kernels[task.kernel]
     facts: dict[str, float] = {
         **asdict(kernel.facts),
+        **asdict(kernel.mix),
         "flops": task.flops,
         "weight_bytes": task.weight_bytes,
         "input_bytes": _arena_bytes(graph, task.inputs),
