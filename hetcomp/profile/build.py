@@ -40,6 +40,8 @@ class Job:
         Keep to direct methods.
     gpu
         Whether to generate OpenCL kernels.
+    precision
+        As in `CompileOptions`.
     """
 
     number: int
@@ -47,6 +49,7 @@ class Job:
     seed: int
     exact: bool
     gpu: bool
+    precision: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def _build(job: Job, folder: str) -> Build:
     from hetcomp.profile.layers import model_of
 
     path = Path(folder) / f"batch{job.number}.so"
-    options = CompileOptions(plan="cpu", gpu=job.gpu, exact=job.exact)
+    options = CompileOptions(plan="cpu", gpu=job.gpu, exact=job.exact, precision=job.precision)
     begin = time.perf_counter()
     compile_model(model_of(job.layers, job.seed), output=path, options=options)
     compiled = time.perf_counter()

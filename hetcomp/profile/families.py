@@ -15,7 +15,13 @@ import numpy as np
 from hetcomp.profile.draw import Axis, Choice, Size, cube, sizes_at
 from hetcomp.profile.layers import Layer
 from hetcomp.profile.movers import Concat, Elementwise, LayerNorm, Pool, Resize, Softmax, Transpose
-from hetcomp.profile.products import Attention, Conv2d, Depthwise, Linear, MatMul
+from hetcomp.profile.products import Attention, Conv2d, Depthwise, Grouped, Linear, MatMul
+from hetcomp.profile.quantized import (
+    QuantizedAdd,
+    QuantizedConv2d,
+    QuantizedDepthwise,
+    QuantizedLinear,
+)
 
 __all__ = ["FAMILIES", "Family", "Point", "draw"]
 
@@ -24,6 +30,10 @@ _MOST_FLOPS = 2e9
 _MOST_MOVED = 1 << 22
 """16 MB: more than any second-level cache."""
 _LEAST_MOVED = 1 << 9
+_LARGE = 1 << 16
+"""256 KB, as most of a network's tasks move that take its time."""
+_SMALL_EVERY = 3
+"""One layer of so many moves less."""
 _ACTIVATIONS = Choice((0, 0, 1, 1, 1, 2, 3, 4, 5))
 _CANDIDATES = 16
 """Points drawn for one that is wanted: many are out of range."""
@@ -62,17 +72,24 @@ class Point:
 
 def draw(family: Family, n: int, rng: np.random.Generator) -> list[Point]:
     """About `n` layers of a family, spread over those whose work is in range."""
-    found = _in_range(family, cube(_CANDIDATES * n, len(family.axes), rng))
-    chosen = list(found)
-    return [chosen[i] for i in rng.permutation(len(chosen))[:n]]
+    found = list(_in_range(family, cube(_CANDIDATES * n, len(family.axes), rng)))
+    shuffled = [found[i] for i in rng.permutation(len(found))]
+    small = [point for point in shuffled if _moved(point.layer) < _LARGE]
+    large = [point for point in shuffled if _moved(point.layer) >= _LARGE]
+    few = max(n // _SMALL_EVERY, n - len(large))
+    chosen = small[:few] + large[: n - len(small[:few])]
+    return [chosen[i] for i in rng.permutation(len(chosen))]
 
 
 def _in_range(family: Family, points: Any) -> Iterator[Point]:
     for point in points:
         layer = family.make(*sizes_at(family.axes, point))
-        moved = layer.activations + layer.weights
-        if layer.flops <= _MOST_FLOPS and _LEAST_MOVED <= moved <= _MOST_MOVED:
+        if layer.flops <= _MOST_FLOPS and _LEAST_MOVED <= _moved(layer) <= _MOST_MOVED:
             yield Point(family.name, layer, tuple(map(float, point)))
+
+
+def _moved(layer: Layer) -> int:
+    return layer.activations + layer.weights
 
 
 def _square(kind: Callable[..., Layer]) -> Callable[..., Layer]:
@@ -88,6 +105,14 @@ def _square(kind: Callable[..., Layer]) -> Callable[..., Layer]:
 _SHAPES = Choice((0,) * 8 + (1,))
 _IMAGE = Size(7, 320, odd=0.0)
 _CHANNELS = Size(8, 2048, 8, odd=0.15)
+_CONVOLUTION: tuple[Axis, ...] = (
+    *(_IMAGE, _SHAPES, Size(3, 2048, 8, 0.15), _CHANNELS, Choice((1, 1, 1, 3, 3, 3, 5, 7))),
+    *(Choice((1, 1, 1, 2)), _ACTIVATIONS, Choice((0, 0, 0, 1))),
+)
+_DEPTHWISE: tuple[Axis, ...] = (
+    *(_IMAGE, _SHAPES, Size(8, 1536, 8, 0.1), Choice((3, 3, 5)), Choice((1, 1, 2))),
+    _ACTIVATIONS,
+)
 
 
 def _pool(size: int, shape: int, channels: int, window: int) -> Layer:
@@ -99,15 +124,13 @@ def _pool(size: int, shape: int, channels: int, window: int) -> Layer:
 FAMILIES: Sequence[Family] = (
     Family(
         "conv2d",
-        (_IMAGE, _SHAPES, Size(3, 2048, 8, 0.15), _CHANNELS, Choice((1, 1, 1, 3, 3, 3, 5, 7)),
-         Choice((1, 1, 1, 2)), _ACTIVATIONS, Choice((0, 0, 0, 1))),
+        _CONVOLUTION,
         _square(Conv2d),
         weight=6.0,
     ),
     Family(
         "depthwise",
-        (_IMAGE, _SHAPES, Size(8, 1536, 8, 0.1), Choice((3, 3, 5)), Choice((1, 1, 2)),
-         _ACTIVATIONS),
+        _DEPTHWISE,
         _square(Depthwise),
         weight=1.5,
     ),
@@ -139,5 +162,13 @@ FAMILIES: Sequence[Family] = (
                          Choice((0, 1, 2))), Transpose, weight=0.7),
     Family("resize", (Size(4, 128), _SHAPES, Size(8, 512, 8, 0.1), Choice((2, 2, 4)),
                       Choice((0, 1))), _square(Resize), weight=0.5),
+    Family("grouped", (_IMAGE, _SHAPES, Choice((2, 3, 4, 8, 16, 32)), Size(2, 128, 2, 0.2),
+                       Size(2, 128, 2, 0.2), Choice((1, 3, 3, 5)), Choice((1, 1, 2)),
+                       _ACTIVATIONS), _square(Grouped), weight=0.7),
+    Family("conv2d_int8", _CONVOLUTION, _square(QuantizedConv2d), weight=1.5),
+    Family("depthwise_int8", _DEPTHWISE, _square(QuantizedDepthwise), weight=0.5),
+    Family("linear_int8", (Size(1, 1024, odd=0.2), Size(16, 8192, 16, 0.1),
+                           Size(8, 16384, 8, 0.15), Choice((0, 1))), QuantizedLinear),
+    Family("add_int8", (_IMAGE, _SHAPES, _CHANNELS), _square(QuantizedAdd), weight=0.3),
 )  # fmt: skip
 """All of them; `gemv` is `linear` with one row, which networks often have."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 import onnx
 
 from hetcomp.errors import InputError
-from hetcomp.profile import movers, products
+from hetcomp.profile import movers, products, quantized
 from hetcomp.profile.weightless import Weightless
 from hetcomp.profile.writer import GraphWriter
 
@@ -81,6 +81,8 @@ def touch_of(floats: int) -> Touch:
 
 _CLASSES: tuple[Any, ...] = (
     *(products.Conv2d, products.Depthwise, products.Linear, products.MatMul, products.Attention),
+    *(products.Grouped, quantized.QuantizedConv2d, quantized.QuantizedDepthwise),
+    *(quantized.QuantizedLinear, quantized.QuantizedAdd),
     *(movers.Pool, movers.Softmax, movers.LayerNorm, movers.Elementwise, movers.Concat),
     *(movers.Transpose, movers.Resize, Touch),
 )

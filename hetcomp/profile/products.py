@@ -10,7 +10,7 @@ from hetcomp.profile.activations import activate
 from hetcomp.profile.weightless import Weightless
 from hetcomp.profile.writer import GraphWriter
 
-__all__ = ["Attention", "Conv2d", "Depthwise", "Linear", "MatMul"]
+__all__ = ["Attention", "Conv2d", "Depthwise", "Grouped", "Linear", "MatMul", "convolve"]
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,49 @@ class Conv2d:
         """Convolution, sum, activation."""
         x = g.image(self.height, self.width, self.c_in)
         w = g.weight(self.c_out, self.c_in, self.kernel, self.kernel)
-        y = _convolve(g, x, w, g.weight(self.c_out), self.kernel, self.stride, 1)
+        y = convolve(g, x, w, g.weight(self.c_out), self.kernel, self.stride, 1)
         if self.residual:
             height, width = (math.ceil(n / self.stride) for n in (self.height, self.width))
             y = g.op("Add", y, g.image(height, width, self.c_out))
+        g.image_output(activate(g, y, self.activation))
+
+
+@dataclass(frozen=True)
+class Grouped(Weightless):
+    """A convolution in groups of channels, with bias and activation."""
+
+    family: ClassVar[str] = "grouped"
+    height: int
+    width: int
+    groups: int
+    group_in: int
+    group_out: int
+    kernel: int
+    stride: int
+    activation: int
+
+    @property
+    def out_pixels(self) -> int:
+        """Pixels of the output."""
+        return math.ceil(self.height / self.stride) * math.ceil(self.width / self.stride)
+
+    @property
+    def flops(self) -> float:
+        """Multiply-adds, twice."""
+        return 2.0 * self.out_pixels * self.kernel**2 * self.groups * self.group_in * self.group_out
+
+    @property
+    def activations(self) -> int:
+        """Input and output."""
+        inputs = self.height * self.width * self.group_in
+        return self.groups * (inputs + self.out_pixels * self.group_out)
+
+    def write(self, g: GraphWriter) -> None:
+        """Convolution and activation."""
+        x = g.image(self.height, self.width, self.groups * self.group_in)
+        c_out = self.groups * self.group_out
+        w = g.weight(c_out, self.group_in, self.kernel, self.kernel)
+        y = convolve(g, x, w, g.weight(c_out), self.kernel, self.stride, self.groups)
         g.image_output(activate(g, y, self.activation))
 
 
@@ -92,7 +131,7 @@ class Depthwise:
         x = g.image(self.height, self.width, self.channels)
         w = g.weight(self.channels, 1, self.kernel, self.kernel)
         bias = g.weight(self.channels)
-        y = _convolve(g, x, w, bias, self.kernel, self.stride, self.channels)
+        y = convolve(g, x, w, bias, self.kernel, self.stride, self.channels)
         g.image_output(activate(g, y, self.activation))
 
 
@@ -190,9 +229,10 @@ class Attention(Weightless):
         g.output(g.op("Transpose", mixed, perm=(0, 2, 1, 3)))
 
 
-def _convolve(
+def convolve(
     g: GraphWriter, x: str, w: str, bias: str, kernel: int, stride: int, groups: int
 ) -> str:
+    """A convolution whose output is as large as its input, but for the stride."""
     pads = [(kernel - 1) // 2, (kernel - 1) // 2, kernel // 2, kernel // 2]
     return g.op("Conv", x, w, bias, kernel_shape=[kernel, kernel], strides=[stride, stride],
                 pads=pads, group=groups)  # fmt: skip

@@ -55,6 +55,8 @@ Progress = Callable[[str, float], None]
 _BATCH, _QUICK_BATCH = 16, 6
 _EXACT_EVERY = 4
 """Every so many batches keep to direct methods, which compile --exact needs times of."""
+_HALF_EVERY = 7
+"""Every so many batches keep weights and activations in 16 bits, for compile --precision f16."""
 _LOOK_EVERY = 6
 """Batches after which errors are looked at again."""
 _VISITS, _QUICK_VISITS = 3, 2
@@ -228,7 +230,9 @@ class _Run:
         points = self._sampler.next(_QUICK_BATCH if self._options.quick else _BATCH)
         self._drawn[self._number] = points
         exact = self._number % _EXACT_EVERY == _EXACT_EVERY - 1
-        return Job(self._number, layers_of(points), self._options.seed, exact, self._gpu)
+        precision = "f16" if self._number % _HALF_EVERY == _HALF_EVERY - 1 else "auto"
+        layers = layers_of(points)
+        return Job(self._number, layers, self._options.seed, exact, self._gpu, precision)
 
     def _probes(self) -> Job:
         return Job(_PROBES_NUMBER, PROBES, self._options.seed, False, self._gpu)

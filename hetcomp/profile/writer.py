@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from onnx import helper, numpy_helper
 
 __all__ = ["GraphWriter"]
@@ -41,19 +41,21 @@ class GraphWriter:
         """Nodes from now on belong to `layer`."""
         self._layer, self._count = layer, 0
 
-    def input(self, *shape: int) -> str:
+    def input(self, *shape: int, dtype: DTypeLike = np.float32) -> str:
         """A graph input of this shape."""
         name = self._name("input")
-        self._inputs.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        self._inputs.append(helper.make_tensor_value_info(name, kind, shape))
         return name
 
-    def image(self, height: int, width: int, channels: int) -> str:
+    def image(self, height: int, width: int, channels: int, dtype: DTypeLike = np.float32) -> str:
         """A channels-last input, seen channels-first."""
-        return self.op("Transpose", self.input(1, height, width, channels), perm=_TO_NCHW)
+        x = self.input(1, height, width, channels, dtype=dtype)
+        return self.op("Transpose", x, perm=_TO_NCHW)
 
     def output(self, value: str) -> None:
         """Make `value` a graph output."""
-        self._outputs.append(helper.make_tensor_value_info(value, onnx.TensorProto.FLOAT, None))
+        self._outputs.append(helper.make_empty_tensor_value_info(value))
 
     def image_output(self, value: str) -> None:
         """Make a channels-first `value` a graph output that lies channels-last."""
@@ -63,19 +65,19 @@ class GraphWriter:
         """Random weights."""
         start = int(self._rng.integers(_PATTERN))
         values = np.resize(np.roll(self._values, -start), shape)
-        return self._constant(values)
+        return self.constant(values)
 
     def scalar(self, value: float) -> str:
         """A constant."""
-        return self._constant(np.array(value, np.float32))
+        return self.constant(np.array(value, np.float32))
 
     def integers(self, *values: int) -> str:
         """A constant list of integers."""
-        return self._constant(np.array(values, np.int64))
+        return self.constant(np.array(values, np.int64))
 
     def floats(self, *values: float) -> str:
         """A constant list of floats."""
-        return self._constant(np.array(values, np.float32))
+        return self.constant(np.array(values, np.float32))
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add a node and return its output."""
@@ -98,7 +100,8 @@ class GraphWriter:
         opsets = [helper.make_opsetid("", _OPSET)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
 
-    def _constant(self, values: NDArray[Any]) -> str:
+    def constant(self, values: NDArray[Any]) -> str:
+        """A constant of these values."""
         name = self._name("constant")
         self._weights.append(numpy_helper.from_array(values, name))
         return name
