@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["predictors"]
 
-_COLUMNS = ("device", "model", "from µs", "samples", "MAPE", "median", "within 10%", "in 10..90%")
+_COLUMNS = ("model", "from µs", "samples", "MAPE", "median", "within 10%", "in 10..90%")
 _PATH = click.Path(path_type=Path)
 _LEAST_US = (0.0, 50.0)
 _CLOSE_PERCENT = 8.0
@@ -88,9 +88,14 @@ def predictors(
 
 
 def _print(rows: list[ErrorRow]) -> None:
+    for device in dict.fromkeys(row.device for row in rows):
+        click.echo(f"device: {device}")
+        _print_errors([row for row in rows if row.device == device])
+
+
+def _print_errors(rows: list[ErrorRow]) -> None:
     cells = [
         (
-            row.device,
             row.model,
             number(row.least_us, 0),
             str(row.errors.samples),
@@ -106,7 +111,7 @@ def _print(rows: list[ErrorRow]) -> None:
         )
         for row in rows
     ]
-    print_table("errors on shapes not seen", _COLUMNS, cells, right=_COLUMNS[2:])
+    print_table("errors on shapes not seen", _COLUMNS, cells, right=_COLUMNS[1:])
 
 
 def _print_networks(times: Results[NetworkTime]) -> None:
