@@ -115,8 +115,8 @@ class SyncCost:
         From the first enqueue's end to the first instruction on the device.
     border_ns
         For every row of an output that is cut by channels, to both parts: where they meet, each
-        processor's prefetcher fetches lines that the other one writes. `hetcomp profile` does not
-        measure it: on any device it is the median over 40 layers on the machine named above.
+        processor's prefetcher fetches lines that the other one writes. The default is the median
+        over 40 layers on the machine named above.
     """
 
     split_us: float = 0.7

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from hetcomp.cost.costs import SyncCost
+from hetcomp.profile.border import measure_border
 from hetcomp.profile.build import Build
 from hetcomp.profile.contention import measure_slow_down
 from hetcomp.profile.dispatch import measure_dispatch
@@ -40,6 +41,7 @@ _TOGETHER: Mapping[str, _Stage] = {
     "dispatch": lambda bench, room: asdict(measure_dispatch(bench, room)),
     "flags": lambda bench, room: asdict(measure_flags(bench, room)),
     "lines": lambda bench, room: asdict(measure_lines(bench, room)),
+    "border": measure_border,
     "slow-down": measure_slow_down,
 }
 _ALONE = ("start-up", "peaks", "threads")
@@ -94,8 +96,8 @@ def _medians(passes: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
 def sync_of(constants: Constants) -> SyncCost:
     """What working together costs, as planners want it.
 
-    A line that seemed to cost nothing was not measured, since noise covered the difference: free
-    transfers would mislead every plan, so that the usual cost stands in.
+    A line or border that seemed to cost nothing was not measured, since noise covered the
+    difference: free transfers would mislead every plan, so that the usual cost stands in.
     """
     dispatch, flags, lines = constants["dispatch"], constants["flags"], constants["lines"]
     line_ns = (lines["cpu_read_ns"] + lines["gpu_read_ns"]) / 2.0
@@ -107,6 +109,7 @@ def sync_of(constants: Constants) -> SyncCost:
         enqueue_us=dispatch["enqueue_us"],
         first_enqueue_us=dispatch["first_enqueue_us"],
         wake_us=dispatch["wake_us"],
+        border_ns=constants["border"]["row_ns"] or SyncCost().border_ns,
     )
 
 
@@ -124,7 +127,7 @@ def was_pinned(constants: Constants) -> bool:
 def limits_of(constants: Constants) -> Mapping[str, float]:
     """All other figures: peaks by their own names, the rest behind that of their stage."""
     plain = dict(constants["peaks"])
-    for stage in ("start-up", "lines", "threads"):
+    for stage in ("start-up", "lines", "border", "threads"):
         for key, value in constants.get(stage, {}).items():
             plain[f"{stage}.{key}"] = value
     return plain

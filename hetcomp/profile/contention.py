@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hetcomp.cost.samples import typical
+from hetcomp.cost.samples import undisturbed
 from hetcomp.plan.table import Step
 from hetcomp.profile.probes import COMPUTE, FIRST, SECOND, Room, whole
 from hetcomp.profile.tables import Layout, table_of
@@ -41,4 +41,4 @@ def _slow_down(bench: Bench, layout: Layout, one: Step, other: Step, *, gpu: boo
     many, few = [one] * (_STEPS + _AFTER), [other] * _STEPS
     runs = bench.runs(table_of(layout, *((few, many) if gpu else (many, few))), _REPS)
     spans = [(run.total_us if gpu else run.cpu[-1].end_us) - run.cpu[0].start_us for run in runs]
-    return max(1.0, (typical(spans) / step_us - _AFTER) / _STEPS)
+    return max(1.0, (undisturbed(spans) / step_us - _AFTER) / _STEPS)

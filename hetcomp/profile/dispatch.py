@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hetcomp.cost.samples import typical
+from hetcomp.cost.samples import undisturbed
 from hetcomp.exclusive import exclusive
 from hetcomp.plan.table import StepTable
 from hetcomp.profile.probes import SMALL, Room, whole
@@ -18,7 +18,7 @@ from hetcomp.runtime import RunProfile
 __all__ = ["Dispatch", "measure_dispatch"]
 
 _COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)
-_REPS = 15
+_REPS = 25
 _ASLEEP_S = 0.002
 """Pause after which a device's threads sleep."""
 
@@ -62,13 +62,13 @@ def _start_us(bench: Bench, room: Room, count: int) -> float:
     """When the CPU's first step starts behind `count` enqueues, the device asleep before."""
     small = whole(room.graph, SMALL)
     table = table_of(room.layout({}), cpu=[small], gpu=[small] * count)
-    return typical([run.cpu[0].start_us for run in _asleep(bench, table)])
+    return undisturbed([run.cpu[0].start_us for run in _asleep(bench, table)])
 
 
 def _first_end_us(bench: Bench, room: Room) -> float:
     """From the first enqueue to the end of a single small kernel."""
     table = table_of(room.layout({}), gpu=[whole(room.graph, SMALL)])
-    return typical([run.total_us for run in _asleep(bench, table)])
+    return undisturbed([run.total_us for run in _asleep(bench, table)])
 
 
 def _launch_us(bench: Bench, room: Room) -> float:

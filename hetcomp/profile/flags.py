@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hetcomp.cost.samples import typical
+from hetcomp.cost.samples import undisturbed
 from hetcomp.plan.table import Step
 from hetcomp.profile.probes import COMPUTE, SMALL, Room, whole
 from hetcomp.profile.tables import table_of
@@ -13,7 +13,7 @@ from hetcomp.profile.timing import Bench, in_a_row_us
 __all__ = ["Flags", "measure_flags"]
 
 _STEPS = 32
-_REPS = 12
+_REPS = 40
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _side_by_side(step: Step) -> tuple[list[Step], list[Step]]:
 
 def _period_us(bench: Bench, room: Room, steps: tuple[list[Step], list[Step]]) -> float:
     runs = bench.runs(table_of(room.layout({}), *steps), _REPS)
-    return typical([run.cpu[-1].end_us - run.cpu[0].end_us for run in runs]) / (_STEPS - 1)
+    return undisturbed([run.cpu[-1].end_us - run.cpu[0].end_us for run in runs]) / (_STEPS - 1)
 
 
 def _alone_us(bench: Bench, room: Room, step: Step, processor: str) -> float:

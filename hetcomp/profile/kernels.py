@@ -103,7 +103,8 @@ def _time(
         for part in parts
         for step in (_touch_step(bench.session.graph, layout, touch, part), step_of(part))
     ]
-    table = table_of(layout, **{processor: steps})
+    on_cpu = processor == "cpu"
+    table = table_of(layout, cpu=steps if on_cpu else (), gpu=() if on_cpu else steps)
     return step_times_us(table, bench.runs(table, reps), processor)
 
 

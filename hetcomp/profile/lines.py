@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from hetcomp.cost.costs import LINE_BYTES
-from hetcomp.cost.samples import typical
+from hetcomp.cost.samples import undisturbed
 from hetcomp.plan.table import StepTable
 from hetcomp.profile.probes import FIRST, SECOND, Room
 from hetcomp.profile.tables import table_of
@@ -23,7 +23,7 @@ __all__ = ["Lines", "measure_lines"]
 _SIZES = (32 << 10, 64 << 10, 128 << 10, 256 << 10)
 """Small enough for source, block and target together in a second-level cache."""
 _STEPS = 12
-_REPS = 10
+_REPS = 20
 
 
 @dataclass(frozen=True)
@@ -88,4 +88,4 @@ def _times(bench: Bench, table: StepTable) -> _Times:
     steps = range(2, _STEPS)
     cpu = [time_us for step in steps for time_us in cpu_us(runs, step)]
     gpu = [time_us for step in steps for time_us in gpu_us(table, runs, step)]
-    return _Times(typical(cpu), typical(gpu))
+    return _Times(undisturbed(cpu), undisturbed(gpu))

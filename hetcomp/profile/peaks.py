@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hetcomp.cost.samples import typical
+from hetcomp.cost.samples import undisturbed
 from hetcomp.exclusive import exclusive
 from hetcomp.plan.table import Step
 from hetcomp.profile.probes import COMPUTE, FIRST, Room, whole
@@ -53,7 +53,7 @@ def _copied_per_us() -> float:
         begin = time.perf_counter()
         np.copyto(target, source)
         times.append((time.perf_counter() - begin) * 1e6)
-    return _COPY_BYTES / typical(times)
+    return _COPY_BYTES / undisturbed(times)
 
 
 def _step_us(bench: Bench, room: Room, step: Step, processor: str) -> float:

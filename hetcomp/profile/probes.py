@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,13 +12,28 @@ from hetcomp.profile.layers import Layer, Touch, touch_of
 from hetcomp.profile.products import Linear
 from hetcomp.profile.tables import Layout, layout_of
 
-__all__ = ["COMPUTE", "FIRST", "PROBES", "SECOND", "SMALL", "Room", "room_of", "whole"]
+__all__ = [
+    "COMPUTE",
+    "FIRST",
+    "OTHER_ROWS",
+    "PROBES",
+    "ROWS",
+    "SECOND",
+    "SMALL",
+    "Room",
+    "room_of",
+    "whole",
+]
 
 _BLOCK = touch_of(4 << 20)
-PROBES: tuple[Layer, ...] = (_BLOCK, _BLOCK, Touch(1, 16), Linear(128, 512, 512, 0))
-FIRST, SECOND, SMALL, COMPUTE = range(len(PROBES))
-"""Two element-wise kernels over blocks of 16 MB, one over a line, and a product that fits the
-cache."""
+_ROWS = Linear(1024, 128, 256, 0)
+PROBES: tuple[Layer, ...] = (
+    *(_BLOCK, _BLOCK, Touch(1, 16), Linear(128, 512, 512, 0)),
+    *(_ROWS, _ROWS),
+)
+FIRST, SECOND, SMALL, COMPUTE, ROWS, OTHER_ROWS = range(len(PROBES))
+"""Two element-wise kernels over blocks of 16 MB, one over a line, a product that fits the cache,
+and two of many short rows."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,10 @@ class Room:
         blocks = 1 + max(max(pair) for pair in places.values()) if places else 0
         size = max(base.arena_bytes, round(blocks * self.block_bytes))
         return Layout(tuple(offsets), size, base.input_bytes)
+
+    def rows(self, task: int) -> int:
+        """Rows of a task's output."""
+        return math.prod(self.graph.tensors[self.graph.tasks[task].outputs[0]].shape[:-1])
 
     def block(self, task: int, size_bytes: int) -> Step:
         """A step over the first `size_bytes` of a block."""

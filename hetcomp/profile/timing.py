@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hetcomp.cost.launches import Array
-from hetcomp.cost.samples import typical
+from hetcomp.cost.samples import undisturbed
 from hetcomp.exclusive import exclusive
 from hetcomp.plan.table import Step, StepTable
 from hetcomp.profile.tables import Layout, table_of
@@ -88,4 +88,4 @@ def in_a_row_us(
     else:
         runs = bench.runs(table_of(layout, gpu=[step] * steps), reps)
         spans = [run.gpu_end_us[-1] - run.gpu_end_us[0] for run in runs]
-    return typical(spans) / (steps - 1)
+    return undisturbed(spans) / (steps - 1)

@@ -16,5 +16,7 @@ FLAGS = {"split_us": 1.5, "handover_us": 0.5}
 )
 def test_a_line_is_never_free(cpu_ns: float, gpu_ns: float, line_ns: float) -> None:
     lines = {"cpu_read_ns": cpu_ns, "gpu_read_ns": gpu_ns}
-    sync = sync_of({"dispatch": DISPATCH, "flags": FLAGS, "lines": lines})
+    border = {"row_ns": 3.0 * cpu_ns}
+    sync = sync_of({"dispatch": DISPATCH, "flags": FLAGS, "lines": lines, "border": border})
+    assert sync.border_ns == (3.0 * cpu_ns or SyncCost().border_ns)
     assert (sync.line_ns, sync.wake_us, sync.split_us) == (line_ns, 12.0, 1.5)
