@@ -138,6 +138,7 @@ class _Run:
         self._gpu = any(item.opencl is not None and item.verdict for item in devices)
         self._machine = _machine(devices)
         self._error: float | None = None
+        self._tried = bool(log.batches)
         self._lock = options.lock or _default_lock()
         self._measurer = Measurer(self._lock, KernelOptions(cuts=2 if options.quick else 4))
         self._rounds = Rounds(self._measurer, _QUICK_VISITS if options.quick else _VISITS)
@@ -148,7 +149,7 @@ class _Run:
         self._number = max((batch.number for batch in log.batches), default=-1)
 
     def measure(self) -> None:
-        """Constants, then kernels until the time is up."""
+        """Constants, then kernels until the time is up, but one batch at least."""
         workers = self._options.workers or len(os.sched_getaffinity(0))
         known = is_complete(self._log.constants, gpu=self._gpu)
         with building(workers) as submit, self._measurer:
@@ -157,10 +158,11 @@ class _Run:
             ahead: set[Future[Build]] = {submit(self._job()) for _ in range(workers)}
             if probes is not None:
                 self._constants(probes)
-            while self._left_s() > 0.0:
+            while self._left_s() > 0.0 or not self._tried:
                 self._report("kernels")
                 self._spend()
-                done, ahead = wait(ahead, self._left_s(), return_when=FIRST_COMPLETED)
+                limit_s = self._left_s() if self._tried else None
+                done, ahead = wait(ahead, limit_s, return_when=FIRST_COMPLETED)
                 for future in done:
                     ahead.add(submit(self._job()))
                     self._batch(future)
@@ -206,6 +208,7 @@ class _Run:
 
     def _batch(self, future: Future[Build]) -> None:
         """A round that begins with a new batch; one that fails is left out, the profile says so."""
+        self._tried = True
         try:
             build = future.result()
         except (HetcompError, ChildProcessError, TimeoutError) as error:
