@@ -125,7 +125,7 @@ def compile(
         with stages.stage("plan", 0.75):
             placement = _place(kernels, options, Path(folder), stages, profile)
         with stages.stage("link", 0.95):
-            _link(kernels, placement, options.memory_limit, path)
+            _link(kernels, placement, options, path)
     stages.report("done", 1.0)
     return Artifact(path, placement.plans[0], kernels.lowered.graph, dict(stages.seconds))
 
@@ -193,21 +193,21 @@ def _place(
     if options.plan != "auto":
         return choose_plan(graph, options, None, stages.report)
     trial = folder / "trial.so"
-    _link(kernels, Placement(base_plans(graph), {}), options.memory_limit, trial)
+    _link(kernels, Placement(base_plans(graph), {}), options, trial)
     return choose_plan(graph, options, trial, stages.report, profile)
 
 
-def _link(kernels: _Kernels, placement: Placement, limit_bytes: int, output: Path) -> None:
+def _link(kernels: _Kernels, placement: Placement, options: CompileOptions, output: Path) -> None:
     graph = kernels.lowered.graph
     image = kernels.folder / "image.bin"
     write_image(
         image,
         graph,
         placement.plans,
-        placement.tables(graph, limit_bytes),
+        placement.tables(graph, options.memory_limit),
         kernels.opencl,
         kernels.lowered.constants,
-        {"model": kernels.model_name, **placement.notes},
+        {"model": kernels.model_name, "objective": options.goal.objective, **placement.notes},
         target=kernels.target.name,
     )
     link_model([kernels.object_file], graph.kernels, image, output)

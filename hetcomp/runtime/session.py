@@ -41,6 +41,7 @@ def load(
     pin: str = "auto",
     threads: int = 1,
     priority: int = 0,
+    pipeline: str = "off",
     ahead: str = "auto",
     chain: str = "auto",
     timeout_ms: float = 5000.0,
@@ -89,6 +90,11 @@ def load(
     chain
         `auto` runs all steps of the OpenCL device by one launch where it is a single core and its
         kernels have one work-item each; `off` launches each step.
+    pipeline
+        For throughput: whole inferences on either processor, each taking the next request whenever
+        it is free, for `submit` and for `run` of several threads. The plans are `cpu` and `gpu`;
+        `buffer`, `use_plan` and `set_table` are refused. `on`, `off`, or `auto`: where the model
+        was compiled with the objective `throughput`.
     timeout_ms
         How long to wait for the OpenCL device before the CPU takes over.
     gpu_slice_us
@@ -158,6 +164,7 @@ def load(
         "threads": threads,
         "priority": priority,
     }
+    options["pipeline"] = _wants_pipeline(image, pipeline)
     options |= {"trace": trace, "quiet": quiet, "fault": fault, "epoch_start": epoch_start}
     chosen = {"plan": plan, "cpu_core": cpu_core, "gpu_core": gpu_core}
     chosen["device"] = None if device == "auto" else device
@@ -174,6 +181,13 @@ def load(
     chosen["cache"] = None if cache == "auto" else os.fspath(cache)
     options |= {key: value for key, value in chosen.items() if value is not None}
     return Session(image, open_module(file, json.dumps(options)))
+
+
+def _wants_pipeline(image: Image, pipeline: str) -> bool:
+    if pipeline not in ("on", "off", "auto"):
+        raise InputError(f"pipeline must be on, off or auto, got '{pipeline}'")
+    made_for_it = image.build.get("objective") == "throughput"
+    return pipeline == "on" or (pipeline == "auto" and made_for_it)
 
 
 _NEEDED_FEATURES = {

@@ -196,7 +196,8 @@ hetcomp_status hetcomp_model_buffer(hetcomp_model* model, const char* name, void
     hetcomp::RequireNotNull(model, "model");
     hetcomp::RequireNotNull(name, "name");
     // The session owns the memory as well, so the pointer outlives this owner.
-    *out = model->model.Use([&](hetcomp::Session& session) { return session.Buffer(name); }).get();
+    *out =
+        model->model.Change([&](hetcomp::Session& session) { return session.Buffer(name); }).get();
   });
 }
 
@@ -204,7 +205,7 @@ hetcomp_status hetcomp_model_run(hetcomp_model* model, const void* const* inputs
                                  void* const* outputs) {
   return hetcomp::Guard([&] {
     hetcomp::RequireTensors(model, inputs, outputs);
-    model->model.Use([&](hetcomp::Session& session) { session.Run(inputs, outputs); });
+    model->model.Run(inputs, outputs);
   });
 }
 
@@ -251,7 +252,7 @@ hetcomp_status hetcomp_model_use_plan(hetcomp_model* model, const char* plan) {
   return hetcomp::Guard([&] {
     hetcomp::RequireNotNull(model, "model");
     hetcomp::RequireNotNull(plan, "plan");
-    model->model.Use([&](hetcomp::Session& session) { session.UsePlan(plan); });
+    model->model.Change([&](hetcomp::Session& session) { session.UsePlan(plan); });
   });
 }
 

@@ -121,7 +121,7 @@ class HetcompModule final : public ffi::ModuleObj {
     if (name == kSetTable) {
       return ffi::Function::FromTyped([self](ffi::String table) {
         Guard([&] {
-          self->model_.Use([&](Session& session) {
+          self->model_.Change([&](Session& session) {
             session.SetTable({table.data(), table.size()});
           });
         });
@@ -129,7 +129,7 @@ class HetcompModule final : public ffi::ModuleObj {
     }
     if (name == kUsePlan) {
       return ffi::Function::FromTyped([self](ffi::String plan) {
-        Guard([&] { self->model_.Use([&](Session& session) { session.UsePlan(plan); }); });
+        Guard([&] { self->model_.Change([&](Session& session) { session.UsePlan(plan); }); });
       });
     }
     return std::nullopt;
@@ -147,7 +147,7 @@ class HetcompModule final : public ffi::ModuleObj {
       pointers = heap_pointers.data();
     }
     tensors_.Collect(args, 0, tensors_.size(), pointers);
-    model_.Use([&](Session& session) { session.Run(pointers, pointers + tensors_.n_inputs()); });
+    model_.Run(pointers, pointers + tensors_.n_inputs());
   }
 
   // submit(inputs..., outputs...)
@@ -163,7 +163,8 @@ class HetcompModule final : public ffi::ModuleObj {
   }
 
   ffi::Tensor Buffer(const std::string& name) {
-    return tensors_.Wrap(name, model_.Use([&](Session& session) { return session.Buffer(name); }));
+    return tensors_.Wrap(name,
+                         model_.Change([&](Session& session) { return session.Buffer(name); }));
   }
 
   // profile(reps) or profile(reps, inputs...)

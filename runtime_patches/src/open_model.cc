@@ -5,14 +5,54 @@
 #include "error.h"
 
 namespace hetcomp {
+namespace {
 
-OpenModel::OpenModel(std::string_view options_json)
-    : session_(std::make_unique<Session>(options_json)) {
-  Session* session = session_.get();
-  queue_ = std::make_unique<RequestQueue>(
-      std::vector<RequestQueue::Lane>{[session](const void* const* inputs, void* const* outputs) {
-        session->Run(inputs, outputs);
-      }});
+RequestQueue::Lane LaneOf(Session* session) {
+  return
+      [session](const void* const* inputs, void* const* outputs) { session->Run(inputs, outputs); };
+}
+
+// Whole inferences on the device. Its CPU thread sleeps: the core is the other session's.
+Options OnGpu(Options options) {
+  options.plan = "gpu";
+  options.tier = Tier::kFinish;
+  return options;
+}
+
+// Whole inferences on the CPU, on `core` where the device has another one for itself.
+Options OnCpu(Options options, int core) {
+  options.plan = "cpu";
+  options.device_off = true;
+  if (core >= 0) {
+    options.pin = PinMode::kOn;
+    options.cpu_core = core;
+  }
+  return options;
+}
+
+}  // namespace
+
+OpenModel::OpenModel(std::string_view options_json) {
+  const Options options = ParseOptions(options_json);
+  session_ = std::make_unique<Session>(options.pipeline ? OnGpu(options) : options);
+  std::vector<RequestQueue::Lane> lanes = {LaneOf(session_.get())};
+  if (options.pipeline) {
+    partner_ = std::make_unique<Session>(OnCpu(options, session_->Core()));
+    lanes.push_back(LaneOf(partner_.get()));
+  }
+  queue_ = std::make_unique<RequestQueue>(std::move(lanes));
+}
+
+void OpenModel::Run(const void* const* inputs, void* const* outputs) {
+  const Call call(this);
+  if (partner_ == nullptr) return session_->Run(inputs, outputs);
+  const Graph& graph = session_->graph();
+  const auto request =
+      queue_->Submit(std::vector<const void*>(inputs, inputs + graph.inputs.size()),
+                     std::vector<void*>(outputs, outputs + graph.outputs.size()));
+  constexpr double kNoLimit = -1.0;
+  request->Wait(kNoLimit);
+  request->ThrowIfFailed();
 }
 
 OpenModel::Call::Call(OpenModel* model) : model_(model) {
@@ -34,6 +74,7 @@ void OpenModel::Close() {
     if (!first) return;
   }
   queue_->Close();
+  partner_.reset();
   session_.reset();
   std::lock_guard<std::mutex> lock(mutex_);
   closed_ = true;

@@ -8,11 +8,16 @@
 #include <string_view>
 #include <vector>
 
+#include "error.h"
 #include "request_queue.h"
 #include "session.h"
 
 namespace hetcomp {
 
+// With the option `pipeline` two sessions share the requests: one runs whole inferences on the
+// device, the other on the CPU, each takes the next whenever it is free. A request takes longer
+// than with a plan that shares its operators, but nobody ever waits for the other.
+//
 // Thread-safe. Calls after Close throw Error(kInput); Close waits for those before it.
 class OpenModel {
  public:
@@ -24,12 +29,21 @@ class OpenModel {
   // Valid until Close.
   const Graph& graph() const { return session_->graph(); }
 
-  // body(session), with the session open for that long.
+  // body(session), with the session open for that long; of a pipeline the device's.
   template <typename Body>
   auto Use(Body body) {
     const Call call(this);
     return body(*session_);
   }
+  // The same for what concerns one session alone: throws Error(kInput) in a pipeline.
+  template <typename Body>
+  auto Change(Body body) {
+    const Call call(this);
+    if (partner_ != nullptr) ThrowInput("a pipeline has fixed plans and two memories");
+    return body(*session_);
+  }
+
+  void Run(const void* const* inputs, void* const* outputs);
 
   std::shared_ptr<Request> Submit(std::vector<const void*> inputs, std::vector<void*> outputs) {
     const Call call(this);
@@ -55,6 +69,7 @@ class OpenModel {
   };
 
   std::unique_ptr<Session> session_;
+  std::unique_ptr<Session> partner_;  // null: no pipeline
   std::unique_ptr<RequestQueue> queue_;
   std::mutex mutex_;  // guards the rest
   std::condition_variable changed_;

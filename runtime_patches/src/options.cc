@@ -191,6 +191,10 @@ void SetOption(const std::string& key, const Any& value, Options* options) {
     options->gpu_core = static_cast<int>(Integer(key, value, -1, kMaxCore));
   } else if (key == "threads") {
     options->threads = static_cast<int>(Integer(key, value, 1, 256));
+  } else if (key == "pipeline") {
+    auto flag = value.try_cast<bool>();
+    if (!flag.has_value()) BadValue(key, "true or false");
+    options->pipeline = *flag;
   } else if (key == "priority") {
     options->priority = static_cast<int>(Integer(key, value, -1000, 1000));
   } else if (key == "timeout_ms") {

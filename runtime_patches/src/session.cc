@@ -27,8 +27,8 @@ constexpr double kDrainLimitUs = 5e6;
 
 }  // namespace
 
-Session::Session(std::string_view options_json)
-    : options_(ParseOptions(options_json)),
+Session::Session(const Options& options)
+    : options_(options),
       image_(ReadImage()),
       model_(ParseModel(image_.json, image_.constants_bytes)),
       ahead_(options_.ahead),

@@ -33,7 +33,7 @@ enum class Processor { kCpu, kGpu };
 class Session {
  public:
   // Reads the image, chooses plan and device, and warms every kernel up. Throws Error.
-  explicit Session(std::string_view options_json);
+  explicit Session(const Options& options);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -46,6 +46,9 @@ class Session {
   void Run(const void* const* inputs, void* const* outputs);
 
   std::string StatusJson();
+
+  // The core on which inferences run; -1 = any.
+  int Core();
 
   // What the steps take, on average, against what was predicted; JSON as in README.md.
   std::string StatsJson();

@@ -24,6 +24,11 @@ int Session::RunCore() const {
   return options_.pin == PinMode::kAuto && ready_->lane != nullptr ? device_->host_core() : -1;
 }
 
+int Session::Core() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return RunCore();
+}
+
 WalkContext Session::Context(const Ready& ready) const {
   WalkContext context;
   context.cpu = ready.cpu.get();
