@@ -1,6 +1,6 @@
 # Everything for people and CI; `make demo` and `make test` set up what they need first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-exact test-faults lint format clean stress
+.PHONY: help setup demo test test-exact test-faults stress lint format clean
 
 BIN := .venv/bin
 CXX_SOURCES := $(wildcard runtime_patches/*/*.h runtime_patches/*/*.cc examples/*/*.c examples/*/*.cc tests/schedules/*.[ch] tests/support/*.c tests/support/*.cc)
@@ -30,6 +30,7 @@ test-exact: setup
 
 test-faults: setup
 	scripts/test_faults.sh
+
 stress: setup
 	$(BIN)/python scripts/stress.py
 

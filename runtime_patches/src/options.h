@@ -46,7 +46,7 @@ struct Options {
   int gpu_core = -1;  // -1 = the second
   int threads = 1;
   bool pipeline = false;  // see open_model.h
-  int priority = 0;  // for what models share; more goes first, see priority_turn.h
+  int priority = 0;       // for what models share; more goes first, see priority_turn.h
   double timeout_ms = 5000.0;
   Fault fault = Fault::kNone;
   bool quiet = false;
