@@ -317,8 +317,9 @@ class Session:
     def buffer(self, name: str) -> NDArray[Any]:
         """Memory of an input or output: an array that `run` and `submit` use without copying.
 
-        It keeps its address and contents for the life of the session, through `set_table` and
-        `use_plan`, and is valid as long as the array lives. Where the plan in use cannot compute in
+        It keeps its address for the life of the session, through `set_table` and `use_plan`, its
+        contents until an inference gets another array in its place, and is valid as long as the
+        array lives. Where the plan in use cannot compute in
         it, inferences copy. When the OpenCL device is given up (`status().device_bad`), call it
         again: a kernel that hangs may write to the old outputs one day.
 

@@ -91,14 +91,16 @@ HETCOMP_API hetcomp_status hetcomp_model_input_info(const hetcomp_model* model, 
 HETCOMP_API hetcomp_status hetcomp_model_output_info(const hetcomp_model* model, int32_t index,
                                                      hetcomp_tensor_info* out);
 
-/* Memory of an input or output, of its size, aligned to 64 bytes. It belongs to the model, keeps
- * its address until the model is closed, whatever the plan, and its contents between inferences.
- * Inferences that are given this pointer copy nothing where the device shares memory with the CPU.
- * Threads must not write an input or read an output while an inference uses it.
+/* Memory of an input or output, of its size, aligned to 64 bytes. It belongs to the model and keeps
+ * its address until the model is closed, whatever the plan. Inferences that are given this pointer
+ * copy nothing where the device shares memory with the CPU. Its contents stay until an inference is
+ * given other memory for this tensor. Threads must not write an input or read an output while an
+ * inference uses it.
  * One exception: when the device is given up ("device_bad" in the status), a kernel that hangs may
  * still write to the outputs one day. The old memory stays readable and usable, but call this
  * again for memory that no kernel knows.
- * The first call prepares the plan anew and waits for an inference in progress. */
+ * The first call prepares the plan anew and waits for an inference in progress. Not in a pipeline:
+ * HETCOMP_ERROR_INPUT. */
 HETCOMP_API hetcomp_status hetcomp_model_buffer(hetcomp_model* model, const char* name, void** out);
 
 /* One inference. inputs[i] and outputs[i] are dense host memory of the stated size; they are only
