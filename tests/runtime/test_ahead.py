@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import standin
-from conftest import Script
+from fresh_process import Script
 from test_results import GPU_PLANS, assert_right
 
 from hetcomp.errors import InputError, InternalError

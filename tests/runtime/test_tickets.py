@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import standin
-from conftest import Script
+from fresh_process import Script
 from test_results import assert_right
 
 from hetcomp.errors import InputError, InternalError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import standin
-from conftest import Script
+from fresh_process import Script
 from test_results import GPU_PLANS, assert_equal, assert_right, random_table
 from test_tickets import random_table as random_tickets
 from test_tickets import table as ticket_table
