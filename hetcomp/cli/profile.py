@@ -59,7 +59,9 @@ def profile(output: Path, quick: bool, seed: int, lock: Path | None, as_json: bo
 def _constants(result: DeviceProfile) -> Iterator[tuple[str, str]]:
     for tier, cost in result.sync.items():
         for item in fields(cost):
-            yield f"{tier} {item.name}", number(getattr(cost, item.name), 2)
+            value = getattr(cost, item.name)
+            text = ("no", "yes")[value] if isinstance(value, bool) else number(value, 2)
+            yield f"{tier} {item.name}", text
     for name, factor in result.slow_down.items():
         yield f"slow-down {name}", number(factor, 2)
     for name, value in result.limits.items():

@@ -117,6 +117,9 @@ class SyncCost:
         For every row of an output that is cut by channels, to both parts: where they meet, each
         processor's prefetcher fetches lines that the other one writes. The default is the median
         over 40 layers on the machine named above.
+    ahead
+        Whether all GPU steps are enqueued before the first one runs. Else each is when its inputs
+        are ready, and waiting for the CPU contains that.
     """
 
     split_us: float = 0.7
@@ -127,6 +130,11 @@ class SyncCost:
     first_enqueue_us: float = 0.3
     wake_us: float = 0.5
     border_ns: float = 35.0
+    ahead: bool = True
+
+    def enqueued_us(self, steps: int) -> float:
+        """CPU time before its first step, where so many GPU steps are enqueued then."""
+        return self.first_enqueue_us + self.enqueue_us * max(0, steps - 1)
 
     def transfer_us(self, size_bytes: float) -> float:
         """Time to take over `size_bytes` that the other processor wrote."""

@@ -141,8 +141,9 @@ def make_problem(
         sync_us = np.where(split, sync.split_us, sync.handover_us)
         tasks.append(Options(cpu_us, gpu_us, used.cpu > 0.0, used.cpu < 1.0, sync_us, tuple(edges)))
     steps = len(graph.tasks) if gpu_steps is None else gpu_steps
-    lag_us = max(0.0, sync.wake_us - sync.enqueue_us * max(0, steps - 1))
-    return Problem(tuple(tasks), lag_us, sync.enqueue_us)
+    enqueue_us = sync.enqueue_us if sync.ahead else 0.0
+    lag_us = max(0.0, sync.wake_us - enqueue_us * max(0, steps - 1))
+    return Problem(tuple(tasks), lag_us, enqueue_us)
 
 
 _HOST = Shares([Share(1.0)])

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import takewhile
 
 from hetcomp.cost.costs import Costs, SyncCost
 from hetcomp.cost.times import MeasuredTimes, Times, times_of
@@ -108,9 +109,8 @@ class Simulator:
         cpu = self._lane("cpu", table.cpu, shares)
         gpu = self._lane("gpu", table.gpu, shares)
         if table.gpu:
-            cpu.start_us = self.sync.first_enqueue_us
-            cpu.start_us += self.sync.enqueue_us * (len(table.gpu) - 1)
-            # The GPU is held until all of its steps are enqueued.
+            # The GPU is held until these are enqueued.
+            cpu.start_us = self.sync.enqueued_us(self._enqueued_first(table))
             gpu.start_us = max(self.sync.first_enqueue_us + self.sync.wake_us, cpu.start_us)
         spans = replay(cpu, gpu, table.name)
         ends = [span.end_us for lane in spans for span in lane]
@@ -119,6 +119,12 @@ class Simulator:
             for steps, lane in zip((table.cpu, table.gpu), spans, strict=True)
         ]
         return Simulation(table.name, max(ends, default=0.0), *lines)
+
+    def _enqueued_first(self, table: StepTable) -> int:
+        """GPU steps that are enqueued before the CPU begins."""
+        if self.sync.ahead:
+            return len(table.gpu)
+        return sum(1 for _ in takewhile(lambda step: step.wait == 0, table.gpu))
 
     def _ask(self, table: StepTable) -> None:
         """Times of parts not known yet, all in one batch."""

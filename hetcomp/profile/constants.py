@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -14,12 +15,11 @@ from hetcomp.cost.costs import SyncCost
 from hetcomp.profile.border import measure_border
 from hetcomp.profile.build import Build
 from hetcomp.profile.contention import measure_slow_down
-from hetcomp.profile.dispatch import measure_dispatch
-from hetcomp.profile.flags import measure_flags
 from hetcomp.profile.lines import measure_lines
 from hetcomp.profile.peaks import measure_peaks
 from hetcomp.profile.probes import Room, room_of
 from hetcomp.profile.threads import measure_threads
+from hetcomp.profile.tiers import AHEAD, measure_latencies, measure_tier, tiers_from
 from hetcomp.profile.timing import Bench
 from hetcomp.runtime import Session, load
 
@@ -38,13 +38,15 @@ Constants = Mapping[str, Mapping[str, float]]
 
 _Stage = Callable[[Bench, Room], Mapping[str, float]]
 _TOGETHER: Mapping[str, _Stage] = {
-    "dispatch": lambda bench, room: asdict(measure_dispatch(bench, room)),
-    "flags": lambda bench, room: asdict(measure_flags(bench, room)),
     "lines": lambda bench, room: asdict(measure_lines(bench, room)),
     "border": measure_border,
     "slow-down": measure_slow_down,
 }
+_TIER = "tier."
+"""Begins the names of stages that measure a tier."""
+_LATENCIES = "latencies"
 _ALONE = ("start-up", "peaks", "threads")
+"""Of these `threads` is measured last, behind all tiers."""
 
 
 def is_complete(constants: Constants, *, gpu: bool) -> bool:
@@ -73,9 +75,26 @@ def measure_constants(
             for stage, measure in _TOGETHER.items() if gpu else ():
                 report(stage)
                 found[stage].append(measure(bench, room))
+            for stage, measure_it in _of_tiers(build, session, lock) if gpu else ():
+                report(stage)
+                found[stage].append(measure_it())
     report("threads")
     found["threads"].append(measure_threads(build.path, lock, len(os.sched_getaffinity(0))))
     return {stage: _medians(values) for stage, values in found.items()}
+
+
+def _of_tiers(
+    build: Build, session: Session, lock: Path | None
+) -> Iterator[tuple[str, Callable[[], Mapping[str, float]]]]:
+    """Stages that depend on how the device can be waited for."""
+    fastest = session.status().tier
+    for tier in tiers_from(fastest):
+        yield (
+            _TIER + tier,
+            partial(measure_tier, build.path, lock, tier, fastest=tier == fastest),
+        )
+    if fastest == AHEAD:
+        yield _LATENCIES, partial(measure_latencies, session, lock)
 
 
 def _start_up(build: Build, session: Session, opened_s: float) -> Mapping[str, float]:
@@ -93,24 +112,26 @@ def _medians(passes: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
     return {key: median(values[key] for values in passes) for key in passes[0]}
 
 
-def sync_of(constants: Constants) -> SyncCost:
-    """What working together costs, as planners want it.
+def sync_of(constants: Constants) -> Mapping[str, SyncCost]:
+    """What working together costs by tier, as planners want it.
 
     A line or border that seemed to cost nothing was not measured, since noise covered the
     difference: free transfers would mislead every plan, so that the usual cost stands in.
     """
-    dispatch, flags, lines = constants["dispatch"], constants["flags"], constants["lines"]
+    tiers = [stage for stage in constants if stage.startswith(_TIER)]
+    if not tiers:
+        return {}
+    lines, border = constants["lines"], constants["border"]
     line_ns = (lines["cpu_read_ns"] + lines["gpu_read_ns"]) / 2.0
-    return SyncCost(
-        split_us=flags["split_us"],
-        handover_us=flags["handover_us"],
-        gpu_launch_us=dispatch["launch_us"],
-        line_ns=line_ns or SyncCost().line_ns,
-        enqueue_us=dispatch["enqueue_us"],
-        first_enqueue_us=dispatch["first_enqueue_us"],
-        wake_us=dispatch["wake_us"],
-        border_ns=constants["border"]["row_ns"] or SyncCost().border_ns,
-    )
+    return {
+        stage.removeprefix(_TIER): SyncCost(
+            **constants[stage],
+            line_ns=line_ns or SyncCost().line_ns,
+            border_ns=border["row_ns"] or SyncCost().border_ns,
+            ahead=stage == _TIER + AHEAD,
+        )
+        for stage in tiers
+    }
 
 
 def slow_down_of(constants: Constants) -> Mapping[str, float]:
@@ -127,7 +148,7 @@ def was_pinned(constants: Constants) -> bool:
 def limits_of(constants: Constants) -> Mapping[str, float]:
     """All other figures: peaks by their own names, the rest behind that of their stage."""
     plain = dict(constants["peaks"])
-    for stage in ("start-up", "lines", "border", "threads"):
+    for stage in ("start-up", "lines", "border", "threads", _LATENCIES):
         for key, value in constants.get(stage, {}).items():
             plain[f"{stage}.{key}"] = value
     return plain

@@ -177,7 +177,7 @@ class _Run:
                 device=device,
                 machine={**self._machine, "failures": self._log.failures},
                 seed=self._options.seed,
-                sync={"svm-ahead": sync_of(constants)} if self._gpu else {},
+                sync=sync_of(constants),
                 slow_down=slow_down_of(constants),
                 limits=limits_of(constants),
                 samples=self._log.samples,

@@ -70,6 +70,14 @@ def test_the_faster_side_of_a_split_waits() -> None:
     assert found.gpu.wait_us == 0.0
 
 
+@pytest.mark.parametrize(("ahead", "start_us"), [(True, 15.0), (False, 5.0)])
+def test_steps_that_wait_are_enqueued_later_unless_ahead(ahead: bool, start_us: float) -> None:
+    graph = chain(2)
+    sync = replace(FREE, first_enqueue_us=5.0, enqueue_us=10.0, ahead=ahead)
+    found = run(graph, fixed_split(graph), TaskCost(60.0, 100.0), sync)
+    assert found.cpu.spans[0].start_us == pytest.approx(start_us)
+
+
 def test_every_cost_of_working_together_is_counted() -> None:
     graph = chain(2, rows=Grid(2), channels=Grid(2), size_bytes=64 * 1000)
     sync = SyncCost(

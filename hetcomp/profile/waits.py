@@ -1,4 +1,4 @@
-"""Flags: what waiting for each other costs beyond the kernels' own times."""
+"""Waits: what waiting for each other costs beyond the kernels' own times."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from hetcomp.profile.probes import COMPUTE, SMALL, Room, whole
 from hetcomp.profile.tables import table_of
 from hetcomp.profile.timing import Bench, in_a_row_us
 
-__all__ = ["Flags", "measure_flags"]
+__all__ = ["Waits", "measure_waits"]
 
 _STEPS = 32
-_REPS = 40
 
 
 @dataclass(frozen=True)
-class Flags:
+class Waits:
     """In microseconds.
 
     Attributes
@@ -32,15 +31,15 @@ class Flags:
     split_us: float
 
 
-def measure_flags(bench: Bench, room: Room) -> Flags:
+def measure_waits(bench: Bench, room: Room, reps: int) -> Waits:
     """Chains of small kernels from one processor to the other, and of halves side by side."""
     small = whole(room.graph, SMALL)
-    turns = _period_us(bench, room, _in_turns(small))
-    alone = [_alone_us(bench, room, small, processor) for processor in ("cpu", "gpu")]
+    turns = _period_us(bench, room, _in_turns(small), reps)
+    alone = [_alone_us(bench, room, small, processor, reps) for processor in ("cpu", "gpu")]
     work = _some_work(room)
-    halves = _period_us(bench, room, _side_by_side(work))
-    half_us = max(_alone_us(bench, room, work, processor) for processor in ("cpu", "gpu"))
-    return Flags(max(0.0, (turns - sum(alone)) / 2.0), max(0.0, halves - half_us))
+    halves = _period_us(bench, room, _side_by_side(work), reps)
+    half_us = max(_alone_us(bench, room, work, processor, reps) for processor in ("cpu", "gpu"))
+    return Waits(max(0.0, (turns - sum(alone)) / 2.0), max(0.0, halves - half_us))
 
 
 def _some_work(room: Room) -> Step:
@@ -62,10 +61,10 @@ def _side_by_side(step: Step) -> tuple[list[Step], list[Step]]:
     return steps, steps
 
 
-def _period_us(bench: Bench, room: Room, steps: tuple[list[Step], list[Step]]) -> float:
-    runs = bench.runs(table_of(room.layout({}), *steps), _REPS)
+def _period_us(bench: Bench, room: Room, steps: tuple[list[Step], list[Step]], reps: int) -> float:
+    runs = bench.runs(table_of(room.layout({}), *steps), reps)
     return undisturbed([run.cpu[-1].end_us - run.cpu[0].end_us for run in runs]) / (_STEPS - 1)
 
 
-def _alone_us(bench: Bench, room: Room, step: Step, processor: str) -> float:
-    return in_a_row_us(bench, room.layout({}), step, processor, steps=_STEPS, reps=_REPS)
+def _alone_us(bench: Bench, room: Room, step: Step, processor: str, reps: int) -> float:
+    return in_a_row_us(bench, room.layout({}), step, processor, steps=_STEPS, reps=reps)
