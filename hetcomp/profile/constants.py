@@ -15,6 +15,7 @@ from hetcomp.cost.costs import SyncCost
 from hetcomp.profile.border import measure_border
 from hetcomp.profile.build import Build
 from hetcomp.profile.contention import measure_slow_down
+from hetcomp.profile.copies import measure_copies
 from hetcomp.profile.lines import measure_lines
 from hetcomp.profile.peaks import measure_peaks
 from hetcomp.profile.probes import Room, room_of
@@ -41,6 +42,7 @@ _TOGETHER: Mapping[str, _Stage] = {
     "lines": lambda bench, room: asdict(measure_lines(bench, room)),
     "border": measure_border,
     "slow-down": measure_slow_down,
+    "copies": lambda bench, _room: measure_copies(bench.session, bench.lock),
 }
 _TIER = "tier."
 """Begins the names of stages that measure a tier."""
@@ -148,7 +150,7 @@ def was_pinned(constants: Constants) -> bool:
 def limits_of(constants: Constants) -> Mapping[str, float]:
     """All other figures: peaks by their own names, the rest behind that of their stage."""
     plain = dict(constants["peaks"])
-    for stage in ("start-up", "lines", "border", "threads", _LATENCIES):
+    for stage in ("start-up", "lines", "border", "threads", "copies", _LATENCIES):
         for key, value in constants.get(stage, {}).items():
             plain[f"{stage}.{key}"] = value
     return plain

@@ -38,6 +38,7 @@ MODULE_FUNCTIONS = (
     "profile",
     "time_task",
     "latencies",
+    "copies",
     "set_table",
     "use_plan",
     "submit",
@@ -68,6 +69,7 @@ class ModuleApi:
     profile: Callable[..., str]
     time_task: Callable[[int, str, int, int, int, int, int, int], str]
     latencies: Callable[[int], str]
+    copies: Callable[[int, int], str]
     set_table: Callable[[str], None]
     use_plan: Callable[[str], None]
     submit: Callable[..., Any]

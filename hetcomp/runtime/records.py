@@ -144,6 +144,22 @@ class Latencies:
 
 
 @dataclass(frozen=True)
+class CopyTimes:
+    """Copies of so many bytes between the CPU's memory and the device's, in microseconds.
+
+    Attributes
+    ----------
+    upload_us
+        To the device's memory, until the device can use it.
+    download_us
+        From there, until the CPU has the bytes.
+    """
+
+    upload_us: tuple[float, ...]
+    download_us: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class StepTimes:
     """One CPU step: start and end in microseconds from the start of the run, wait before it."""
 

@@ -23,7 +23,14 @@ from hetcomp.runtime.at_exit import close_at_exit
 from hetcomp.runtime.elf import host_machine
 from hetcomp.runtime.image import Image, read_image
 from hetcomp.runtime.image_header import check_code
-from hetcomp.runtime.records import Latencies, Profile, SessionStatus, TensorInfo, parse_profile
+from hetcomp.runtime.records import (
+    CopyTimes,
+    Latencies,
+    Profile,
+    SessionStatus,
+    TensorInfo,
+    parse_profile,
+)
 from hetcomp.runtime.request import Request
 from hetcomp.runtime.stats import SessionStats, parse_stats
 from hetcomp.runtime.tensors import check_names, input_tensor, output_tensor
@@ -428,6 +435,37 @@ class Session:
         """
         lists = json.loads(self._open_api().latencies(reps))
         return Latencies(**{name: tuple(times) for name, times in lists.items()})
+
+    def copies(self, size_bytes: int, reps: int = 20) -> dict[str, CopyTimes]:
+        """Time copies to every kind of memory that the OpenCL device has, and back.
+
+        The same bytes are copied again and again, and are in the caches that hold them. To `fine`
+        memory the CPU copies; to `coarse` it maps and copies; to a `buffer` the queue copies.
+
+        Parameters
+        ----------
+        size_bytes
+            From 1 to 2**30.
+        reps
+            Copies each way.
+
+        Returns
+        -------
+        dict
+            By kind of memory, see `SessionStatus.memory`.
+
+        Raises
+        ------
+        InputError
+            An argument is out of range.
+        DeviceError
+            There is no device, or it fails.
+        """
+        found = json.loads(self._open_api().copies(size_bytes, reps))
+        return {
+            memory: CopyTimes(tuple(times["upload_us"]), tuple(times["download_us"]))
+            for memory, times in found.items()
+        }
 
     def set_table(self, table: StepTable) -> None:
         """Use another step table, for instance to try a plan.

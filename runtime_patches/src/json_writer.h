@@ -39,6 +39,12 @@ inline std::string JsonList(const std::vector<std::string>& items) {
   return result + "]";
 }
 
+inline std::string JsonNumbers(const std::vector<double>& values) {
+  std::vector<std::string> items;
+  for (double value : values) items.push_back(JsonNumber(value));
+  return JsonList(items);
+}
+
 // Builds one object, key by key.
 class JsonObject {
  public:

@@ -7,6 +7,8 @@
 #include <tvm/ffi/extra/module.h>
 #include <tvm/ffi/function.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <utility>
@@ -32,6 +34,7 @@ constexpr const char* kRun = "run";
 constexpr const char* kProfile = "profile";
 constexpr const char* kTimeTask = "time_task";
 constexpr const char* kLatencies = "latencies";
+constexpr const char* kCopies = "copies";
 constexpr const char* kSetTable = "set_table";
 constexpr const char* kUsePlan = "use_plan";
 constexpr const char* kSubmit = "submit";
@@ -115,6 +118,15 @@ class HetcompModule final : public ffi::ModuleObj {
         return Guard([&] {
           return ffi::String(
               self->model_.Use([&](Session& session) { return session.LatenciesJson(reps); }));
+        });
+      });
+    }
+    if (name == kCopies) {
+      return ffi::Function::FromTyped([self](int64_t bytes, int reps) -> ffi::String {
+        return Guard([&] {
+          return ffi::String(self->model_.Use([&](Session& session) {
+            return session.CopiesJson(static_cast<size_t>(std::max<int64_t>(bytes, 0)), reps);
+          }));
         });
       });
     }

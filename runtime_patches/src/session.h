@@ -76,6 +76,9 @@ class Session {
   // where kernels and CPU do not see each other's flags.
   std::string LatenciesJson(int reps);
 
+  // Times copies to every kind of memory that the device has, and back; JSON as in README.md.
+  std::string CopiesJson(size_t bytes, int reps);
+
  private:
   // A table made ready to run. Programs must go before the memory they point into.
   struct Ready {

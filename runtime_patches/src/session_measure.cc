@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "clock.h"
+#include "copy_times.h"
 #include "error.h"
 #include "json_writer.h"
 #include "pinning.h"
@@ -19,6 +20,7 @@ constexpr int kGpuBatch = 8;
 constexpr int kGpuBatchLong = 3;
 constexpr double kLongKernelUs = 20e3;
 constexpr double kDrainLimitUs = 5e6;
+constexpr size_t kMostCopiedBytes = size_t{1} << 30;
 
 // A table of `copies` equal steps on one processor.
 Table SingleTaskTable(const Table& base, Processor processor, const Step& step, int copies) {
@@ -31,23 +33,17 @@ Table SingleTaskTable(const Table& base, Processor processor, const Step& step, 
   return table;
 }
 
-std::string NumberList(const std::vector<double>& values) {
-  std::vector<std::string> items;
-  for (double value : values) items.push_back(JsonNumber(value));
-  return JsonList(items);
-}
-
 std::string TimesJson(const WalkTimes& times) {
   std::vector<std::string> cpu;
   for (const StepSpan& span : times.cpu) {
-    cpu.push_back(NumberList({span.start_us, span.end_us, span.wait_us}));
+    cpu.push_back(JsonNumbers({span.start_us, span.end_us, span.wait_us}));
   }
   std::vector<std::string> watched;
   for (bool flag : times.gpu_watched) watched.push_back(flag ? "true" : "false");
   return JsonObject()
       .Number("total_us", times.total_us)
       .Raw("cpu", JsonList(cpu))
-      .Raw("gpu", NumberList(times.gpu_end_us))
+      .Raw("gpu", JsonNumbers(times.gpu_end_us))
       .Raw("gpu_watched", JsonList(watched))
       .Done();
 }
@@ -175,13 +171,13 @@ std::string Session::TimeTaskJson(int task, Processor processor, const Range& ra
   CheckTable(table, model_.graph);
   if (processor == Processor::kCpu) {
     ScopedPin pin(RunCore());
-    return NumberList(TimeOnCpu(table, warmup, reps));
+    return JsonNumbers(TimeOnCpu(table, warmup, reps));
   }
   PrepareGpu();
   ScopedPin pin(device_->host_core());
   const double probe_us = TimeOnGpu(step, kGpuBatchLong, 0, 1).front();
   const int copies = probe_us < kLongKernelUs ? kGpuBatch : kGpuBatchLong;
-  return NumberList(TimeOnGpu(step, copies, warmup, reps));
+  return JsonNumbers(TimeOnGpu(step, copies, warmup, reps));
 }
 
 std::string Session::LatenciesJson(int reps) {
@@ -199,6 +195,24 @@ std::string Session::LatenciesJson(int reps) {
       device_->cl(),
       device_->Program(image_.opencl_source, MemoryKind::kFine, options_.cache).program(),
       device_->probe().poll_round_us, reps);
+}
+
+std::string Session::CopiesJson(size_t bytes, int reps) {
+  if (reps < 1 || reps > 100000) ThrowInput("copies: reps must be from 1 to 100000");
+  if (bytes < 1 || bytes > kMostCopiedBytes) ThrowInput("copies: bytes must be from 1 to 2^30");
+  std::lock_guard<std::mutex> lock(mutex_);
+  PrepareGpu();
+  ScopedPin pin(device_->host_core());
+  const QueueTurn turn(device_->queue(), options_.priority);
+  if (!channel_->Drain(kDrainLimitUs)) {
+    throw Error(ErrorKind::kDevice, "the queue does not become empty");
+  }
+  try {
+    return CopyTimesJson(*device_, bytes, reps, channel_->timeout_us());
+  } catch (const Error& error) {
+    AbandonDevice(error.what());
+    throw;
+  }
 }
 
 }  // namespace hetcomp

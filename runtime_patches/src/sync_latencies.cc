@@ -20,12 +20,6 @@ struct Series {
   std::vector<double> times_us;
 };
 
-std::string NumberList(const std::vector<double>& values) {
-  std::vector<std::string> items;
-  for (double value : values) items.push_back(JsonNumber(value));
-  return JsonList(items);
-}
-
 }  // namespace
 
 std::string SyncLatenciesJson(const ClHandles& cl, cl_program program, double round_us, int reps) {
@@ -47,8 +41,8 @@ std::string SyncLatenciesJson(const ClHandles& cl, cl_program program, double ro
     }
   }
   JsonObject json;
-  for (const Series& series : dispatch) json.Raw(series.name, NumberList(series.times_us));
-  for (const Series& series : ends) json.Raw(series.name, NumberList(series.times_us));
+  for (const Series& series : dispatch) json.Raw(series.name, JsonNumbers(series.times_us));
+  for (const Series& series : ends) json.Raw(series.name, JsonNumbers(series.times_us));
   return json.Done();
 }
 

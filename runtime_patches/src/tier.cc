@@ -12,18 +12,6 @@ std::string WhyNot(Tier tier, MemoryKind memory, const TierProbe& probe) {
   return tier == Tier::kSvmAhead ? probe.no_ahead : probe.no_flags;
 }
 
-std::string WhyNot(MemoryKind memory, const TierProbe& probe) {
-  switch (memory) {
-    case MemoryKind::kFine:
-      return probe.no_fine;
-    case MemoryKind::kCoarse:
-      return probe.no_coarse;
-    case MemoryKind::kBuffer:
-      break;
-  }
-  return "";
-}
-
 [[noreturn]] void Refuse(const std::string& what, const std::string& why) {
   throw Error(ErrorKind::kDevice, what + ": " + why);
 }
@@ -39,6 +27,18 @@ MemoryKind ChooseMemory(std::optional<MemoryKind> wanted, const TierProbe& probe
 }
 
 }  // namespace
+
+std::string WhyNot(MemoryKind memory, const TierProbe& probe) {
+  switch (memory) {
+    case MemoryKind::kFine:
+      return probe.no_fine;
+    case MemoryKind::kCoarse:
+      return probe.no_coarse;
+    case MemoryKind::kBuffer:
+      break;
+  }
+  return "";
+}
 
 const char* TierName(Tier tier) {
   switch (tier) {

@@ -44,6 +44,9 @@ struct TierProbe {
   std::string no_flags;   // flags that a kernel raises
 };
 
+// Why the device does not have this kind of memory, "" = it has.
+std::string WhyNot(MemoryKind memory, const TierProbe& probe);
+
 struct RefusedTier {
   Tier tier;
   std::string why;

@@ -9,7 +9,7 @@ import pytest
 import standin
 from fresh_process import Script
 
-from hetcomp.errors import InputError, InternalError
+from hetcomp.errors import DeviceError, InputError, InternalError
 from hetcomp.runtime import load
 
 
@@ -161,3 +161,24 @@ def test_time_task_checks_its_arguments(model: Path) -> None:
             session.time_task(0, "cpu", rows=(0, 13))
         with pytest.raises(InputError, match="processor"):
             session.time_task(0, "npu")
+
+
+def test_copies(model: Path, opencl: str) -> None:
+    with load(model, plan="rows") as session:
+        small, large = session.copies(64, reps=5), session.copies(1 << 20, reps=5)
+        assert set(large) == set(small) <= {"fine", "coarse", "buffer"}
+        assert "buffer" in large
+        for memory, times in large.items():
+            assert len(times.upload_us) == len(times.download_us) == 5
+            assert min(*times.upload_us, *times.download_us) > 0.0
+            assert min(times.upload_us) > min(small[memory].upload_us)
+        for size, reps in ((-1, 5), (0, 5), (1 << 31, 5), (64, 0)):
+            with pytest.raises(InputError, match="copies: "):
+                session.copies(size, reps)
+        session.run(standin.feeds(0))
+        assert session.status().fallbacks == 0
+
+
+def test_copies_need_a_device(model: Path) -> None:
+    with load(model, plan="cpu", device="off") as session, pytest.raises(DeviceError):
+        session.copies(64)
