@@ -90,7 +90,7 @@ def _measured_with(
         device = _device_name(session, options)
         if profile is not None and not why_no_gpu:
             check_device(profile, device, options.profile)
-            forecast = profile_forecast(graph, profile)
+            forecast = profile_forecast(graph, profile, _tier(session))
         else:
             with exclusive(options.lock):
                 times = measure(
@@ -147,6 +147,14 @@ def _why_no_gpu(session: Session, graph: TaskGraph, options: CompileOptions) -> 
     reason = session.status().why_no_gpu
     session.use_plan("cpu")
     return reason
+
+
+def _tier(session: Session) -> str:
+    """How this session waits for the device when it uses it."""
+    session.use_plan("gpu")
+    tier = session.status().tier
+    session.use_plan("cpu")
+    return tier
 
 
 def _compare(

@@ -1,12 +1,12 @@
 """Times one layer under a placement: copies of it run after each other on one inference.
 
-All copies are enqueued ahead, and in a split each half waits for the other half of the copy before,
-as in a chain of layers. So the time from one copy's end to the next one's contains launching and
-the full synchronisation of a layer, and leaves out waking the device. Every copy has weights and
-activations of its own, together more than the second-level caches of both processors hold, and the
-copies are run through several times, the first time untimed: what a layer reads comes from beyond
-those caches for every placement alike, so that a gain is none of the cache. What passes from layer
-to layer in a network, and halos, is left out: copies do not read each other.
+Where the tier does so all copies are enqueued ahead, and in a split each half waits for the other
+half of the copy before, as in a chain of layers. So the time from one copy's end to the next one's
+contains launching and the full synchronisation of a layer, and leaves out waking the device. Every
+copy has weights and activations of its own, together more than the second-level caches of both
+processors hold, and the copies are run through several times, the first time untimed: what a layer
+reads comes from beyond those caches for every placement alike, so that a gain is none of the cache.
+What passes from layer to layer in a network, and halos, is left out: copies do not read each other.
 """
 
 from __future__ import annotations

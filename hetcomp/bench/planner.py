@@ -146,7 +146,7 @@ def _source(options: PlannerOptions, tier: str) -> Source | None:
 
 
 def _load(path: Path, tier: str) -> Session:
-    session = hetcomp.load(path, plan="gpu", pin="on", quiet=True)
+    session = hetcomp.load(path, plan="gpu", pin="on", tier=tier, quiet=True)
     status = session.status()
     if status.tier != tier:
         session.close()

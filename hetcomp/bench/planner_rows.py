@@ -12,13 +12,12 @@ from typing import Any
 
 from hetcomp.bench import zoo
 from hetcomp.bench.options import check_known
+from hetcomp.bench.sync_rows import DEVICE_TIERS
 from hetcomp.cost.profile import DeviceProfile
 from hetcomp.errors import InputError
 
-__all__ = ["TIERS", "GridPoint", "PlannerOptions", "PlannerRow", "PlannerSummary", "summarize"]
+__all__ = ["GridPoint", "PlannerOptions", "PlannerRow", "PlannerSummary", "summarize"]
 
-TIERS = ("svm-ahead",)
-"""Ways of synchronisation that the runtime has."""
 KINDS = ("linear", "conv2d", "depthwise")
 SLOWER = 1.02
 """From here on a layer counts as slower than its better single processor."""
@@ -54,7 +53,7 @@ class PlannerOptions:
     layers: int = 64
     kinds: tuple[str, ...] = KINDS[:2]
     min_mflop: float = 2.0
-    tiers: tuple[str, ...] = TIERS
+    tiers: tuple[str, ...] = DEVICE_TIERS[:1]
     quick: bool = False
     lock: Path | None = None
     records: Path | None = None
@@ -63,7 +62,7 @@ class PlannerOptions:
     def __post_init__(self) -> None:
         check_known("model", self.models, zoo.names())
         check_known("kind of layer", self.kinds, KINDS)
-        check_known("tier", self.tiers, TIERS)
+        check_known("tier", self.tiers, DEVICE_TIERS)
         for what in ("models", "kinds", "tiers"):
             if not getattr(self, what):
                 raise InputError(f"name at least one of the {what}")

@@ -19,6 +19,8 @@ from hetcomp.cli.explain_plans import (
 )
 from hetcomp.cli.output import number, print_json, print_table
 from hetcomp.cost.profile_file import load_profile
+from hetcomp.errors import InputError
+from hetcomp.options import TIERS
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.io import write_plan
 from hetcomp.plan.plan import Decision, Plan
@@ -47,6 +49,10 @@ _BULK = {"simulation", "ranges"}
     "--profile", metavar="F.json", type=click.Path(path_type=Path),
     help="Compare by the models of this device profile, which may be another device's.",
 )  # fmt: skip
+@click.option(
+    "--tier", type=click.Choice(TIERS[:-1]),
+    help="With --profile: how processors wait for each other; else the fastest that it has.",
+)  # fmt: skip
 @command_options
 def explain(
     model: Path,
@@ -54,6 +60,7 @@ def explain(
     html: Path | None,
     measure: bool,
     profile: Path | None,
+    tier: str | None,
     as_json: bool,
 ) -> None:
     """Show placement, shares, times and the reason for every task of a compiled model.
@@ -62,11 +69,13 @@ def explain(
     """
     from hetcomp.runtime import read_image
 
+    if tier and not profile:
+        raise InputError("--tier needs the costs of a device profile: give --profile too")
     image = read_image(model)
     graph, plan = image.graph, image.plans[0]
     if plan_out:
         write_plan(plan_out, plan)
-    simulations = simulate_plans(image, load_profile(profile) if profile else None)
+    simulations = simulate_plans(image, load_profile(profile) if profile else None, tier)
     measured = measure_plans(model, image) if measure else {}
     if html:
         write_timelines(html, image, simulations, measured)

@@ -66,18 +66,20 @@ class Comparison:
         return asdict(self)
 
 
-def simulate_plans(image: Image, profile: DeviceProfile | None = None) -> tuple[Simulation, ...]:
-    """Every plan by the models of `profile`, else as predicted when compiling.
+def simulate_plans(
+    image: Image, profile: DeviceProfile | None = None, tier: str | None = None
+) -> tuple[Simulation, ...]:
+    """Every plan by the models of `profile` under `tier`, else as predicted when compiling.
 
     None where no times are known.
     """
-    simulator = _simulator(image, profile)
+    simulator = _simulator(image, profile, tier)
     return tuple(map(simulator.run, image.tables)) if simulator else ()
 
 
-def _simulator(image: Image, profile: DeviceProfile | None) -> Simulator | None:
+def _simulator(image: Image, profile: DeviceProfile | None, tier: str | None) -> Simulator | None:
     if profile:
-        return profile_forecast(image.graph, profile).simulator(image.graph)
+        return profile_forecast(image.graph, profile, tier).simulator(image.graph)
     if note := image.build.get("simulation"):
         return noted_simulator(image.graph, note)
     forecast = noted_forecast(image.graph, image.plans)

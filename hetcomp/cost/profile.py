@@ -57,7 +57,7 @@ class DeviceProfile:
     seed
         Of all random choices.
     sync
-        Costs of working together by synchronisation tier (`svm-ahead`, ...).
+        Costs of working together by synchronisation tier (`svm-ahead`, ...), the fastest first.
     slow_down
         Factor on a processor's time while the other one runs, by processor and by what bounds the
         kernel (`cpu.memory`, `cpu.compute`, `gpu.memory`, `gpu.compute`).

@@ -63,17 +63,28 @@ def noted_forecast(graph: TaskGraph, plans: Sequence[Plan]) -> Forecast | None:
     return None
 
 
-def profile_forecast(graph: TaskGraph, profile: DeviceProfile, tier: str = "svm-ahead") -> Forecast:
+def profile_forecast(graph: TaskGraph, profile: DeviceProfile, tier: str | None = None) -> Forecast:
     """By the models of a device profile, which may be another device's.
+
+    Parameters
+    ----------
+    graph, profile
+        Of what, and by what.
+    tier
+        How its processors wait for each other; None: the fastest way that was measured.
 
     Raises
     ------
     ProfileError
         The profile has no costs of `tier`.
     """
+    tier = tier or next(iter(profile.sync), "svm-ahead")
     if tier not in profile.sync:
         known = ", ".join(profile.sync) or "none"
-        raise ProfileError(f"the profile of {profile.device} has no tier '{tier}' but {known}")
+        raise ProfileError(
+            f"the profile of {profile.device} has no costs of tier '{tier}' but of: {known}; "
+            "hetcomp profile measures all tiers that a device has"
+        )
     sync = profile.sync[tier]
     predictor = Predictor.of_profile(profile)
     costs = Costs(_predicted(graph, predictor, sync.gpu_launch_us), profile.device)

@@ -54,8 +54,22 @@ def test_a_profile_of_another_device_predicts_every_plan() -> None:
 
 
 def test_a_tier_that_was_not_measured_is_refused() -> None:
-    with pytest.raises(ProfileError, match="no tier 'svm-ahead' but event"):
-        profile_forecast(chain(1), profile(event=SyncCost()))
+    with pytest.raises(ProfileError, match="no costs of tier 'svm-ahead' but of: event"):
+        profile_forecast(chain(1), profile(event=SyncCost()), "svm-ahead")
+    with pytest.raises(ProfileError, match="but of: none"):
+        profile_forecast(chain(1), profile())
+
+
+def test_slower_tiers_are_predicted_slower() -> None:
+    graph = chain(3)
+    known = profile(svm=SyncCost(ahead=False), finish=SyncCost(split_us=50.0, ahead=False))
+    fastest, svm, finish = (
+        profile_forecast(graph, known, tier) for tier in (None, "svm", "finish")
+    )
+    assert fastest.sync == svm.sync == known.sync["svm"]
+    table = make_table(graph, fixed_split(graph))
+    times_us = [item.simulator(graph).run(table).makespan_us for item in (svm, finish)]
+    assert times_us[1] > times_us[0] + 90.0
 
 
 def test_predictions_say_how_sure_they_are() -> None:
