@@ -88,9 +88,10 @@ def _measured_with(
         if why_no_gpu and options.strict:
             _check_strict_cpu(options, why_no_gpu)
         device = _device_name(session, options)
+        tier = "cpu" if why_no_gpu else _tier(session)
         if profile is not None and not why_no_gpu:
             check_device(profile, device, options.profile)
-            forecast = profile_forecast(graph, profile, _tier(session))
+            forecast = profile_forecast(graph, profile, tier)
         else:
             with exclusive(options.lock):
                 times = measure(
@@ -101,7 +102,7 @@ def _measured_with(
                     options=limits,
                     progress=report,
                 )
-            forecast = measured_forecast(graph, times)
+            forecast = measured_forecast(graph, times, tier)
         plans = base_plans(graph, forecast.costs)
         if why_no_gpu:
             cpu = plans[0]

@@ -127,7 +127,11 @@ def _row(
         report("loading", 0.3)
         session = stack.enter_context(_load(path, tier))
         contest = Contest(
-            LayerChain(session), _source(options, tier), options.lock, quick=options.quick
+            LayerChain(session),
+            _source(options, tier),
+            options.lock,
+            tier=tier,
+            quick=options.quick,
         )
         report("searching", 0.5)
         contest.search()
@@ -135,7 +139,7 @@ def _row(
         contest.compare()
         if session.status().device_bad:
             raise DeviceError(session.status().why_no_gpu)
-        row = contest.row(layer, tier, cache_bytes)
+        row = contest.row(layer, cache_bytes)
     records.add(row)
     return row
 

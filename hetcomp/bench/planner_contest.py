@@ -53,15 +53,23 @@ class Contest:
         Where the plan's times come from; None: whole layer and halves are measured here.
     lock
         See `hetcomp.exclusive.exclusive`; held for one placement of the search, or one round.
+    tier
+        How the chain's processors wait for each other.
     quick
         Fewer samples.
     """
 
     def __init__(
-        self, chain: LayerChain, source: Source | None, lock: Path | None, *, quick: bool
+        self,
+        chain: LayerChain,
+        source: Source | None,
+        lock: Path | None,
+        *,
+        tier: str,
+        quick: bool,
     ) -> None:
         self._chain, self._task, self._source = chain, chain.task, source
-        self._lock = lock
+        self._lock, self._tier = lock, tier
         self._rounds, self._reps = (4, 2) if quick else (9, 3)
         self._cpu, self._gpu = alone(self._task)
         self._searched: dict[Decision, list[float]] = {}
@@ -90,7 +98,7 @@ class Contest:
                 for arm in (*arms[first:], *arms[:first]):
                     self._finals.setdefault(arm, []).append(median(self._run(arm, self._reps)))
 
-    def row(self, layer: Layer, tier: str, cache_bytes: int) -> PlannerRow:
+    def row(self, layer: Layer, cache_bytes: int) -> PlannerRow:
         """What was found."""
         task, kernel = self._task, self._chain.graph.kernels[0]
         time_us = {arm: median(samples) for arm, samples in self._finals.items()}
@@ -108,7 +116,7 @@ class Contest:
             variant=kernel.variant,
             text=layer.text,
             key=layer.key,
-            tier=tier,
+            tier=self._tier,
             mflop=task.flops / 1e6,
             weight_bytes=task.weight_bytes,
             layer_bytes=layer.layer_bytes,
@@ -150,7 +158,7 @@ class Contest:
             for part, time_us in zip(halves(self._task), times[2:], strict=True)
         ]
         costs = Costs((TaskCost(times[0], times[1]),) * len(graph.tasks), parts=tuple(measured))
-        return measured_forecast(graph, costs)
+        return measured_forecast(graph, costs, self._tier)
 
     def _plan_by(self, forecast: Forecast) -> None:
         splits = all_splits(self._task)

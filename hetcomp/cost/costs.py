@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from hetcomp.cost.work import Part
 
-__all__ = ["LINE_BYTES", "Costs", "PartTime", "Range", "SyncCost", "TaskCost"]
+__all__ = ["LINE_BYTES", "Costs", "PartTime", "Range", "SyncCost", "TaskCost", "usual_sync"]
 
 LINE_BYTES = 64
 """Unit in which caches hand data over."""
@@ -143,3 +143,22 @@ class SyncCost:
     def border_us(self, rows: int) -> float:
         """What cutting an output of so many rows by channels costs either part."""
         return rows * self.border_ns / 1000.0
+
+
+_USUAL = {
+    "svm": SyncCost(
+        7.2, 8.4, 4.8, enqueue_us=3.8, first_enqueue_us=16.0, wake_us=23.0, ahead=False
+    ),
+    "event": SyncCost(
+        18.8, 9.2, 6.1, enqueue_us=3.7, first_enqueue_us=23.0, wake_us=34.0, ahead=False
+    ),
+    "finish": SyncCost(
+        54.0, 22.0, 5.7, enqueue_us=2.3, first_enqueue_us=34.0, wake_us=58.0, ahead=False
+    ),
+}
+"""Medians of four runs of `hetcomp.profile.tiers` on the machine of the defaults, under load."""
+
+
+def usual_sync(tier: str) -> SyncCost:
+    """What working together costs under a tier on a device that has no profile."""
+    return _USUAL.get(tier, SyncCost())

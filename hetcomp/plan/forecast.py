@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hetcomp.cost.costs import Costs, Range, SyncCost, TaskCost
+from hetcomp.cost.costs import Costs, Range, SyncCost, TaskCost, usual_sync
 from hetcomp.cost.predictor import Predictor
 from hetcomp.cost.profile import DeviceProfile
 from hetcomp.cost.times import Times
@@ -43,9 +43,9 @@ class Forecast:
         return Simulator(graph, self.times, self.sync, self.contention)
 
 
-def measured_forecast(graph: TaskGraph, costs: Costs) -> Forecast:
-    """By measured times, with the usual costs of working together."""
-    sync = SyncCost()
+def measured_forecast(graph: TaskGraph, costs: Costs, tier: str = "svm-ahead") -> Forecast:
+    """By measured times, with the usual costs of working together under a tier."""
+    sync = usual_sync(tier)
     return Forecast(costs, measured_times(graph, costs, sync), sync)
 
 

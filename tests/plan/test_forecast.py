@@ -10,7 +10,12 @@ from hetcomp.cost.profile import DeviceProfile
 from hetcomp.errors import ProfileError
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.contention import Contention
-from hetcomp.plan.forecast import noted_forecast, profile_forecast, ranges_of
+from hetcomp.plan.forecast import (
+    measured_forecast,
+    noted_forecast,
+    profile_forecast,
+    ranges_of,
+)
 from hetcomp.plan.plan import Place
 from hetcomp.plan.planners import fixed_split, single
 from hetcomp.plan.steps import make_table
@@ -51,6 +56,15 @@ def test_a_profile_of_another_device_predicts_every_plan() -> None:
     assert 0.0 < run.gpu.busy_us < run.makespan_us
     launched = [cost.gpu_us or 0.0 for cost in both.costs.tasks]
     assert min(launched) >= SyncCost().gpu_launch_us
+
+
+def test_measured_times_are_planned_with_the_costs_of_the_tier() -> None:
+    graph = chain(1)
+    tiers = ("svm-ahead", "svm", "event", "finish")
+    found = [
+        measured_forecast(graph, Costs((TaskCost(9.0, 9.0),)), tier).sync.split_us for tier in tiers
+    ]
+    assert found == sorted(set(found))
 
 
 def test_a_tier_that_was_not_measured_is_refused() -> None:
