@@ -1,6 +1,6 @@
 # Everything for people and CI; `make demo` and `make test` set up what they need first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-exact test-faults stress lint format clean
+.PHONY: help setup demo test test-exact test-faults test-sanitizers stress lint format clean
 
 BIN := .venv/bin
 CXX_SOURCES := $(wildcard runtime_patches/*/*.h runtime_patches/*/*.cc examples/*/*.c examples/*/*.cc tests/schedules/*.[ch] tests/support/*.c tests/support/*.cc)
@@ -12,6 +12,7 @@ help:
 	@echo "make test-exact  the planner's search against the exact solver on 500 random graphs"
 	@echo "make test-faults  OpenCL fails at every call of a run, in ten ways, on every tier"
 	@echo "make stress   10,000 inferences over 8 threads and 3 models: outputs and memory"
+	@echo "make test-sanitizers  the runtime under Thread-, Address- and UBSanitizer"
 	@echo "make lint     ruff, mypy, clang-format"
 	@echo "make format   reformat the sources"
 	@echo "make clean    remove what was built, .venv included"
@@ -33,6 +34,9 @@ test-faults: setup
 
 stress: setup
 	$(BIN)/python scripts/stress.py
+
+test-sanitizers: setup
+	scripts/test_sanitizers.sh
 
 lint: setup
 	$(BIN)/ruff check .

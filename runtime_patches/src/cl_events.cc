@@ -63,9 +63,9 @@ WaitResult PollEvent(const ClHandles& cl, cl_event event, double timeout_us) {
 
 WaitResult SleepUntilComplete(const ClHandles& cl, cl_event event, double timeout_us) {
   auto completion = std::make_shared<Completion>();
-  auto user = std::make_unique<std::shared_ptr<Completion>>(completion);
-  HETCOMP_CL_CHECK(cl.api->clSetEventCallback(event, CL_COMPLETE, OnComplete, user.get()));
-  static_cast<void>(user.release());  // OnComplete's
+  // OnComplete's, also after an error: a driver may have taken it all the same.
+  auto* user = new std::shared_ptr<Completion>(completion);
+  HETCOMP_CL_CHECK(cl.api->clSetEventCallback(event, CL_COMPLETE, OnComplete, user));
   {
     std::unique_lock<std::mutex> lock(completion->mutex);
     const std::chrono::duration<double, std::micro> limit(timeout_us);

@@ -198,7 +198,6 @@ WaitResult GpuChannel::DrainByFlag(double timeout_us) {
 }
 
 void GpuChannel::Abandon() {
-  device_->queue().Forget(this);
   Store(&sync_->control.abort, kAbortByHost);
   device_->queue().MarkBad();
 }

@@ -24,8 +24,9 @@ namespace hetcomp {
 // meanwhile.
 constexpr double kHoldUs = 1000.0;
 
-// Call every method with the queue's turn. The destructor frees the sync block, so
-// the queue must be drained before; after Abandon, leak the channel.
+// Call every method but Abandon with the queue's turn. The destructor frees the sync block, so the
+// queue must be drained before. After Abandon the channel must live for ever: its kernels may run
+// still, and the queue's next user may ask it to give way.
 class GpuChannel {
  public:
   // `tier`: in svm-ahead kernels run behind gates, in the others at once. Where memory is not fine,

@@ -11,6 +11,7 @@
 #include "gpu_slices.h"
 #include "io_memory.h"
 #include "json_writer.h"
+#include "keep.h"
 #include "mirror_lane.h"
 #include "notice.h"
 #include "pinning.h"
@@ -65,8 +66,8 @@ Session::~Session() {
   }
   // A kernel may still write to this memory: leak it.
   channel_->Abandon();
-  static_cast<void>(channel_.release());
-  static_cast<void>(ready_.release());
+  KeepForEver(std::move(channel_));
+  KeepForEver(std::move(ready_));
   LeakRungs();
   LeakDeviceMemory();
 }

@@ -5,6 +5,7 @@
 
 #include "error.h"
 #include "json_writer.h"
+#include "keep.h"
 #include "pinning.h"
 #include "session.h"
 
@@ -39,7 +40,7 @@ void Session::StopAdapting(const std::string& why) {
 
 // Kernels of theirs may be running still.
 void Session::LeakRungs() {
-  for (std::unique_ptr<Ready>& rung : rungs_) static_cast<void>(rung.release());
+  for (std::unique_ptr<Ready>& rung : rungs_) KeepForEver(std::move(rung));
 }
 
 // Whether tables of the CPU use the memory that the others use, in which the weights are warm.

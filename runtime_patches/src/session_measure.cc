@@ -6,6 +6,7 @@
 #include "copy_times.h"
 #include "error.h"
 #include "json_writer.h"
+#include "keep.h"
 #include "pinning.h"
 #include "session.h"
 #include "sync_latencies.h"
@@ -130,7 +131,7 @@ std::vector<double> Session::TimeOnGpu(const Step& step, int copies, int warmup,
       if (rep >= 0) times_us.push_back(time_us);
     }
   } catch (const Error& error) {
-    static_cast<void>(ready.release());  // its kernels may be running still
+    KeepForEver(std::move(ready));  // its kernels may be running still
     AbandonDevice(error.what());
     throw;
   }

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "keep.h"
 #include "notice.h"
 #include "pinning.h"
 #include "session.h"
@@ -151,14 +152,14 @@ void Session::LeakDeviceMemory() {
   static_cast<void>(new std::shared_ptr<Mirror>(std::exchange(mirror_, nullptr)));
   for (Block* block : {&svm_arena_, &svm_constants_, &io_}) {
     if (block == &io_ && !io_is_svm_) continue;
-    static_cast<void>(new Block(std::exchange(*block, nullptr)));
+    KeepForEver(std::exchange(*block, nullptr));
   }
 }
 
 // Gives the device up. Its memory is leaked: a late kernel may still write there.
 void Session::AbandonDevice(const std::string& why) {
   channel_->Abandon();
-  static_cast<void>(channel_.release());
+  KeepForEver(std::move(channel_));
   const bool had_io = io_ != nullptr;
   LeakDeviceMemory();
   if (had_io && io_ == nullptr) AllocateIo();
@@ -172,8 +173,8 @@ void Session::AbandonDevice(const std::string& why) {
 
 // Goes over to the CPU's table; kernels of the old one may be running still.
 void Session::LeaveGpu() {
-  static_cast<void>(new Block(ready_->memory.tickets));
-  static_cast<void>(ready_->lane.release());
+  KeepForEver(ready_->memory.tickets);
+  KeepForEver(std::move(ready_->lane));
   ready_ = MakeReady(CpuTable());
 }
 

@@ -96,8 +96,10 @@ class Scenario:
 class Outcome:
     """How one run ended.
 
-    `verdict` is `right`, `error` (one clear error), or what must not be: `wrong`, `leak`, `crash`,
-    `hang`, `strange` (an error that is not ours).
+    `verdict` is `right`, `error` (one clear error), `dropped`, or what must not be: `wrong`,
+    `leak`, `crash`, `hang`, `strange` (an error that is not ours). `dropped` is a wrong result
+    where the driver has said of a launch that it was enqueued, and has done nothing: a caller
+    cannot tell.
     """
 
     fault: Fault
@@ -214,6 +216,8 @@ def _run(scenario: Scenario, fault: Fault) -> tuple[str, str]:
         verdict, note = "error", f"{shim.struck}: {error}"
     except BaseException:
         return "strange", f"{shim.struck}: {traceback.format_exc()}"
+    if verdict == "wrong" and shim.struck == "clEnqueueNDRangeKernel":
+        return ("dropped" if fault.mode in (Mode.SKIP, Mode.NOISE) else verdict), note
     if verdict in ("right", "error") and fault.mode is not Mode.FORWARD:
         left = {name: count for name, count in shim.alive().items() if count > _KEPT[name]}
         if left and not shim.struck.startswith(("clCreate", "clRelease", "clSVM")):
@@ -284,10 +288,13 @@ def main() -> int:
     return 1 if bad else 0
 
 
+_GOOD = ("right", "error", "dropped")
+
+
 def _report(kind: str, calls: int, outcomes: Iterable[Outcome]) -> int:
     """Print what came of one kind of fault; how many runs ended as none should."""
     found = list(outcomes)
-    bad = [outcome for outcome in found if outcome.verdict not in ("right", "error")]
+    bad = [outcome for outcome in found if outcome.verdict not in _GOOD]
     row = {"kind": kind, "calls": calls, "points": len(found)}
     row |= {"longest_s": round(max((outcome.seconds for outcome in found), default=0.0), 2)}
     row |= {"outcomes": dict(Counter(outcome.verdict for outcome in found))}

@@ -37,7 +37,7 @@ def test_a_fault_at_any_call(opencl: str) -> None:
     assert done.returncode == 0, done.stderr + "\n".join(str(row["bad"]) for row in rows)
     assert len(rows) == 10
     assert all(row["points"] >= 4 for row in rows)
-    assert all(row["outcomes"].keys() == {"right"} for row in rows)
+    assert all(row["outcomes"].keys() <= {"right", "dropped"} for row in rows)
 
 
 def test_no_memory_for_the_arena(tmp_path: Path) -> None:
