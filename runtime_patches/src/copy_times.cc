@@ -10,6 +10,7 @@
 #include "device_block.h"
 #include "error.h"
 #include "json_writer.h"
+#include "keep.h"
 
 namespace hetcomp {
 namespace {
@@ -76,8 +77,8 @@ CopyTimes TimeApart(const OpenClDevice& device, MemoryKind memory, Block* host, 
   try {
     return TimeBlock(cl, block.get(), host->get(), reps, timeout_us);
   } catch (const Error&) {
-    static_cast<void>(block.release());  // a copy may be running still
-    static_cast<void>(new Block(*host));
+    KeepForEver(std::move(block));  // a copy may be running still
+    KeepForEver(*host);
     throw;
   }
 }

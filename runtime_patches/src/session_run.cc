@@ -149,7 +149,7 @@ std::string Session::WalkWithGpu(Fault fault, WalkTimes* times) {
 }
 
 void Session::LeakDeviceMemory() {
-  static_cast<void>(new std::shared_ptr<Mirror>(std::exchange(mirror_, nullptr)));
+  KeepForEver(std::exchange(mirror_, nullptr));
   for (Block* block : {&svm_arena_, &svm_constants_, &io_}) {
     if (block == &io_ && !io_is_svm_) continue;
     KeepForEver(std::exchange(*block, nullptr));
