@@ -9,7 +9,14 @@ from hetcomp.errors import InputError
 from hetcomp.goal import Goal
 from hetcomp.remote import Remote
 
-__all__ = ["DEVICE_CLASSES", "PLAN_NAMES", "PRECISIONS", "TIERS", "CompileOptions"]
+__all__ = [
+    "DEVICE_CLASSES",
+    "EXPERIMENTAL_TIERS",
+    "PLAN_NAMES",
+    "PRECISIONS",
+    "TIERS",
+    "CompileOptions",
+]
 
 PLAN_NAMES = ("auto", "cpu", "gpu", "split")
 """Plans that can be asked for by name; anything else is the path of a plan file."""
@@ -22,6 +29,9 @@ PRECISIONS = ("auto", "f32", "int8", "f16", "bf16")
 
 TIERS = ("svm-ahead", "svm", "event", "finish", "cpu")
 """Ways in which CPU and OpenCL device wait for each other, the fastest first."""
+
+EXPERIMENTAL_TIERS = ("mailbox",)
+"""Further ones, never taken by `auto`: see `hetcomp.runtime.load`."""
 
 _PINS = ("auto", "on", "off")
 

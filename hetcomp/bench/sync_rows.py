@@ -9,7 +9,7 @@ from typing import Any
 
 from hetcomp.bench.options import check_known
 from hetcomp.errors import InputError
-from hetcomp.options import TIERS
+from hetcomp.options import EXPERIMENTAL_TIERS, TIERS
 
 __all__ = ["DEVICE_TIERS", "Spread", "SyncOptions", "SyncResults", "SyncRow"]
 
@@ -41,7 +41,7 @@ class SyncOptions:
     lock: Path | None = None
 
     def __post_init__(self) -> None:
-        check_known("tier", self.tiers, DEVICE_TIERS)
+        check_known("tier", self.tiers, (*DEVICE_TIERS, *EXPERIMENTAL_TIERS))
         if not self.tiers:
             raise InputError("name at least one of the tiers")
 

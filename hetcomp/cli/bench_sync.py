@@ -21,7 +21,8 @@ _PATH = click.Path(path_type=Path)
 
 @click.command()
 @click.option(
-    "--tiers", default="svm-ahead,svm,event,finish", show_default=True, help="By comma."
+    "--tiers", default="svm-ahead,svm,event,finish", show_default=True,
+    help="By comma; mailbox wants HETCOMP_EXPERIMENTAL=1.",
 )  # fmt: skip
 @click.option(
     "--rows", type=click.IntRange(1, 4096), default=2, show_default=True,

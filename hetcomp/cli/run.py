@@ -16,7 +16,7 @@ from hetcomp.bench.reference import TOLERANCE, OutputError, compare, reference_o
 from hetcomp.cli.common import FAILED, command_options
 from hetcomp.cli.feeds import Array, random_feeds, read_npz, write_npz
 from hetcomp.cli.output import number, print_json, print_table
-from hetcomp.options import TIERS
+from hetcomp.options import EXPERIMENTAL_TIERS, TIERS
 
 if TYPE_CHECKING:
     from hetcomp.runtime import SessionStatus
@@ -59,8 +59,10 @@ class _Times:
     help="Write a Chrome trace of all steps, for ui.perfetto.dev.",
 )  # fmt: skip
 @click.option(
-    "--tier", type=click.Choice(("auto", *TIERS)), default="auto", show_default=True,
-    help="How CPU and OpenCL device wait for each other; auto: the fastest that works.",
+    "--tier", type=click.Choice(("auto", *TIERS, *EXPERIMENTAL_TIERS)), default="auto",
+    show_default=True,
+    help="How CPU and OpenCL device wait for each other; auto: the fastest that works. "
+    "mailbox wants HETCOMP_EXPERIMENTAL=1.",
 )  # fmt: skip
 @click.option("--plan", metavar="NAME", help="One of the plans in M.so; explain lists them.")
 @command_options

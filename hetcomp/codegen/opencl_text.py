@@ -183,21 +183,22 @@ def _chain(kernels: list[tuple[_Kernel, str, Launch]]) -> str:
     cases = "".join(_case(kernel, symbol, launch) for kernel, symbol, launch in kernels)
     return f"""__kernel void hetcomp_chain(
     __global const int* steps, __global const ulong* pointers, int count, __global int* lines,
-    __global int* sync, int wait) {{
-{array}  if (!hetcomp_enter(sync, wait)) return;
-  for (int number = 0; number < count; ++number) {{
-    __global const int* step = steps + 10 * number;
-    __global const ulong* b = pointers + step[1];
-    __global int* tickets = lines + 32 * step[9];
-    int r0, r1, c0, c1;
-    int4 all = (int4)(step[2], step[3], step[4], step[5]);
-    if (!hetcomp_enter(sync, step[6])) return;
-    for (int turn = 0; {_next("step[8]")}; ++turn) {{
-      int tiles = (r1 - r0) * (c1 - c0);
-      switch (step[0]) {{
-{cases}      }}
+    __global int* sync, int wait, int gate, int rounds) {{
+{array}  for (uint walk = 0; hetcomp_walk(sync, wait, gate, rounds, walk); ++walk) {{
+    for (int number = 0; number < count; ++number) {{
+      __global const int* step = steps + 10 * number;
+      __global const ulong* b = pointers + step[1];
+      __global int* tickets = lines + 32 * step[9];
+      int r0, r1, c0, c1;
+      int4 all = (int4)(step[2], step[3], step[4], step[5]);
+      if (!hetcomp_enter(sync, step[6])) return;
+      for (int turn = 0; {_next("step[8]")}; ++turn) {{
+        int tiles = (r1 - r0) * (c1 - c0);
+        switch (step[0]) {{
+{cases}        }}
+      }}
+      hetcomp_leave(sync, step[7]);
     }}
-    hetcomp_leave(sync, step[7]);
   }}
 }}
 """
@@ -215,7 +216,7 @@ def _case(kernel: _Kernel, symbol: str, launch: Launch) -> str:
         for (kind, _, _), offset in zip(kernel.local, offsets, strict=False)
     ]
     call = ", ".join([*arguments, "0", "tiles"])
-    return f"        case {launch.kernel}: {symbol}_tiles({call}); break;\n"
+    return f"          case {launch.kernel}: {symbol}_tiles({call}); break;\n"
 
 
 def _chain_argument(parameter: str) -> str:

@@ -45,7 +45,8 @@ class SessionStatus:
         How CPU and OpenCL device wait for each other. `svm-ahead`: kernels are enqueued ahead and
         wait for the CPU's flags in shared memory; `svm`: they are enqueued when their inputs are
         ready, and raise flags; `event`: the CPU polls events instead; `finish`: it sleeps until
-        the queue is empty; `cpu`: the device is not used.
+        the queue is empty; `cpu`: the device is not used. Experimental, `mailbox`: one kernel runs
+        all steps and stays for the next inference, while the device polls for up to 5 ms.
     memory
         Where the tensors are that both use: `fine`, in fine-grained shared memory; `coarse` and
         `buffer`, in memory of each, between which the parts that cross are copied, through
@@ -68,7 +69,8 @@ class SessionStatus:
     runs, fallbacks, timeouts
         Inferences so far; those that the CPU had to repeat; and those because of a time-out.
     ahead_used, ahead_voided
-        Inferences that were enqueued before they were asked for, and those that came too late.
+        Inferences that were enqueued before they were asked for, or found the kernel of tier
+        `mailbox` waiting, and those that came too late.
     open_ms, warmup_ms, build_ms
         Time to open, thereof for warming kernels up, and to build the OpenCL program.
     program_cache

@@ -44,6 +44,7 @@ def load(
     plan: str | None = None,
     device: str = "auto",
     tier: str = "auto",
+    experimental: bool = False,
     memory: str = "auto",
     pin: str = "auto",
     threads: int = 1,
@@ -77,7 +78,10 @@ def load(
         `auto` uses the OpenCL device if the plan wants it and it serves; `off` does not.
     tier
         How CPU and device wait for each other: `svm-ahead`, `svm`, `event`, `finish` or `cpu`, see
-        `SessionStatus.tier`; `auto` takes the fastest that a probe at start-up proves.
+        `SessionStatus.tier`; `auto` takes the fastest that a probe at start-up proves. `mailbox`
+        is experimental.
+    experimental
+        Allows the tier `mailbox`.
     memory
         Where tensors are that both use, see `SessionStatus.memory`: `fine`, `coarse`, `buffer`, or
         `auto`, the first of these that the device has.
@@ -136,9 +140,9 @@ def load(
     Returns
     -------
     Session
-        The opened model. The environment variables HETCOMP_DEVICE, HETCOMP_TIER, HETCOMP_PIN
-        and HETCOMP_OPENCL_LIBRARY stand in for arguments that are left at their defaults;
-        HETCOMP_CACHE_DIR names the user's cache folder.
+        The opened model. The environment variables HETCOMP_DEVICE, HETCOMP_TIER, HETCOMP_PIN,
+        HETCOMP_EXPERIMENTAL (1 or 0) and HETCOMP_OPENCL_LIBRARY stand in for arguments that are
+        left at their defaults; HETCOMP_CACHE_DIR names the user's cache folder.
 
     Raises
     ------
@@ -176,6 +180,7 @@ def load(
     chosen = {"plan": plan, "cpu_core": cpu_core, "gpu_core": gpu_core}
     chosen["device"] = None if device == "auto" else device
     chosen["tier"] = None if tier == "auto" else tier
+    chosen["experimental"] = experimental or None
     chosen["memory"] = None if memory == "auto" else memory
     chosen["ahead"] = None if ahead == "auto" else ahead
     chosen["adapt"] = None if adapt == "auto" else adapt

@@ -18,13 +18,6 @@ constexpr double kMaxRounds = 1 << 30;
 constexpr double kLookAtEventUs = 10e3;
 constexpr double kUsualRoundUs = 1.0;  // where it was not measured, no kernel waits for the host
 
-// Poll rounds that take at least so long.
-int Rounds(const OpenClDevice& device, double time_us) {
-  const double known_us = device.probe().poll_round_us;
-  const double round_us = known_us > 0.0 ? known_us : kUsualRoundUs;
-  return static_cast<int>(std::min(time_us / round_us, kMaxRounds)) + 1;
-}
-
 std::shared_ptr<SyncBlock> MakeSync(const OpenClDevice& device, MemoryKind memory) {
   if (memory != MemoryKind::kFine) return std::make_shared<SyncBlock>();
   return AllocateSvmFor<SyncBlock>(device.cl());
@@ -65,12 +58,12 @@ GpuChannel::GpuChannel(OpenClDevice* device, cl_program program, const TierChoic
       cpu_base_(epoch_start),
       gpu_base_(epoch_start),
       gate_(epoch_start) {
-  const int rounds = Rounds(*device, kKernelLimitFactor * timeout_us_);
+  const int rounds = Rounds(kKernelLimitFactor * timeout_us_);
   Store(&sync_->control.poll_rounds, static_cast<uint32_t>(rounds));
   Store(&sync_->cpu_epoch.value, epoch_start);
   Store(&sync_->gpu_epoch.value, epoch_start);
   Store(&sync_->gate_passed.value, gate_);
-  Store(&sync_->control.run, tier_ == Tier::kSvmAhead ? 0 : 1);
+  Store(&sync_->control.run, UsesGates(tier_) ? 0 : 1);
   SetSync();
   LiveChannels& live = Live();
   std::lock_guard<std::mutex> lock(live.mutex);
@@ -103,18 +96,35 @@ void GpuChannel::TakeQueue() {
   device_->queue().Use(this, [](void* user) { static_cast<GpuChannel*>(user)->VoidGate(); });
 }
 
-void GpuChannel::EnqueueGate(bool held) {
+int GpuChannel::Rounds(double time_us) const {
+  const double known_us = device_->probe().poll_round_us;
+  const double round_us = known_us > 0.0 ? known_us : kUsualRoundUs;
+  return static_cast<int>(std::min(time_us / round_us, kMaxRounds)) + 1;
+}
+
+uint32_t GpuChannel::CloseGate() {
   TakeQueue();
   VoidGate();
   // Its kernel must have read the gate's word before the next gate uses it.
   if (SpinUntil(sync_->gate_passed.value, gate_, timeout_us_, nullptr) != WaitResult::kReached) {
     throw Error(ErrorKind::kDevice, "the last gate's kernel did not end in time");
   }
-  if (!held) in_flight_.store(true);
   Store(&sync_->gate.value, ++gate_ * kGateStates + kGateClosed);
+  return gate_;
+}
+
+// The kernel has closed it.
+void GpuChannel::ExpectNextGate() {
+  ++gate_;
+  gate_closed_ = true;
+}
+
+void GpuChannel::EnqueueGate(bool held) {
+  CloseGate();
+  if (!held) in_flight_.store(true);
   SetIntArgument(device_->cl(), gate_kernel_.get(), 1, static_cast<int>(gate_));
   const double limit_us = held ? kHoldUs : kKernelLimitFactor * timeout_us_;
-  SetIntArgument(device_->cl(), gate_kernel_.get(), 2, Rounds(*device_, limit_us));
+  SetIntArgument(device_->cl(), gate_kernel_.get(), 2, Rounds(limit_us));
   EnqueueSingle(gate_kernel_.get(), nullptr);
   gate_closed_ = true;
 }

@@ -24,13 +24,16 @@ namespace hetcomp {
 // meanwhile.
 constexpr double kHoldUs = 1000.0;
 
+// How long the kernel of tier mailbox waits for another inference.
+constexpr double kStayUs = 5000.0;
+
 // Call every method but Abandon with the queue's turn. The destructor frees the sync block, so the
 // queue must be drained before. After Abandon the channel must live for ever: its kernels may run
 // still, and the queue's next user may ask it to give way.
 class GpuChannel {
  public:
-  // `tier`: in svm-ahead kernels run behind gates, in the others at once. Where memory is not fine,
-  // kernels know nothing of the sync block.
+  // `tier`: in mailbox and svm-ahead kernels run behind gates, in the others at once. Where memory
+  // is not fine, kernels know nothing of the sync block.
   GpuChannel(OpenClDevice* device, cl_program program, const TierChoice& tier, double timeout_ms,
              uint32_t epoch_start);
   ~GpuChannel();
@@ -48,6 +51,14 @@ class GpuChannel {
   // Puts the gate of an inference into the queue. A `held` one is for an inference that nobody has
   // asked for yet: it waits for a short time only. Throws Error(kDevice).
   void EnqueueGate(bool held);
+  // For a kernel that waits at gates itself: closes the first, whose number is returned, and says
+  // that it waits at the next one now. Throws Error(kDevice).
+  uint32_t CloseGate();
+  void ExpectNextGate();
+  // Rounds of polls in `time_us`, at least.
+  int Rounds(double time_us) const;
+  // Number of the latest gate.
+  uint32_t gate() const { return gate_; }
   // Whether a gate waits in the queue, or has waited and become void.
   bool gate_closed() const { return gate_closed_; }
   // Number of the gate of the inference that has begun last.

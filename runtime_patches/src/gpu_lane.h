@@ -39,7 +39,7 @@ class GpuLane {
   // The same for a table without steps of the CPU, such that the GPU runs them without a pause.
   virtual void BeginBatch() = 0;
   // The inference is over on both sides.
-  void End() { channel_->End(); }
+  virtual void End() { channel_->End(); }
 
   // Step `ordinal` of the CPU is about to run, or has run.
   virtual void BeforeCpuStep(uint32_t ordinal) = 0;

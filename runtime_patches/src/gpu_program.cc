@@ -41,9 +41,14 @@ GpuProgram::GpuProgram(const Graph& graph, const Table& table, const Memory& mem
       tier_(tier),
       cl_(channel->device().cl()),
       n_steps_(static_cast<uint32_t>(table.gpu.size())) {
-  if (chain && tier == Tier::kSvmAhead && CanChain(graph, channel->device())) {
+  if (chain && UsesGates(tier) && CanChain(graph, channel->device())) {
     launches_.push_back(PrepareChain(graph, table, memory, program));
     return;
+  }
+  if (tier == Tier::kMailbox) {
+    throw Error(ErrorKind::kDevice,
+                "tier mailbox: one launch cannot run all steps here; it can where the device is a "
+                "single core, kernels have one work-item, and the option chain is not off");
   }
   launches_.reserve(table.gpu.size());
   int ordinal = 0;
@@ -68,7 +73,7 @@ GpuProgram::Launch GpuProgram::Prepare(const Graph& graph, const Table& table, c
     SetIntArgument(cl_, launch.kernel.get(), index++, bound);
   }
   launch.wait_index = ++index;  // behind the sync block
-  launch.wait = tier_ == Tier::kSvmAhead ? step.wait : 0;
+  launch.wait = UsesGates(tier_) ? step.wait : 0;
   SetIntArgument(cl_, launch.kernel.get(), index++, launch.wait);
   SetIntArgument(cl_, launch.kernel.get(), index++, UsesFlags(tier_) && step.signal ? ordinal : 0);
   SetIntArgument(cl_, launch.kernel.get(), ++index, step.ticket);
@@ -145,8 +150,15 @@ GpuProgram::Launch GpuProgram::PrepareChain(const Graph& graph, const Table& tab
   launch.wait_index = index;
   launch.wait = 0;
   SetIntArgument(cl_, launch.kernel.get(), index++, launch.wait);
+  SetStay(launch, 0, 0);
   launch.global[0] = launch.global[1] = launch.local[0] = launch.local[1] = 1;
   return launch;
+}
+
+// For the launch of all steps.
+void GpuProgram::SetStay(const Launch& launch, uint32_t gate, int rounds) {
+  SetIntArgument(cl_, launch.kernel.get(), launch.wait_index + 1, static_cast<int>(gate));
+  SetIntArgument(cl_, launch.kernel.get(), launch.wait_index + 2, rounds);
 }
 
 // Work-groups of the launch. Where an item is a group, a group takes a run of tiles.
@@ -195,6 +207,11 @@ void GpuProgram::Enqueue(size_t index, Fault fault, cl_event* event) {
   const size_t fault_at = launches_.size() > 1 ? 1 : 0;
   const bool fail = fault == Fault::kEnqueue && index == fault_at;
   HETCOMP_CL_CHECK(fail ? CL_OUT_OF_RESOURCES : Submit(launches_[index], event));
+}
+
+void GpuProgram::EnqueueStaying(uint32_t gate, int rounds, Fault fault) {
+  SetStay(launches_.front(), gate, rounds);
+  Enqueue(0, fault, nullptr);
 }
 
 }  // namespace hetcomp

@@ -17,8 +17,8 @@ namespace hetcomp {
 
 // `tier` says for which flags kernels wait and which they raise. `mirror`: the device's own memory;
 // null: it shares `memory`. `chain`: run all steps by one launch where the device is a single core,
-// and kernels wait. Owns its kernel objects; borrows channel and device. Call both Enqueues with
-// the queue's turn.
+// and kernels wait; tier mailbox is refused elsewhere, by Error(kDevice). Owns its kernel objects;
+// borrows channel and device. Call both Enqueues with the queue's turn.
 class GpuProgram {
  public:
   GpuProgram(const Graph& graph, const Table& table, const Memory& memory, const Mirror* mirror,
@@ -31,6 +31,10 @@ class GpuProgram {
 
   // Enqueues one launch; `fault` strikes at the second. `event` may be null. Throws Error(kDevice).
   void Enqueue(size_t index, Fault fault, cl_event* event);
+
+  // Enqueues the launch of all steps so that it stays: it waits at gates from number `gate` on,
+  // until one is not opened within `rounds` rounds of polls. Throws Error(kDevice).
+  void EnqueueStaying(uint32_t gate, int rounds, Fault fault);
 
   uint32_t n_steps() const { return n_steps_; }
   size_t n_launches() const { return launches_.size(); }
@@ -52,6 +56,7 @@ class GpuProgram {
                       const Step& step, cl_kernel kernel);
   Launch PrepareChain(const Graph& graph, const Table& table, const Memory& memory,
                       cl_program program);
+  void SetStay(const Launch& launch, uint32_t gate, int rounds);
   void CheckWorkGroup(const Kernel& kernel, cl_kernel object) const;
   void Divide(const Kernel& kernel, const Range& range, Launch* launch) const;
   cl_int Submit(const Launch& launch, cl_event* event);

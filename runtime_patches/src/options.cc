@@ -149,8 +149,16 @@ CacheChoice Cache(const std::string& value) {
   return {value, /*always=*/true};
 }
 
+bool OneOrZero(const std::string& key, const std::string& value) {
+  if (value != "1" && value != "0") BadValue(key, "1 or 0, got \"" + value + "\"");
+  return value == "1";
+}
+
 void ReadEnvironment(Options* options) {
   options->cache = Cache("auto");
+  if (const char* value = std::getenv("HETCOMP_EXPERIMENTAL")) {
+    options->experimental = OneOrZero("HETCOMP_EXPERIMENTAL", value);
+  }
   if (const char* value = std::getenv("HETCOMP_DEVICE")) {
     options->device_off = !Switch("HETCOMP_DEVICE", value);
   }
@@ -171,6 +179,8 @@ void SetOption(const std::string& key, const Any& value, Options* options) {
     options->device_off = !Switch(key, Text(key, value));
   } else if (key == "tier") {
     options->tier = TierOf(key, Text(key, value));
+  } else if (key == "experimental") {
+    options->experimental = Flag(key, value);
   } else if (key == "memory") {
     options->memory = MemoryOf(key, Text(key, value));
   } else if (key == "opencl_library") {
@@ -218,18 +228,26 @@ void SetOption(const std::string& key, const Any& value, Options* options) {
   }
 }
 
-}  // namespace
-
-Options ParseOptions(std::string_view text) {
-  Options options;
-  ReadEnvironment(&options);
-  if (text.empty()) return options;
+void ReadJson(std::string_view text, Options* options) {
   String error;
   const json::Value value = json::Parse(String(text.data(), text.size()), &error);
   auto object = value.try_cast<json::Object>();
   if (error.size() != 0 || !object.has_value()) ThrowInput("options: expected a JSON object");
   for (const auto& [key, item] : *object) {
-    SetOption(std::string(key.cast<String>()), item, &options);
+    SetOption(std::string(key.cast<String>()), item, options);
+  }
+}
+
+}  // namespace
+
+Options ParseOptions(std::string_view text) {
+  Options options;
+  ReadEnvironment(&options);
+  if (!text.empty()) ReadJson(text, &options);
+  if (options.tier == Tier::kMailbox && !options.experimental) {
+    ThrowInput(
+        "tier \"mailbox\" is experimental: it wants the option \"experimental\" or "
+        "HETCOMP_EXPERIMENTAL=1");
   }
   return options;
 }

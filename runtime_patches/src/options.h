@@ -32,9 +32,10 @@ struct PretendedLoad {
 enum class Fault { kNone, kWedge, kEnqueue };
 
 struct Options {
-  std::string plan;          // "" = the model's first
-  bool device_off = false;   // CPU only
-  std::optional<Tier> tier;  // none = the fastest that works
+  std::string plan;           // "" = the model's first
+  bool device_off = false;    // CPU only
+  std::optional<Tier> tier;   // none = the fastest that works
+  bool experimental = false;  // allows tier mailbox
   std::optional<MemoryKind> memory;
   std::string opencl_library;  // "" = libOpenCL.so.1, then libOpenCL.so
   CacheChoice cache;
@@ -61,8 +62,8 @@ struct Options {
 };
 
 // Defaults, overridden by HETCOMP_DEVICE, HETCOMP_TIER, HETCOMP_MEMORY, HETCOMP_PIN,
-// HETCOMP_OPENCL_LIBRARY and HETCOMP_CACHE_DIR, overridden by the keys of `json`. Unknown keys and
-// values are errors.
+// HETCOMP_OPENCL_LIBRARY, HETCOMP_EXPERIMENTAL and HETCOMP_CACHE_DIR, overridden by the keys of
+// `json`. Unknown keys and values are errors.
 Options ParseOptions(std::string_view json);
 
 }  // namespace hetcomp

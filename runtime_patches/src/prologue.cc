@@ -218,10 +218,10 @@ __kernel void hetcomp_probe(__global int* sync, __global int* data, int wait, in
   if (go && HETCOMP_FIRST_ITEM) hetcomp_leave(sync, signal);
 }
 
-// The first launch of every inference: holds the queue until the host opens gate `number`, or until
-// it has polled for `rounds` rounds; the launches up to the next gate do nothing then. See
-// gpu_channel.h.
-__kernel void hetcomp_gate(__global int* sync, int number, int rounds) {
+// Waits until the host opens gate `number`, or for `rounds` rounds of polls: then the gate becomes
+// void. Whether it was opened. See gpu_channel.h.
+inline __attribute__((always_inline)) int hetcomp_pass(__global int* sync, int number,
+                                                       int rounds) {
   int closed = (int)(4u * (uint)number), seen = closed;
   for (int round = 0; round < rounds && seen == closed; ++round) {
     for (int poll = 0; poll < HETCOMP_POLLS_PER_ROUND && seen == closed; ++poll) {
@@ -230,8 +230,29 @@ __kernel void hetcomp_gate(__global int* sync, int number, int rounds) {
     if (HETCOMP_LOAD(sync + HETCOMP_ABORT) != 0) break;
   }
   if (seen == closed) seen = hetcomp_replace(sync + HETCOMP_GATE, closed, closed + 1);
-  sync[HETCOMP_RUN] = seen == closed + 2;
+  int opened = seen == closed + 2;
+  sync[HETCOMP_RUN] = opened;
   HETCOMP_STORE(sync + HETCOMP_GATE_PASSED, number);
+  return opened;
+}
+
+// The first launch of an inference: holds the queue. The launches up to the next gate do nothing
+// where this one is not opened.
+__kernel void hetcomp_gate(__global int* sync, int number, int rounds) {
+  hetcomp_pass(sync, number, rounds);
+}
+
+// Whether the kernel that has the list of all steps walks it, for the `turn`-th time from 0.
+// rounds: 0 = once, behind the kernel of a gate; else it stays and waits at one gate after the other
+// itself, from number `gate` on, until one becomes void; see mailbox_lane.h. The host does not touch
+// the gate's word until it has seen the last step of the walk.
+inline __attribute__((always_inline)) int hetcomp_walk(__global int* sync, int wait, int gate,
+                                                       int rounds, uint turn) {
+  if (rounds == 0) return turn == 0 && hetcomp_enter(sync, wait);
+  uint number = (uint)gate + turn;
+  if (wait < 0 || !hetcomp_pass(sync, (int)number, rounds)) return 0;
+  HETCOMP_STORE(sync + HETCOMP_GATE, (int)(4u * (number + 1u)));
+  return 1;
 }
 
 // Publishes `signal` whatever the abort flag says: all earlier kernels have ended.

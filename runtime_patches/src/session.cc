@@ -12,6 +12,7 @@
 #include "io_memory.h"
 #include "json_writer.h"
 #include "keep.h"
+#include "mailbox_lane.h"
 #include "mirror_lane.h"
 #include "notice.h"
 #include "pinning.h"
@@ -223,6 +224,8 @@ std::unique_ptr<GpuLane> Session::MakeLane(const Ready& ready, cl_program compil
         FindCrossings(model_.graph, ready.table, image_.constants), ready.memory.arena.get());
   }
   switch (tier) {
+    case Tier::kMailbox:
+      return std::make_unique<MailboxLane>(ready.table, std::move(program), channel_.get());
     case Tier::kSvmAhead:
       return std::make_unique<AheadLane>(ready.table, std::move(program), channel_.get());
     case Tier::kSvm:
@@ -239,7 +242,7 @@ std::unique_ptr<GpuLane> Session::MakeLane(const Ready& ready, cl_program compil
 
 // A kernel's flag tells its end more exactly than an event's status.
 Tier Session::MeasuringTier() const {
-  if (tier_.tier == Tier::kSvmAhead) return tier_.tier;
+  if (UsesGates(tier_.tier)) return Tier::kSvmAhead;
   if (!fine_memory()) return Tier::kEvent;
   return device_->probe().tiers.no_flags.empty() ? Tier::kSvm : Tier::kEvent;
 }

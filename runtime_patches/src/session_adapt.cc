@@ -45,8 +45,7 @@ void Session::LeakRungs() {
 
 // Whether tables of the CPU use the memory that the others use, in which the weights are warm.
 bool Session::SharesMemory() const {
-  const bool shared = tier_.tier == Tier::kSvmAhead || tier_.tier == Tier::kSvm;
-  return adapter_ != nullptr && !device_->bad() && shared;
+  return adapter_ != nullptr && !device_->bad() && UsesFlags(tier_.tier);
 }
 
 // Installs the table that the adapter wants for the next inference.

@@ -29,7 +29,7 @@ struct SyncBlock {
   Line groups_done;  // work-groups of the current launch that have finished
   Control control;
   Line gate;         // state of the latest gate, see gpu_channel.h
-  Line gate_passed;  // number of the latest gate whose kernel has ended
+  Line gate_passed;  // number of the latest gate at which no kernel waits any more
 };
 
 // Where buffers are used, each launch has a block of its own, followed by the offset of each of its

@@ -9,7 +9,7 @@ std::string WhyNot(Tier tier, MemoryKind memory, const TierProbe& probe) {
   if (!UsesFlags(tier)) return "";
   if (!probe.no_fine.empty()) return probe.no_fine;
   if (memory != MemoryKind::kFine) return std::string("memory is ") + MemoryName(memory);
-  return tier == Tier::kSvmAhead ? probe.no_ahead : probe.no_flags;
+  return UsesGates(tier) ? probe.no_ahead : probe.no_flags;
 }
 
 [[noreturn]] void Refuse(const std::string& what, const std::string& why) {
@@ -42,6 +42,8 @@ std::string WhyNot(MemoryKind memory, const TierProbe& probe) {
 
 const char* TierName(Tier tier) {
   switch (tier) {
+    case Tier::kMailbox:
+      return "mailbox";
     case Tier::kSvmAhead:
       return "svm-ahead";
     case Tier::kSvm:
@@ -73,7 +75,7 @@ TierChoice ChooseTier(std::optional<Tier> wanted, std::optional<MemoryKind> memo
   TierChoice choice;
   choice.memory = ChooseMemory(memory, probe);
   for (Tier tier : kTiers) {
-    if (wanted.has_value() && tier != *wanted) continue;
+    if (wanted.has_value() ? tier != *wanted : tier == Tier::kMailbox) continue;
     const std::string why = WhyNot(tier, choice.memory, probe);
     choice.tier = tier;
     if (why.empty()) break;

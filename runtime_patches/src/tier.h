@@ -11,6 +11,7 @@ namespace hetcomp {
 
 // Fastest first.
 enum class Tier {
+  kMailbox,   // experimental: one kernel stays for many inferences; never chosen by itself
   kSvmAhead,  // everything enqueued ahead; kernels wait for the CPU's epoch
   kSvm,       // enqueued when its inputs are ready; the CPU polls the GPU's epoch
   kEvent,     // the same, but the CPU polls events
@@ -25,16 +26,19 @@ enum class MemoryKind {
   kBuffer,  // each has its own; the queue copies what crosses
 };
 
-constexpr std::array<Tier, 5> kTiers = {Tier::kSvmAhead, Tier::kSvm, Tier::kEvent, Tier::kFinish,
-                                        Tier::kCpu};
+constexpr std::array<Tier, 6> kTiers = {Tier::kMailbox, Tier::kSvmAhead, Tier::kSvm,
+                                        Tier::kEvent,   Tier::kFinish,   Tier::kCpu};
 constexpr std::array<MemoryKind, 3> kMemoryKinds = {MemoryKind::kFine, MemoryKind::kCoarse,
                                                     MemoryKind::kBuffer};
 
 const char* TierName(Tier tier);
 const char* MemoryName(MemoryKind memory);
 
+// Whether kernels wait at gates, and for the CPU's flags.
+constexpr bool UsesGates(Tier tier) { return tier == Tier::kMailbox || tier == Tier::kSvmAhead; }
+
 // Whether kernels and CPU tell each other through flags in shared memory.
-constexpr bool UsesFlags(Tier tier) { return tier == Tier::kSvmAhead || tier == Tier::kSvm; }
+constexpr bool UsesFlags(Tier tier) { return UsesGates(tier) || tier == Tier::kSvm; }
 
 // What start-up found out about a device; the texts say why not, "" = it works.
 struct TierProbe {

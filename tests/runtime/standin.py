@@ -99,19 +99,21 @@ __kernel void {name}({buffers}, int r0, int r1, int c0, int c1, __global int* sy
 
 _CL_CHAIN = """
 __kernel void hetcomp_chain(__global const int* steps, __global const ulong* pointers, int count,
-                            __global int* lines, __global int* sync, int wait) {{
-  if (!hetcomp_enter(sync, wait)) return;
-  for (int number = 0; number < count; ++number) {{
-    __global const int* step = steps + 10 * number;
-    __global const ulong* b = pointers + step[1];
-    __global int* tickets = lines + 32 * step[9];
-    int r0, r1, c0, c1;
-    int4 all = (int4)(step[2], step[3], step[4], step[5]);
-    if (!hetcomp_enter(sync, step[6])) return;
-    for (int turn = 0; hetcomp_next(tickets, step[8], turn, all, &r0, &r1, &c0, &c1); ++turn) {{
-      switch (step[0]) {{ {cases} }}
+                            __global int* lines, __global int* sync, int wait, int gate,
+                            int rounds) {{
+  for (uint walk = 0; hetcomp_walk(sync, wait, gate, rounds, walk); ++walk) {{
+    for (int number = 0; number < count; ++number) {{
+      __global const int* step = steps + 10 * number;
+      __global const ulong* b = pointers + step[1];
+      __global int* tickets = lines + 32 * step[9];
+      int r0, r1, c0, c1;
+      int4 all = (int4)(step[2], step[3], step[4], step[5]);
+      if (!hetcomp_enter(sync, step[6])) return;
+      for (int turn = 0; hetcomp_next(tickets, step[8], turn, all, &r0, &r1, &c0, &c1); ++turn) {{
+        switch (step[0]) {{ {cases} }}
+      }}
+      hetcomp_leave(sync, step[7]);
     }}
-    hetcomp_leave(sync, step[7]);
   }}
 }}
 """

@@ -19,12 +19,15 @@ from hetcomp.runtime import load
 TIERS = ("svm-ahead", "svm", "event", "finish")
 WAYS = (
     {"tier": "svm"},
+    {"tier": "mailbox", "experimental": True},
     *({"tier": t, "memory": m} for t in ("event", "finish") for m in ("fine", "coarse", "buffer")),
 )
 """Tiers with their kinds of memory; svm-ahead is what all other tests run."""
 RUNS = 12
 
-every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(way.values()))
+every_way = pytest.mark.parametrize(
+    "way", WAYS, ids=lambda way: "-".join(v for v in way.values() if v is not True)
+)
 
 
 @pytest.mark.parametrize("plan", GPU_PLANS)
@@ -61,7 +64,7 @@ def test_tickets(model: Path, opencl: str, way: dict) -> None:
 
 @pytest.mark.parametrize(
     ("way", "fault"),
-    [*((way, "wedge") for way in WAYS), (WAYS[0], "enqueue"), (WAYS[3], "enqueue")],
+    [*((way, "wedge") for way in WAYS), *((WAYS[i], "enqueue") for i in (0, 1, 4))],
 )
 def test_a_device_that_fails(
     script: Script, model: Path, opencl: str, way: dict, fault: str
