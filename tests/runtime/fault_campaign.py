@@ -98,8 +98,8 @@ class Outcome:
 
     `verdict` is `right`, `error` (one clear error), `dropped`, or what must not be: `wrong`,
     `leak`, `crash`, `hang`, `strange` (an error that is not ours). `dropped` is a wrong result
-    where the driver has said of a launch that it was enqueued, and has done nothing: a caller
-    cannot tell.
+    where the driver has said that it has enqueued a launch or set an argument, and has done
+    nothing: a caller cannot tell.
     """
 
     fault: Fault
@@ -216,14 +216,17 @@ def _run(scenario: Scenario, fault: Fault) -> tuple[str, str]:
         verdict, note = "error", f"{shim.struck}: {error}"
     except BaseException:
         return "strange", f"{shim.struck}: {traceback.format_exc()}"
-    if verdict == "wrong" and shim.struck == "clEnqueueNDRangeKernel":
-        return ("dropped" if fault.mode in (Mode.SKIP, Mode.NOISE) else verdict), note
+    if verdict == "wrong":
+        untold = fault.mode in (Mode.SKIP, Mode.NOISE) and shim.struck in _UNTOLD
+        return "dropped" if untold else verdict, f"{shim.struck}: {note}"
     if verdict in ("right", "error") and fault.mode is not Mode.FORWARD:
         left = {name: count for name, count in shim.alive().items() if count > _KEPT[name]}
         if left and not shim.struck.startswith(("clCreate", "clRelease", "clSVM")):
             return "leak", f"{shim.struck}: {left}"
     return verdict, note if fault.mode is not Mode.FORWARD else str(shim.calls)
 
+
+_UNTOLD = ("clEnqueueNDRangeKernel", "clSetKernelArg", "clSetKernelArgSVMPointer")
 
 # What a device that is given up keeps on purpose, since its kernels may be running still. An object
 # that came with an error, or whose release failed, is nobody's.
