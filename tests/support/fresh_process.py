@@ -32,8 +32,9 @@ Script = Callable[..., tuple[Any, str]]
 
 
 def script_runner(*folders: Path, timeout: float = 60.0) -> Script:
-    """A `Script` that finds hetcomp, and modules in `folders`."""
-    path = os.pathsep.join(map(str, (Path(hetcomp.__file__).parent.parent, *folders)))
+    """A `Script` that finds hetcomp, this module, and modules in `folders`."""
+    here = Path(__file__).resolve().parent
+    path = os.pathsep.join(map(str, (Path(hetcomp.__file__).parent.parent, here, *folders)))
 
     def run(text: str, **env: str) -> tuple[Any, str]:
         body = textwrap.dedent(text) + "\nimport json as _json\nprint(_json.dumps(answer))\n"
