@@ -9,10 +9,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
+
+from shared_device import given_up
+
 _START_S = 60.0
+
+
+@pytest.fixture(autouse=True)
+def _device_is_kept() -> Iterator[None]:
+    """Names the test that gives the device up, rather than those that miss it later."""
+    before = given_up()
+    yield
+    assert before or not given_up(), "OpenCL timed out or failed; this process has given it up"
 
 
 @pytest.fixture
