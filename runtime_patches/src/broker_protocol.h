@@ -26,7 +26,7 @@ struct HetcompSharedQueue {
   void* queue;
   void* user;                    // whose launches were the last to enter the queue
   void (*give_way)(void* user);  // frees the queue from what the user has enqueued ahead
-  int32_t bad;                   // atomic: it hung or failed; nobody uses it again
+  int32_t bad;  // atomic: it hung or failed; nobody uses it until it is found in order
 };
 
 // One kernel call: function(nullptr, arguments, n_arguments, &result).

@@ -208,6 +208,7 @@ WaitResult GpuChannel::DrainByFlag(double timeout_us) {
 }
 
 void GpuChannel::Abandon() {
+  abandoned_.store(true);
   Store(&sync_->control.abort, kAbortByHost);
   device_->queue().MarkBad();
 }

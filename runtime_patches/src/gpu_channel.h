@@ -84,6 +84,7 @@ class GpuChannel {
 
   // Raises the abort flag so that no kernel spins on, and gives the device up for good.
   void Abandon();
+  bool abandoned() const { return abandoned_.load(); }
 
   // Hands all that is enqueued to the device.
   void Flush();
@@ -116,6 +117,7 @@ class GpuChannel {
   uint32_t opened_gate_ = 0;
   bool gate_closed_ = false;
   std::atomic<bool> in_flight_{false};
+  std::atomic<bool> abandoned_{false};
 };
 
 }  // namespace hetcomp

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <vector>
 
+#include "cl_events.h"
 #include "clock.h"
 #include "error.h"
 #include "pinning.h"
@@ -26,6 +27,8 @@ constexpr size_t kSubDevice = 1;
 // Work-groups per core of a CPU device: enough to level out cores that are interrupted. On PoCL a
 // work-group costs about 0.1 us.
 constexpr size_t kGroupsPerCore = 4;
+constexpr int kMostTimesTakenBack = 3;
+constexpr double kTakeBackLimitUs = 1e6;
 
 // Equal requests of any model.so share a queue.
 std::string QueueName(const DeviceRequest& request) {
@@ -98,6 +101,24 @@ void OpenClDevice::CreateQueue() {
   // No properties: in order, no profiling.
   HETCOMP_CL_CREATE(cl_.queue, api_.clCreateCommandQueueWithProperties, cl_.context, cl_.device,
                     nullptr);
+}
+
+bool OpenClDevice::TakeBack() {
+  if (times_taken_back_ == kMostTimesTakenBack) return false;
+  ScopedPin pin(host_core());
+  try {
+    queue_.Use(nullptr, nullptr);
+    if (FinishWithin(cl_, kTakeBackLimitUs) != WaitResult::kReached) return false;
+    const TierProbe now = ProbeDevice(cl_, choice_).tiers;
+    const TierProbe& first = probe_.tiers;
+    if (now.no_ahead.empty() != first.no_ahead.empty()) return false;
+    if (now.no_flags.empty() != first.no_flags.empty()) return false;
+  } catch (const Error&) {
+    return false;
+  }
+  ++times_taken_back_;
+  queue_.MarkGood();
+  return true;
 }
 
 CachedProgram& OpenClDevice::Program(std::string_view source, MemoryKind memory,

@@ -57,8 +57,11 @@ class OpenClDevice {
   // Shared with other models of the process: one inference, warm-up or measurement at a time.
   SharedQueue& queue() { return queue_; }
 
-  // A device that hung or failed is not used again by this process.
+  // A device that hung or failed is used by nobody until TakeBack.
   bool bad() const { return queue_.bad(); }
+  // Uses it again if all that was enqueued has ended and it passes the probe as at first. False
+  // otherwise, and for a device that keeps failing. Call with the queue's turn.
+  bool TakeBack();
 
  private:
   explicit OpenClDevice(const DeviceRequest& request);
@@ -74,6 +77,7 @@ class OpenClDevice {
   bool one_unit_ = false;
   bool pinned_ = false;
   int host_core_ = -1;
+  int times_taken_back_ = 0;
   std::unique_ptr<CachedProgram>
       programs_[2];  // guarded by the queue's turn; of buffers the second
   double build_ms_ = 0.0;

@@ -130,19 +130,22 @@ void Session::PrepareGpu() {
     request.gpu_core = cores_.gpu;
     device_ = &OpenClDevice::Get(request);
   }
-  if (device_->bad()) {
+  if (channel_ != nullptr && channel_->abandoned()) KeepForEver(std::move(channel_));
+  if (channel_ != nullptr && !device_->bad()) return;
+  const QueueTurn turn(device_->queue(), options_.priority);
+  if (device_->bad() && !device_->TakeBack()) {
     throw Error(ErrorKind::kDevice,
-                device_->choice().name + " failed earlier and is not used again by this process");
+                device_->choice().name + " failed earlier and has not recovered");
   }
   if (channel_ != nullptr) return;
   tier_ = ChooseTier(options_.tier, options_.memory, device_->probe().tiers);
   // A kernel that waits for the CPU keeps others off the device as one that computes does.
   const bool short_launches = options_.gpu_slice_us > 0.0 && !options_.tier.has_value();
   if (short_launches && tier_.tier == Tier::kSvmAhead) tier_.tier = Tier::kSvm;
-  const QueueTurn turn(device_->queue(), options_.priority);
   channel_ = std::make_unique<GpuChannel>(
       device_, device_->Program(image_.opencl_source, tier_.memory, options_.cache).program(),
       tier_, options_.timeout_ms, options_.epoch_start);
+  gave_up_ = false;
 }
 
 Memory Session::SvmMemory(size_t arena_bytes) {
@@ -314,7 +317,7 @@ std::string Session::StatusJson() {
   status.Text("device_version", device_ != nullptr ? device_->choice().version : "");
   status.Text("platform", device_ != nullptr ? device_->choice().platform : "");
   status.Flag("device_is_cpu", device_ != nullptr && device_->choice().is_cpu);
-  status.Flag("device_bad", device_ != nullptr && device_->bad());
+  status.Flag("device_bad", gave_up_ || (device_ != nullptr && device_->bad()));
   status.Text("atomics", device_ != nullptr ? device_->probe().spelling->name : "");
   status.Number("poll_ns", device_ != nullptr ? device_->probe().poll_round_us / 1.024 : 0.0);
   status.Flag("gpu_pinned", device_ != nullptr && device_->pinned());

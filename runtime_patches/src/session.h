@@ -42,7 +42,7 @@ class Session {
   const Graph& graph() const { return model_.graph; }
 
   // One inference over dense host tensors in the graph's order. If the GPU fails or is late, the
-  // answer comes from the CPU, and the GPU is not used again.
+  // answer comes from the CPU, and the GPU is not used until a plan is chosen anew.
   void Run(const void* const* inputs, void* const* outputs);
 
   std::string StatusJson();
@@ -179,6 +179,7 @@ class Session {
   size_t rung_ = 0;
   std::string requested_plan_;
   std::string why_no_gpu_;
+  bool gave_up_ = false;  // the device, and has not used it since
   AheadPolicy ahead_;
   std::unique_ptr<Trace> trace_;  // null: off
   Fault fault_ = Fault::kNone;    // strikes at the next inference on the GPU

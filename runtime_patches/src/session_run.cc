@@ -160,13 +160,13 @@ void Session::LeakDeviceMemory() {
 void Session::AbandonDevice(const std::string& why) {
   channel_->Abandon();
   KeepForEver(std::move(channel_));
+  gave_up_ = true;
   const bool had_io = io_ != nullptr;
   LeakDeviceMemory();
   if (had_io && io_ == nullptr) AllocateIo();
   why_no_gpu_ = device_->choice().name + ": " + why;
   Mark(why_no_gpu_);
-  NoticeOnce(why_no_gpu_ + "; OpenCL is not used again by this process, the CPU takes over",
-             options_.quiet);
+  NoticeOnce(why_no_gpu_ + "; the CPU takes over", options_.quiet);
   StopAdapting("the device is given up");
   if (ready_->lane != nullptr) LeaveGpu();
 }

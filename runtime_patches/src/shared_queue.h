@@ -27,8 +27,9 @@ class SharedQueue {
   // Forgets `user`, who does not exist any more. With the turn.
   void Forget(const void* user);
 
-  // A device that hung or failed is not used again by this process.
+  // A device that hung or failed is used by nobody until somebody has found it in order again.
   bool bad() const { return __atomic_load_n(&shared_->bad, __ATOMIC_ACQUIRE) != 0; }
+  void MarkGood() { __atomic_store_n(&shared_->bad, 0, __ATOMIC_RELEASE); }
   void MarkBad() { __atomic_store_n(&shared_->bad, 1, __ATOMIC_RELEASE); }
 
  private:
