@@ -32,10 +32,13 @@ void* OpenLibrary(const std::string& library) {
 OpenClApi LoadOpenCl(const std::string& library) {
   void* handle = OpenLibrary(library);
   OpenClApi api;
-#define HETCOMP_BIND(result, name, parameters)                             \
-  api.name = reinterpret_cast<result(*) parameters>(dlsym(handle, #name)); \
+#define HETCOMP_BIND(result, name, parameters) \
+  api.name = reinterpret_cast<result(*) parameters>(dlsym(handle, #name));
+#define HETCOMP_REQUIRE(result, name, parameters) \
   if (api.name == nullptr) ThrowDevice("the OpenCL library has no function " #name);
   HETCOMP_OPENCL_FUNCTIONS(HETCOMP_BIND)
+  HETCOMP_OPENCL_1_FUNCTIONS(HETCOMP_REQUIRE)
+#undef HETCOMP_REQUIRE
 #undef HETCOMP_BIND
   return api;
 }

@@ -57,7 +57,7 @@ using EventNotify = void (*)(cl_event, cl_int, void*);
 using ProgramNotify = void (*)(cl_program, void*);
 
 // X(result, name, parameters)
-#define HETCOMP_OPENCL_FUNCTIONS(X)                                                                \
+#define HETCOMP_OPENCL_1_FUNCTIONS(X)                                                              \
   X(cl_int, clGetPlatformIDs, (cl_uint, cl_platform_id*, cl_uint*))                                \
   X(cl_int, clGetPlatformInfo, (cl_platform_id, cl_uint, size_t, void*, size_t*))                  \
   X(cl_int, clGetDeviceIDs, (cl_platform_id, cl_bitfield, cl_uint, cl_device_id*, cl_uint*))       \
@@ -65,8 +65,7 @@ using ProgramNotify = void (*)(cl_program, void*);
   X(cl_int, clCreateSubDevices, (cl_device_id, const intptr_t*, cl_uint, cl_device_id*, cl_uint*)) \
   X(cl_context, clCreateContext,                                                                   \
     (const intptr_t*, cl_uint, const cl_device_id*, ContextNotify, void*, cl_int*))                \
-  X(cl_command_queue, clCreateCommandQueueWithProperties,                                          \
-    (cl_context, cl_device_id, const cl_bitfield*, cl_int*))                                       \
+  X(cl_command_queue, clCreateCommandQueue, (cl_context, cl_device_id, cl_bitfield, cl_int*))      \
   X(cl_program, clCreateProgramWithSource,                                                         \
     (cl_context, cl_uint, const char**, const size_t*, cl_int*))                                   \
   X(cl_program, clCreateProgramWithBinary,                                                         \
@@ -81,9 +80,6 @@ using ProgramNotify = void (*)(cl_program, void*);
   X(cl_int, clReleaseKernel, (cl_kernel))                                                          \
   X(cl_int, clGetKernelWorkGroupInfo, (cl_kernel, cl_device_id, cl_uint, size_t, void*, size_t*))  \
   X(cl_int, clSetKernelArg, (cl_kernel, cl_uint, size_t, const void*))                             \
-  X(cl_int, clSetKernelArgSVMPointer, (cl_kernel, cl_uint, const void*))                           \
-  X(void*, clSVMAlloc, (cl_context, cl_bitfield, size_t, cl_uint))                                 \
-  X(void, clSVMFree, (cl_context, void*))                                                          \
   X(cl_mem, clCreateBuffer, (cl_context, cl_bitfield, size_t, void*, cl_int*))                     \
   X(cl_int, clReleaseMemObject, (cl_mem))                                                          \
   X(cl_int, clEnqueueReadBufferRect,                                                               \
@@ -92,9 +88,6 @@ using ProgramNotify = void (*)(cl_program, void*);
   X(cl_int, clEnqueueWriteBufferRect,                                                              \
     (cl_command_queue, cl_mem, cl_bool, const size_t*, const size_t*, const size_t*, size_t,       \
      size_t, size_t, size_t, const void*, cl_uint, const cl_event*, cl_event*))                    \
-  X(cl_int, clEnqueueSVMMap,                                                                       \
-    (cl_command_queue, cl_bool, cl_bitfield, void*, size_t, cl_uint, const cl_event*, cl_event*))  \
-  X(cl_int, clEnqueueSVMUnmap, (cl_command_queue, void*, cl_uint, const cl_event*, cl_event*))     \
   X(cl_int, clEnqueueNDRangeKernel,                                                                \
     (cl_command_queue, cl_kernel, cl_uint, const size_t*, const size_t*, const size_t*, cl_uint,   \
      const cl_event*, cl_event*))                                                                  \
@@ -105,7 +98,23 @@ using ProgramNotify = void (*)(cl_program, void*);
   X(cl_int, clFlush, (cl_command_queue))                                                           \
   X(cl_int, clFinish, (cl_command_queue))
 
-// Function pointers into one OpenCL library; lives as long as the process.
+// Missing in drivers of OpenCL 1, which are found without a loader between on phones and boards.
+#define HETCOMP_OPENCL_2_FUNCTIONS(X)                                                             \
+  X(cl_command_queue, clCreateCommandQueueWithProperties,                                         \
+    (cl_context, cl_device_id, const cl_bitfield*, cl_int*))                                      \
+  X(cl_int, clSetKernelArgSVMPointer, (cl_kernel, cl_uint, const void*))                          \
+  X(void*, clSVMAlloc, (cl_context, cl_bitfield, size_t, cl_uint))                                \
+  X(void, clSVMFree, (cl_context, void*))                                                         \
+  X(cl_int, clEnqueueSVMMap,                                                                      \
+    (cl_command_queue, cl_bool, cl_bitfield, void*, size_t, cl_uint, const cl_event*, cl_event*)) \
+  X(cl_int, clEnqueueSVMUnmap, (cl_command_queue, void*, cl_uint, const cl_event*, cl_event*))
+
+#define HETCOMP_OPENCL_FUNCTIONS(X) \
+  HETCOMP_OPENCL_1_FUNCTIONS(X)     \
+  HETCOMP_OPENCL_2_FUNCTIONS(X)
+
+// Function pointers into one OpenCL library, those of OpenCL 2 null where it has none; lives as
+// long as the process.
 struct OpenClApi {
 #define HETCOMP_DECLARE(result, name, parameters) result(*name) parameters = nullptr;
   HETCOMP_OPENCL_FUNCTIONS(HETCOMP_DECLARE)

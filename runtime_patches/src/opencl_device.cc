@@ -99,8 +99,12 @@ void OpenClDevice::FindQueue(bool divide) {
 void OpenClDevice::CreateQueue() {
   HETCOMP_CL_CREATE(cl_.context, api_.clCreateContext, nullptr, 1, &cl_.device, nullptr, nullptr);
   // No properties: in order, no profiling.
-  HETCOMP_CL_CREATE(cl_.queue, api_.clCreateCommandQueueWithProperties, cl_.context, cl_.device,
-                    nullptr);
+  if (choice_.opencl_2) {
+    HETCOMP_CL_CREATE(cl_.queue, api_.clCreateCommandQueueWithProperties, cl_.context, cl_.device,
+                      nullptr);
+  } else {
+    HETCOMP_CL_CREATE(cl_.queue, api_.clCreateCommandQueue, cl_.context, cl_.device, 0);
+  }
 }
 
 bool OpenClDevice::TakeBack() {

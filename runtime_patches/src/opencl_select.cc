@@ -1,6 +1,7 @@
 #include "opencl_select.h"
 
 #include <algorithm>
+#include <string_view>
 #include <vector>
 
 #include "error.h"
@@ -60,7 +61,19 @@ std::vector<cl_device_id> Devices(const OpenClApi& api, cl_platform_id platform)
   return devices;
 }
 
+// Of OpenCL 2 or later, as is the library; a newer library must not call an older driver's
+// functions.
+bool IsOpenCl2(const OpenClApi& api, cl_device_id device) {
+  constexpr std::string_view kOpenCl1 = "OpenCL 1.";
+  const std::string version = DeviceText(api, device, CL_DEVICE_VERSION);
+  if (version.compare(0, kOpenCl1.size(), kOpenCl1) == 0) return false;
+#define HETCOMP_HAS(result, name, parameters) &&api.name != nullptr
+  return true HETCOMP_OPENCL_2_FUNCTIONS(HETCOMP_HAS);
+#undef HETCOMP_HAS
+}
+
 cl_bitfield Svm(const OpenClApi& api, cl_device_id device) {
+  if (!IsOpenCl2(api, device)) return 0;
   return DeviceInfo<cl_bitfield>(api, device, CL_DEVICE_SVM_CAPABILITIES, 0);
 }
 
@@ -94,6 +107,7 @@ DeviceChoice Describe(const OpenClApi& api, cl_platform_id platform, cl_device_i
   choice.driver = DeviceText(api, device, CL_DRIVER_VERSION);
   choice.platform = PlatformText(api, platform);
   choice.is_cpu = (Type(api, device) & CL_DEVICE_TYPE_CPU) != 0;
+  choice.opencl_2 = IsOpenCl2(api, device);
   choice.fine = IsFine(Svm(api, device));
   choice.coarse = IsCoarse(Svm(api, device));
   return choice;

@@ -15,6 +15,7 @@ struct DeviceChoice {
   std::string driver;  // its version
   std::string platform;
   bool is_cpu = false;
+  bool opencl_2 = false;
   bool fine = false;    // fine-grained SVM with atomics
   bool coarse = false;  // coarse-grained SVM
 };

@@ -139,12 +139,12 @@ class Shim:
         return {name: int(getattr(self._library, f"faulty_{name}")()) for name in names}
 
 
-def build_shim(folder: Path) -> Path:
+def build_shim(folder: Path, *options: str) -> Path:
     """Compile the shim into `folder`."""
     source = Path(__file__).parents[1] / "support" / "faulty_opencl.cc"
     output = folder / "libfaulty.so"
     flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-Wall", f"-I{runtime_folder() / 'src'}"]
-    subprocess.run(["g++", *flags, str(source), "-o", str(output), "-ldl"], check=True)
+    subprocess.run(["g++", *flags, *options, str(source), "-o", str(output), "-ldl"], check=True)
     return output
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import standin
+from fault_campaign import build_shim
 from fresh_process import Script
 from test_results import GPU_PLANS, assert_equal, assert_right, random_table
 from test_tickets import random_table as random_tickets
@@ -144,6 +145,19 @@ def test_flags_need_shared_memory(script: Script, model: Path, opencl: str) -> N
     )
     why = "memory is buffer"
     assert answer == ["event", {"svm-ahead": why, "svm": why}, "cpu", f"tier svm: {why}"]
+
+
+@pytest.mark.parametrize("plan", ["gpu", "rows", "mixed"])
+def test_a_driver_of_opencl_1(model: Path, opencl: str, tmp_path: Path, plan: str) -> None:
+    """It lacks the functions of OpenCL 2; results are right all the same, over buffers."""
+    library = build_shim(tmp_path, "-DOLD_OPENCL")
+    with load(model, plan=plan, opencl_library=str(library)) as session:
+        status = session.status()
+        assert (status.tier, status.memory) == ("event", "buffer"), status.why_no_gpu
+        assert status.device_version == "OpenCL 1.2 old"
+        for seed in range(3):
+            assert_right(session, seed)
+        assert session.status().fallbacks == 0
 
 
 @pytest.mark.parametrize("memory", ["coarse", "buffer"])

@@ -1,5 +1,6 @@
 // An OpenCL library that forwards to the real one, counts the calls and objects, and fails where it
-// is told to. Every function that the runtime binds is here, by the list in opencl_api.h.
+// is told to. Every function that the runtime binds is here, by the list in opencl_api.h. Compiled
+// with OLD_OPENCL it is a driver of OpenCL 1.2.
 #include <dlfcn.h>
 #include <unistd.h>
 
@@ -108,6 +109,27 @@ void AddNoise(Arguments... arguments) {
   }
 }
 
+#ifdef OLD_OPENCL
+constexpr bool kOld = true;
+#else
+constexpr bool kOld = false;
+#endif
+
+// What a driver of OpenCL 1.2 answers to clGetDeviceInfo, null where an old and a new one agree.
+[[maybe_unused]] const char* OldAnswer(hetcomp::cl_uint what) {
+  if (what == hetcomp::CL_DEVICE_VERSION) return "OpenCL 1.2 old";
+  return what == hetcomp::CL_DEVICE_SVM_CAPABILITIES ? "" : nullptr;
+}
+
+[[maybe_unused]] cl_int TellAge(const char* answer, size_t size, void* value, size_t* size_out) {
+  constexpr cl_int kInvalidValue = -30;
+  const size_t length = std::strlen(answer) + 1;
+  if (length == 1 || (value != nullptr && size < length)) return kInvalidValue;
+  if (value != nullptr) std::memcpy(value, answer, length);
+  if (size_out != nullptr) *size_out = length;
+  return hetcomp::CL_SUCCESS;
+}
+
 template <typename Signature>
 struct Shim;
 
@@ -115,6 +137,12 @@ template <typename Result, typename... Arguments>
 struct Shim<Result(Arguments...)> {
   template <const char* const& name>
   static Result Call(Arguments... arguments) {
+    if constexpr (kOld && std::string_view(name) == "clGetDeviceInfo") {
+      const auto all = std::tuple(arguments...);
+      const char* answer = OldAnswer(std::get<1>(all));
+      if (answer != nullptr)
+        return TellAge(answer, std::get<2>(all), std::get<3>(all), std::get<4>(all));
+    }
     const int64_t number = Count(name);
     const bool strikes = orders.first <= number && number <= orders.last;
     const Mode mode = strikes ? orders.mode : kForward;
@@ -169,7 +197,11 @@ struct Shim<Result(Arguments...)> {
   }
 
 using namespace hetcomp;
+#ifdef OLD_OPENCL
+HETCOMP_OPENCL_1_FUNCTIONS(FORWARD)
+#else
 HETCOMP_OPENCL_FUNCTIONS(FORWARD)
+#endif
 
 extern "C" {
 
