@@ -197,9 +197,10 @@ def _compare(
         _candidate(plan, time, comparison)
         for plan, time, comparison in zip(timed, times, choice.comparisons, strict=True)
     ]
-    rungs = _predicted(
-        simulator, ladder(graph, forecast, options.goal, timed, options.memory_limit), options
-    )
+    rungs = []
+    if options.goal.objective == "latency":
+        slower = ladder(graph, forecast, options.goal, timed, options.memory_limit)
+        rungs = _predicted(simulator, slower, options)
     notes = {
         "auto": choice.text,
         "candidates": records,
@@ -208,7 +209,7 @@ def _compare(
         "ranges": ranges_of(graph, forecast.costs),
     }
     winner = _with_reasons(graph, forecast.costs, timed, choice.best, len(shared))
-    return Placement((winner, *timed[len(shared) :], *rungs), notes, simulator)
+    return Placement((winner, *timed[len(shared) :], *rungs), notes, simulator, options.goal)
 
 
 def _predicted(simulator: Simulator, plans: Sequence[Plan], options: CompileOptions) -> list[Plan]:

@@ -116,7 +116,7 @@ def bench_frames(options: FramesOptions, progress: Progress | None = None) -> li
         rows = [_row("nothing", options, core, None, feeds)]
         for number, (arm, (path, slice_us)) in enumerate(arms.items()):
             report(arm, 0.6 + 0.1 * number)
-            with hetcomp.load(path, adapt="off", quiet=True, gpu_slice_us=slice_us) as session:
+            with hetcomp.load(path, quiet=True, gpu_slice_us=slice_us) as session:
                 rows.append(_row(arm, options, core, session, feeds))
     return rows
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hetcomp.goal import Goal
 from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.objective import keeps_cap
 from hetcomp.plan.plan import Plan
-from hetcomp.plan.simulate import Simulator, with_times
+from hetcomp.plan.simulate import Simulation, Simulator, with_times
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.table import StepTable
 
@@ -27,16 +29,27 @@ class Placement:
         For `explain`.
     simulator
         Predicts the plans' steps; None where no times are known.
+    goal
+        What the plans are for. The runtime does not change over to a plan that misses it.
     """
 
     plans: tuple[Plan, ...]
     notes: Mapping[str, Any]
     simulator: Simulator | None = None
+    goal: Goal = field(default_factory=Goal)
 
     def tables(self, graph: TaskGraph, limit_bytes: int = 0) -> tuple[StepTable, ...]:
         """A step table for every plan, with predicted times as far as they are known."""
-        tables = (make_table(graph, plan, limit_bytes=limit_bytes) for plan in self.plans)
+        tables = [make_table(graph, plan, limit_bytes=limit_bytes) for plan in self.plans]
         simulator = self.simulator
         if simulator is None:
             return tuple(tables)
-        return tuple(with_times(table, simulator.run(table)) for table in tables)
+        runs = [simulator.run(table) for table in tables]
+        return tuple(
+            replace(with_times(table, run), stands_in=table is tables[0] or self._serves(run))
+            for table, run in zip(tables, runs, strict=True)
+        )
+
+    def _serves(self, simulation: Simulation) -> bool:
+        """Whether the goal is met by this plan when it is the fastest."""
+        return self.goal.objective == "latency" and keeps_cap(self.goal, simulation)

@@ -58,6 +58,8 @@ class StepTable:
         constants their offset in the constants' block; aliases carry the offset of their root.
     arena_bytes
         Size of the arena.
+    stands_in
+        Whether the runtime may change over to it by itself when a processor becomes slower.
     """
 
     name: str
@@ -65,6 +67,7 @@ class StepTable:
     gpu: tuple[Step, ...]
     offsets: tuple[int, ...]
     arena_bytes: int
+    stands_in: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
@@ -79,4 +82,5 @@ class StepTable:
             gpu=tuple(Step(**item) for item in data["gpu"]),
             offsets=tuple(data["offsets"]),
             arena_bytes=data["arena_bytes"],
+            stands_in=data["stands_in"],
         )

@@ -365,7 +365,10 @@ class Session:
         return SessionStatus(**json.loads(self._open_api().status()))
 
     def stats(self) -> SessionStats:
-        """What the steps take, on average, against what was predicted."""
+        """What the steps take, on average, against what was predicted.
+
+        Of a pipeline this, `status()` and `trace()` tell of the requests on the OpenCL device.
+        """
         return parse_stats(json.loads(self._open_api().stats()))
 
     def trace(self, path: str | os.PathLike[str]) -> None:

@@ -87,6 +87,11 @@ class SessionStats:
     cpu_busy_share, gpu_busy_share
         Parts of that time in which either processor ran steps; the device's is inferred from the
         ends that the CPU saw.
+    gpu_slice_us
+        Limit of a launch that was asked for (`load(gpu_slice_us=)`); 0: none. It holds as far as
+        the predictions do; steps without one and steps with tickets stay whole.
+    longest_gpu_us
+        Time of the longest launch, as far as the CPU saw its end.
     adaptation
         How plans change with the load.
     steps
@@ -102,6 +107,8 @@ class SessionStats:
     cpu_wait_us: float
     cpu_busy_share: float
     gpu_busy_share: float
+    gpu_slice_us: float
+    longest_gpu_us: float
     adaptation: Adaptation
     steps: tuple[StepAverage, ...]
 

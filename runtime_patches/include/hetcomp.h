@@ -1,9 +1,10 @@
 /*
  * hetcomp.h: the C door of a compiled model (C99, C++). Every model.so exports these functions.
  *
- * An application links model.so or dlopens it; several, of different versions too, may be in one
- * process. model.so needs libtvm_ffi.so (set LD_LIBRARY_PATH), finds OpenCL by itself, and runs on
- * the CPU alone where OpenCL is absent or unsuitable.
+ * An application links one model.so or dlopens any number, of different versions too; functions of
+ * a dlopened one come from dlsym with its handle, since all have the same names, and last errors
+ * are each library's own. model.so needs libtvm_ffi.so (set LD_LIBRARY_PATH), finds OpenCL by
+ * itself, and runs on the CPU alone where OpenCL is absent or unsuitable.
  *
  * Versions: call hetcomp_abi_version before anything else. It changes when a function or a status
  * changes its meaning; functions may be added without. Structures that the caller provides begin

@@ -18,7 +18,7 @@ namespace hetcomp {
 namespace {
 
 constexpr char kMagic[8] = {'H', 'E', 'T', 'C', 'O', 'M', 'P', '\0'};
-constexpr uint32_t kFormat = 4;
+constexpr uint32_t kFormat = 5;
 constexpr size_t kPageBytes = 4096;
 
 // Little-endian, as hetcomp/codegen/image.py writes it.

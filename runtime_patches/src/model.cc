@@ -224,6 +224,7 @@ Table TableFromJson(const json::Value& value, const Graph& graph) {
     table.offsets.push_back(static_cast<size_t>(offset));
   }
   table.arena_bytes = fields.Size("arena_bytes");
+  table.stands_in = fields.Bool("stands_in");
   CheckTable(table, graph);
   return table;
 }

@@ -114,6 +114,7 @@ struct Table {
   std::vector<Step> gpu;
   std::vector<size_t> offsets;
   size_t arena_bytes = 0;
+  bool stands_in = true;  // when a processor becomes slower
 };
 
 struct Model {

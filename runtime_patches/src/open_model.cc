@@ -15,7 +15,8 @@ RequestQueue::Lane LaneOf(Session* session) {
 // Whole inferences on the device. Its CPU thread sleeps: the core is the other session's.
 Options OnGpu(Options options) {
   options.plan = "gpu";
-  options.tier = Tier::kFinish;
+  if (!options.tier.has_value()) options.tier = Tier::kFinish;
+  options.adapt = AdaptMode::kOff;  // the plans are what makes the pipeline
   return options;
 }
 

@@ -29,7 +29,8 @@ class OpenModel {
   // Valid until Close.
   const Graph& graph() const { return session_->graph(); }
 
-  // body(session), with the session open for that long; of a pipeline the device's.
+  // body(session), with the session open for that long; of a pipeline the device's, so that its
+  // status, stats and trace tell of that half of the requests.
   template <typename Body>
   auto Use(Body body) {
     const Call call(this);

@@ -24,8 +24,7 @@ namespace hetcomp {
 namespace {
 
 // Compilation at first execution included, with a cold kernel cache on a slow machine.
-constexpr double kWarmUpLimitUs = 300e6;
-constexpr double kDrainLimitUs = 5e6;
+constexpr double kLeastDrainUs = 1e4;
 
 }  // namespace
 
@@ -53,9 +52,11 @@ Session::~Session() {
   ScopedPin pin(device_->host_core());
   const QueueTurn turn(device_->queue(), options_.priority);
   bool drained = false;
+  const double end_us = NowUs() + options_.timeout_ms * 1e3;
+  const auto left_us = [&] { return std::max(kLeastDrainUs, end_us - NowUs()); };
   try {
-    drained = !device_->bad() && channel_->Drain(kDrainLimitUs) &&
-              FinishWithin(device_->cl(), kDrainLimitUs) == WaitResult::kReached;
+    drained = !device_->bad() && channel_->Drain(left_us()) &&
+              FinishWithin(device_->cl(), left_us()) == WaitResult::kReached;
   } catch (const Error&) {
     drained = false;
   }
@@ -178,7 +179,8 @@ void Session::MakeMirror(size_t arena_bytes) {
 }
 
 // `measured`: the end of every step counts, not that of the whole.
-std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table, bool measured) {
+std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table, bool measured,
+                                                   double warm_up_us) {
   if (!table.gpu.empty()) PrepareGpu();
   const bool tickets = table.gpu.empty() || fine_memory();
   const Table shared = tickets ? table : WithoutTickets(table, model_.graph);
@@ -188,14 +190,14 @@ std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table, bool meas
   if (table.gpu.empty()) {
     ready->memory = SharesMemory() ? SvmMemory(table.arena_bytes) : HostMemory(table.arena_bytes);
   } else {
-    MakeGpuReady(ready.get(), measured);
+    MakeGpuReady(ready.get(), measured, warm_up_us);
   }
   ready->cpu =
       std::make_unique<CpuProgram>(model_.graph, ready->table, ready->memory, options_.threads);
   return ready;
 }
 
-void Session::MakeGpuReady(Ready* ready, bool measured) {
+void Session::MakeGpuReady(Ready* ready, bool measured, double warm_up_us) {
   const Table& table = ready->table;
   ScopedPin pin(device_->host_core());
   const QueueTurn turn(device_->queue(), options_.priority);
@@ -211,7 +213,7 @@ void Session::MakeGpuReady(Ready* ready, bool measured) {
   const Tier tier = measured ? MeasuringTier() : tier_.tier;
   ready->lane = MakeLane(*ready, program.program(), tier);
   const double start_us = NowUs();
-  ready->lane->WarmUp(kWarmUpLimitUs);
+  ready->lane->WarmUp(warm_up_us);
   warmup_ms_ += (NowUs() - start_us) * 1e-3;
   program.Keep();
 }

@@ -93,6 +93,9 @@ class Session {
     std::vector<StepSpan> gpu_spans;  // likewise
     StepStats stats;
   };
+  // A driver may compile every kernel once more when it first runs.
+  static constexpr double kWarmUpLimitUs = 300e6;
+
   struct Cores {
     int cpu = -1;  // -1 = do not pin
     int gpu = -1;
@@ -104,11 +107,12 @@ class Session {
   const Table& FindTable(const std::string& name) const;
   const Table& CpuTable() const;
   void PrepareGpu();
-  std::unique_ptr<Ready> MakeReady(const Table& table, bool measured = false);
+  std::unique_ptr<Ready> MakeReady(const Table& table, bool measured = false,
+                                   double warm_up_us = kWarmUpLimitUs);
   std::unique_ptr<GpuLane> MakeLane(const Ready& ready, cl_program compiled, Tier tier);
   bool fine_memory() const { return tier_.memory == MemoryKind::kFine; }
   Tier MeasuringTier() const;
-  void MakeGpuReady(Ready* ready, bool measured);
+  void MakeGpuReady(Ready* ready, bool measured, double warm_up_us);
   void MakeMirror(size_t arena_bytes);
   Memory SvmMemory(size_t arena_bytes);
   Memory HostMemory(size_t arena_bytes);

@@ -19,8 +19,9 @@ void Session::StartAdapting() {
   if (!wanted || channel_ == nullptr || !HasPredictions(ready_->table)) return;
   size_t home = 0;
   for (const Table& table : model_.tables) {
-    if (table.name == ready_->table.name) home = ladder_.size();
-    if (HasPredictions(table)) ladder_.push_back(&table);
+    const bool is_home = table.name == ready_->table.name;
+    if (is_home) home = ladder_.size();
+    if (is_home || (table.stands_in && HasPredictions(table))) ladder_.push_back(&table);
   }
   if (ladder_.size() < 2) return;
   rungs_.resize(ladder_.size());
@@ -53,9 +54,11 @@ void Session::FollowAdapter() {
   if (adapter_ == nullptr || adapter_->next() == rung_) return;
   const size_t next = adapter_->next();
   try {
-    if (rungs_[next] == nullptr) rungs_[next] = MakeReady(*ladder_[next]);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kDevice) throw;
+    if (rungs_[next] == nullptr) {
+      // Within an inference, which is to end in time.
+      rungs_[next] = MakeReady(*ladder_[next], /*measured=*/false, options_.timeout_ms * 1e3);
+    }
+  } catch (const Error& error) {  // no device or no memory: the table in use goes on
     StopAdapting(error.what());
     return;
   }

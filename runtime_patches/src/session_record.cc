@@ -12,7 +12,9 @@ void Session::Record() {
   Ready& ready = *ready_;
   FillGpuSpans(ready.table, ready.times, &ready.gpu_spans);
   ready.stats.Add(ready.times, ready.gpu_spans);
-  if (trace_ != nullptr) trace_->Add(ready.table, ready.times, ready.gpu_spans);
+  if (trace_ == nullptr) return;
+  const Tier tier = ready.lane != nullptr ? tier_.tier : Tier::kCpu;
+  trace_->Add(ready.table, tier, ready.times, ready.gpu_spans);
 }
 
 void Session::Mark(const std::string& text) {
@@ -32,6 +34,8 @@ std::string Session::StatsJson() {
       .Number("cpu_wait_us", stats.cpu_wait_us())
       .Number("cpu_busy_share", stats.cpu_busy_share())
       .Number("gpu_busy_share", stats.gpu_busy_share())
+      .Number("gpu_slice_us", options_.gpu_slice_us)
+      .Number("longest_gpu_us", stats.longest_gpu_us())
       .Raw("adaptation", AdaptationJson())
       .Raw("steps", stats.StepsJson(ready_->table, model_.graph))
       .Done();
@@ -40,7 +44,7 @@ std::string Session::StatsJson() {
 std::string Session::TraceJson() {
   std::lock_guard<std::mutex> lock(mutex_);
   if (trace_ == nullptr) ThrowInput("nothing is traced: open the model with trace = true");
-  return trace_->Json(model_.graph, TierName(ready_->lane != nullptr ? tier_.tier : Tier::kCpu));
+  return trace_->Json(model_.graph);
 }
 
 }  // namespace hetcomp

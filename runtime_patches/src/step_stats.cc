@@ -1,5 +1,7 @@
 #include "step_stats.h"
 
+#include <algorithm>
+
 #include "json_writer.h"
 
 namespace hetcomp {
@@ -30,6 +32,12 @@ void StepStats::Add(const WalkTimes& times, const std::vector<StepSpan>& gpu) {
   cpu_busy_.Add(cpu_us / total_us);
   gpu_busy_.Add(BusyUs(gpu) / total_us);
   cpu_wait_us_.Add(times.total_us - cpu_us);
+}
+
+double StepStats::longest_gpu_us() const {
+  double longest_us = 0.0;
+  for (const StepAverage& step : gpu_) longest_us = std::max(longest_us, step.time_us.value());
+  return longest_us;
 }
 
 std::string StepStats::StepsJson(const Table& table, const Graph& graph) const {

@@ -38,6 +38,8 @@ class StepStats {
   // Part of an inference in which that processor runs steps.
   double cpu_busy_share() const { return cpu_busy_.value(); }
   double gpu_busy_share() const { return gpu_busy_.value(); }
+  // Of the device's steps, each of which is a launch of its own.
+  double longest_gpu_us() const;
   double cpu_wait_us() const { return cpu_wait_us_.value(); }
 
   // JSON list: every step with its prediction and its averages.

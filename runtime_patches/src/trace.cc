@@ -40,14 +40,15 @@ long long StepBytes(const Graph& graph, const Task& task, int32_t tiles) {
 
 }  // namespace
 
-void Trace::Add(const Table& table, const WalkTimes& times, const std::vector<StepSpan>& gpu) {
+void Trace::Add(const Table& table, Tier tier, const WalkTimes& times,
+                const std::vector<StepSpan>& gpu) {
   const int32_t plan = PlanIndex(table.name);
   const double origin_us = times.origin_us;
   const auto push = [&](Kind kind, const Step& step, const StepSpan& span) {
     Push({origin_us + span.start_us, origin_us + span.end_us, span.wait_us, plan, step.task,
-          Tiles(step.range), kind});
+          Tiles(step.range), kind, tier});
   };
-  Push({origin_us, origin_us + times.total_us, 0.0, plan, -1, 0, Kind::kInference});
+  Push({origin_us, origin_us + times.total_us, 0.0, plan, -1, 0, Kind::kInference, tier});
   for (size_t i = 0; i < table.cpu.size(); ++i) push(Kind::kCpu, table.cpu[i], times.cpu[i]);
   for (size_t i = 0; i < table.gpu.size(); ++i) {
     push(times.gpu_watched[i] ? Kind::kGpu : Kind::kGpuInferred, table.gpu[i], gpu[i]);
@@ -77,10 +78,10 @@ void Trace::Push(const Span& span) {
   next_ = (next_ + 1) % kCapacity;
 }
 
-std::string Trace::SpanJson(const Span& span, const Graph& graph, const std::string& tier) const {
+std::string Trace::SpanJson(const Span& span, const Graph& graph) const {
   const std::string& plan = names_[static_cast<size_t>(span.plan)];
   JsonObject details;
-  details.Text("plan", plan).Text("tier", tier);
+  details.Text("plan", plan).Text("tier", TierName(span.tier));
   std::string name = plan;
   int lane = kInferenceLane;
   if (span.kind != Kind::kInference) {
@@ -106,12 +107,12 @@ std::string Trace::WaitJson(const Span& span) const {
       .Done();
 }
 
-std::string Trace::Json(const Graph& graph, const std::string& tier) const {
+std::string Trace::Json(const Graph& graph) const {
   std::vector<std::string> events = {LaneName(kInferenceLane, "inferences"),
                                      LaneName(kCpuLane, "CPU"), LaneName(kGpuLane, "OpenCL")};
   for (size_t i = 0; i < spans_.size(); ++i) {
     const Span& span = spans_[(next_ + i) % spans_.size()];
-    events.push_back(SpanJson(span, graph, tier));
+    events.push_back(SpanJson(span, graph));
     if (span.wait_us > 0.0) events.push_back(WaitJson(span));
   }
   for (const Event& mark : marks_) {

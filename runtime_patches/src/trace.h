@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model.h"
+#include "tier.h"
 #include "walk_times.h"
 
 namespace hetcomp {
@@ -20,13 +21,14 @@ class Trace {
   explicit Trace(double origin_us) : origin_us_(origin_us) { spans_.reserve(kCapacity); }
 
   // One inference by `table`; `gpu` is what FillGpuSpans says of it.
-  void Add(const Table& table, const WalkTimes& times, const std::vector<StepSpan>& gpu);
+  void Add(const Table& table, Tier tier, const WalkTimes& times, const std::vector<StepSpan>& gpu);
 
   // Something that happened: a change of plan, a fallback.
   void Mark(double now_us, const std::string& text);
 
   // Loads in chrome://tracing and ui.perfetto.dev; time starts at the session's.
-  std::string Json(const Graph& graph, const std::string& tier) const;
+  // Copies of inputs, outputs and what crosses between two memories are not in it.
+  std::string Json(const Graph& graph) const;
 
  private:
   enum class Kind : uint8_t { kInference, kCpu, kGpu, kGpuInferred };
@@ -38,6 +40,7 @@ class Trace {
     int32_t task;
     int32_t tiles;
     Kind kind;
+    Tier tier;
   };
   struct Event {
     double at_us;
@@ -46,7 +49,7 @@ class Trace {
 
   int32_t PlanIndex(const std::string& name);
   void Push(const Span& span);
-  std::string SpanJson(const Span& span, const Graph& graph, const std::string& tier) const;
+  std::string SpanJson(const Span& span, const Graph& graph) const;
   std::string WaitJson(const Span& span) const;
 
   const double origin_us_;

@@ -11,6 +11,7 @@ from hetcomp.plan.check import check_plan
 from hetcomp.plan.forecast import Forecast, measured_forecast
 from hetcomp.plan.graph import Grid, TaskGraph
 from hetcomp.plan.ladder import ladder, same_placement
+from hetcomp.plan.placement import Placement
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.planners import base_plans
 from hetcomp.plan.steps import make_table
@@ -63,3 +64,23 @@ def test_a_cap_on_the_gpu_holds_on_every_rung() -> None:
         if "-gpu-" in plan.name:
             simulation = simulator.run(make_table(graph, plan))
             assert simulation.gpu.busy_us <= 0.3 * simulation.makespan_us
+
+
+def _replaceable(goal: Goal) -> list[str]:
+    """Names of the plans that the runtime may change over to by itself."""
+    graph = chain(_N, rows=Grid(64))
+    forecast = _forecast(graph)
+    known = _known(graph, forecast)
+    placement = Placement(known, {}, forecast.simulator(graph), goal)
+    tables = zip(known, placement.tables(graph), strict=True)
+    return [plan.name for plan, table in tables if table.stands_in]
+
+
+def test_only_plans_that_meet_the_goal_may_replace_others() -> None:
+    every = _replaceable(Goal())
+    assert "gpu" in every
+    within_cap = _replaceable(Goal(gpu_cap=0.3))
+    assert within_cap[0] == every[0]  # what was compiled for stays
+    assert "cpu" in within_cap
+    assert "gpu" not in within_cap
+    assert _replaceable(Goal(objective="energy")) == every[:1]

@@ -93,6 +93,18 @@ def test_a_failure_is_marked(script, model: Path, opencl: str, tmp_path: Path) -
     assert plans == ["cpu", "cpu"]
 
 
+def test_every_step_has_its_tier(model: Path, opencl: str, tmp_path: Path) -> None:
+    """Of the inference, whatever the session does when the trace is written."""
+    with load(model, plan="rows", trace=True) as session:
+        session.run(standin.feeds(0))
+        session.use_plan("cpu")
+        session.run(standin.feeds(1))
+        session.trace(tmp_path / "t.json")
+    events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+    tiers = {(e["args"]["plan"], e["args"]["tier"]) for e in events if "tier" in e.get("args", {})}
+    assert tiers == {("rows", "svm-ahead"), ("cpu", "cpu")}
+
+
 def test_no_trace_without_the_option(model: Path, tmp_path: Path) -> None:
     with (
         load(model, plan="cpu") as session,
