@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from hetcomp.cli.common import command_options
+from hetcomp.cli.explain_elsewhere import elsewhere
 from hetcomp.cli.explain_plans import (
     compare,
     measure_plans,
@@ -18,7 +19,6 @@ from hetcomp.cli.explain_plans import (
     write_timelines,
 )
 from hetcomp.cli.output import number, print_json, print_table
-from hetcomp.cost.profile_file import load_profile
 from hetcomp.errors import InputError
 from hetcomp.options import TIERS
 from hetcomp.plan.graph import Task, TaskGraph
@@ -47,7 +47,8 @@ _BULK = {"simulation", "ranges"}
 @click.option("--measure", is_flag=True, help="Run every plan here; --html shows both.")
 @click.option(
     "--profile", metavar="F.json", type=click.Path(path_type=Path),
-    help="Compare by the models of this device profile, which may be another device's.",
+    help="Predict, plan and compare by the models of this device profile, which may be another "
+    "device's; --plan-out then writes the plan for it.",
 )  # fmt: skip
 @click.option(
     "--tier", type=click.Choice(TIERS[:-1]),
@@ -65,26 +66,42 @@ def explain(
 ) -> None:
     """Show placement, shares, times and the reason for every task of a compiled model.
 
-    All plans in the file are compared by simulation where times of their tasks are known.
+    All plans in the file are compared by simulation where times of their tasks are known. Times
+    are those of the machine that compiled the model, or predicted by --profile; what was measured
+    when compiling is then left out, and --measure is still of this machine.
     """
     from hetcomp.runtime import read_image
 
     if tier and not profile:
         raise InputError("--tier needs the costs of a device profile: give --profile too")
-    image = read_image(model)
+    stored = read_image(model)
+    there = elsewhere(stored, profile, tier) if profile else None
+    image = there.image if there else stored
     graph, plan = image.graph, image.plans[0]
     if plan_out:
         write_plan(plan_out, plan)
-    simulations = simulate_plans(image, load_profile(profile) if profile else None, tier)
-    measured = measure_plans(model, image) if measure else {}
+    simulations = simulate_plans(image, there.forecast if there else None)
+    measured = measure_plans(model, stored) if measure else {}
     if html:
         write_timelines(html, image, simulations, measured)
     comparison = compare(image, simulations, measured)
-    names = tuple(item.name for item in image.plans)
+    names = tuple(item.name for item in stored.plans)
     if as_json:
-        data = _json(graph, plan, names, image.build)
+        about = {"device": there.forecast.costs.device, "tier": there.tier} if there else None
+        data = {**_json(graph, plan, names, image.build), "profile": about}
         print_json({**data, "comparison": [row.to_json() for row in comparison]})
         return
+    _print_tasks(graph, plan)
+    click.echo(_summary(graph, plan, names))
+    if there:
+        click.echo(there.text)
+    if comparison:
+        print_comparison(comparison)
+    if not there and (candidates := image.build.get("candidates")):
+        print_candidates(candidates)
+
+
+def _print_tasks(graph: TaskGraph, plan: Plan) -> None:
     pairs = _pairs(graph, plan)
     rows: list[tuple[str, ...]] = [_row(graph, task, decision) for task, decision in pairs]
     columns: list[str] = list(_COLUMNS)
@@ -95,11 +112,6 @@ def explain(
             for row, (task, _) in zip(rows, pairs, strict=True)
         ]
     print_table(f"{graph.name}: plan {plan.name}", columns, rows, right=_COLUMNS[3:7])
-    click.echo(_summary(graph, plan, names))
-    if comparison:
-        print_comparison(comparison)
-    if candidates := image.build.get("candidates"):
-        print_candidates(candidates)
 
 
 def _json(

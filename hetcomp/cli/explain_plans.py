@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from hetcomp.cli.output import number, print_table
 from hetcomp.cli.timeline import Bar, Row, write_timeline
-from hetcomp.cost.profile import DeviceProfile
 from hetcomp.errors import DeviceError, InputError
-from hetcomp.plan.forecast import noted_forecast, profile_forecast
+from hetcomp.plan.forecast import Forecast, noted_forecast
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.simulate import Simulation, Simulator
 from hetcomp.plan.simulation_note import noted_simulator
@@ -66,24 +65,19 @@ class Comparison:
         return asdict(self)
 
 
-def simulate_plans(
-    image: Image, profile: DeviceProfile | None = None, tier: str | None = None
-) -> tuple[Simulation, ...]:
-    """Every plan by the models of `profile` under `tier`, else as predicted when compiling.
-
-    None where no times are known.
-    """
-    simulator = _simulator(image, profile, tier)
+def simulate_plans(image: Image, forecast: Forecast | None = None) -> tuple[Simulation, ...]:
+    """Every plan by `forecast`, else as predicted when compiling; none where no times are known."""
+    simulator = _simulator(image, forecast)
     return tuple(map(simulator.run, image.tables)) if simulator else ()
 
 
-def _simulator(image: Image, profile: DeviceProfile | None, tier: str | None) -> Simulator | None:
-    if profile:
-        return profile_forecast(image.graph, profile, tier).simulator(image.graph)
+def _simulator(image: Image, forecast: Forecast | None) -> Simulator | None:
+    if forecast:
+        return forecast.simulator(image.graph)
     if note := image.build.get("simulation"):
         return noted_simulator(image.graph, note)
-    forecast = noted_forecast(image.graph, image.plans)
-    return forecast.simulator(image.graph) if forecast else None
+    noted = noted_forecast(image.graph, image.plans)
+    return noted.simulator(image.graph) if noted else None
 
 
 def measure_plans(path: Path, image: Image) -> dict[str, RunProfile]:

@@ -16,7 +16,14 @@ from hetcomp.plan.plan import Plan
 from hetcomp.plan.simulate import Simulator, measured_times
 from hetcomp.plan.work import predicted_times, whole_part, work_of
 
-__all__ = ["Forecast", "measured_forecast", "noted_forecast", "profile_forecast", "ranges_of"]
+__all__ = [
+    "Forecast",
+    "measured_forecast",
+    "noted_forecast",
+    "profile_forecast",
+    "ranges_of",
+    "tier_of",
+]
 
 
 @dataclass(frozen=True)
@@ -78,18 +85,29 @@ def profile_forecast(graph: TaskGraph, profile: DeviceProfile, tier: str | None 
     ProfileError
         The profile has no costs of `tier`.
     """
-    tier = tier or next(iter(profile.sync), "svm-ahead")
-    if tier not in profile.sync:
-        known = ", ".join(profile.sync) or "none"
-        raise ProfileError(
-            f"the profile of {profile.device} has no costs of tier '{tier}' but of: {known}; "
-            "hetcomp profile measures all tiers that a device has"
-        )
-    sync = profile.sync[tier]
+    sync = profile.sync[tier_of(profile, tier)]
     predictor = Predictor.of_profile(profile)
     costs = Costs(_predicted(graph, predictor, sync.gpu_launch_us), profile.device)
     times = predicted_times(graph, predictor)
     return Forecast(costs, times, sync, contention_of(graph, profile))
+
+
+def tier_of(profile: DeviceProfile, tier: str | None = None) -> str:
+    """`tier`, or the fastest way of waiting for each other that `profile` has costs of.
+
+    Raises
+    ------
+    ProfileError
+        It has no costs of `tier`.
+    """
+    tier = tier or next(iter(profile.sync), "svm-ahead")
+    if tier in profile.sync:
+        return tier
+    known = ", ".join(profile.sync) or "none"
+    raise ProfileError(
+        f"the profile of {profile.device} has no costs of tier '{tier}' but of: {known}; "
+        "hetcomp profile measures all tiers that a device has"
+    )
 
 
 def ranges_of(graph: TaskGraph, costs: Costs) -> dict[str, dict[str, tuple[float, float]]]:
