@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hetcomp.devices import OpenClInfo, describe_opencl
 from hetcomp.schedules.facts import GroupFacts
 
@@ -19,22 +21,25 @@ _MOST_LOCAL_BYTES = 32 << 10
 """Of this, two work-groups fit a compute unit of every GPU."""
 
 
-def find_groups(device_class: str) -> GroupFacts | None:
+def find_groups(device_class: str, opencl_f16: str = "off") -> GroupFacts | None:
     """Facts of a device of class `gpu`, or None for kernels with one work-item a tile.
 
     Parameters
     ----------
-    device_class
-        As in `CompileOptions`. `gpu` takes a plain GPU's facts where this machine has no device.
+    device_class, opencl_f16
+        As in `CompileOptions`. Where this machine has no device, `gpu` takes the facts of a plain
+        GPU, which multiplies float16.
     """
     if device_class == "cpu-like":
         return None
     device = _preferred()
-    if device_class == "gpu":
-        return group_facts(device) if device is not None else GroupFacts()
-    if device is None or device.device_class != "gpu":
-        return None
-    return group_facts(device)
+    if device is None:
+        facts = GroupFacts(f16=True) if device_class == "gpu" else None
+    else:
+        facts = group_facts(device) if "gpu" in (device_class, device.device_class) else None
+    if facts is None or opencl_f16 == "auto":
+        return facts
+    return replace(facts, f16=opencl_f16 == "on")
 
 
 def group_facts(device: OpenClInfo) -> GroupFacts:

@@ -112,8 +112,7 @@ def compile(
     path = Path(output)
     if not path.absolute().parent.is_dir():
         raise InputError(f"output '{path}': folder '{path.absolute().parent}' does not exist")
-    chained = options.precision == "f16" and not options.exact
-    compile_target = find_target(target, f16_products=chained)
+    compile_target = find_target(target, f16_products=options.multiplies_f16)
     if options.plan_is_file:
         read_plan(options.plan)  # a bad file is refused before minutes of work
     profile = load_profile(options.profile) if options.profile else None
@@ -151,7 +150,7 @@ def _generate(
 ) -> _Kernels:
     with stages.stage("fuse", 0.1):
         require_static_shapes(imported.mod)
-        groups = find_groups(options.device_class) if options.gpu else None
+        groups = _groups(options) if options.gpu else None
         integers = computes_integers(imported, options.precision)
         module = fusion_pipeline(integers=integers, fuse_attention=groups is None)(imported.mod)
     with stages.stage("schedule and pack", 0.15):
@@ -171,6 +170,11 @@ def _generate(
     with stages.stage("OpenCL kernels", 0.55):
         opencl = opencl_source(lowered.kernels, target.opencl) if options.gpu else ""
     return _Kernels(lowered, object_file, opencl, target, folder, imported.name)
+
+
+def _groups(options: CompileOptions) -> GroupFacts | None:
+    opencl_f16 = options.opencl_f16 if options.multiplies_f16 else "off"
+    return find_groups(options.device_class, opencl_f16)
 
 
 def _choices(

@@ -12,6 +12,7 @@ from hetcomp.remote import Remote
 __all__ = [
     "DEVICE_CLASSES",
     "EXPERIMENTAL_TIERS",
+    "OPENCL_F16",
     "PLAN_NAMES",
     "PRECISIONS",
     "TIERS",
@@ -26,6 +27,9 @@ DEVICE_CLASSES = ("auto", "cpu-like", "gpu")
 
 PRECISIONS = ("auto", "f32", "int8", "f16", "bf16")
 """Arithmetics."""
+
+OPENCL_F16 = ("auto", "on", "off")
+"""Whether OpenCL kernels multiply float16."""
 
 TIERS = ("svm-ahead", "svm", "event", "finish", "cpu")
 """Ways in which CPU and OpenCL device wait for each other, the fastest first."""
@@ -53,6 +57,10 @@ class CompileOptions:
         Kernels for OpenCL: `cpu-like` has one work-item a register tile, `gpu` work-groups whose
         items share a tile in local memory; `auto` goes by the device of this machine. Both are
         right on any device.
+    opencl_f16
+        Whether kernels of class `gpu` multiply float16 in precision `f16`: `auto` does where the
+        device of this machine does (cl_khr_fp16), `on` is for a device that is not here. One
+        without the extension computes the same kernels in float32.
     exact
         Compute convolutions by their sums of products alone; otherwise Winograd's method, which
         is two to three times as fast, is taken where it pays. Its rounding error is that of the
@@ -61,7 +69,8 @@ class CompileOptions:
         `auto` computes models in QDQ form on their integers and all others in float32; `int8`
         does the same, but refuses a model that is not in QDQ form; `f32` computes in float32
         between `QuantizeLinear` and `DequantizeLinear`. `f16` and `bf16` do as `f32`, but keep
-        weights and what lies between tasks in 16 bits (policy: `hetcomp.schedules.half`).
+        weights and what lies between tasks in 16 bits, and `f16` may multiply float16 (policy:
+        `hetcomp.schedules.half`). What a model itself has in float16 stays so in each of them.
     pin
         Pinning while measuring: `on`, `off`, or `auto` (on where the OpenCL device is a CPU).
     measure_seconds
@@ -98,6 +107,7 @@ class CompileOptions:
     strict: bool = False
     gpu: bool = True
     device_class: str = "auto"
+    opencl_f16: str = "auto"
     exact: bool = False
     precision: str = "auto"
     pin: str = "auto"
@@ -117,6 +127,10 @@ class CompileOptions:
             raise InputError(
                 f"device_class must be one of {', '.join(DEVICE_CLASSES)}, "
                 f"got '{self.device_class}'"
+            )
+        if self.opencl_f16 not in OPENCL_F16:
+            raise InputError(
+                f"opencl_f16 must be one of {', '.join(OPENCL_F16)}, got '{self.opencl_f16}'"
             )
         if self.precision not in PRECISIONS:
             raise InputError(
@@ -148,6 +162,11 @@ class CompileOptions:
             raise InputError(f"rpc says where plan auto measures; plan '{self.plan}' does not")
         if self.profile:
             raise InputError("a device profile is this machine's; leave it out with rpc")
+
+    @property
+    def multiplies_f16(self) -> bool:
+        """Whether sums of products may be float16 for a while, where a processor has them."""
+        return self.precision == "f16" and not self.exact
 
     @property
     def plan_is_file(self) -> bool:

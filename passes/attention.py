@@ -25,6 +25,7 @@ ATTENTION = "attention"
 """Name of the anchor."""
 
 _SWAP_HEADS = [0, 2, 1, 3]
+_FLOATS = ("float32", "float16")
 _RANK = 4
 _MAX_KEYS = 2048
 """Rows of scores up to this length stay in a first-level cache, several at a time."""
@@ -193,11 +194,12 @@ class _Fuser(relax.PyExprMutator):  # type: ignore[misc]
 def _fits(scores: Any, mix: Any) -> bool:
     """Float products of rank 4 with equal batch and heads, and rows of scores that fit a cache."""
     shapes = [dims_of_expr(expr) for expr in (*scores.args, mix.args[1])]
-    if any(shape is None or len(shape) != _RANK for shape in shapes) or dtype_of(mix) != "float32":
+    if any(shape is None or len(shape) != _RANK for shape in shapes):
         return False
     query, key, value = (shape or () for shape in shapes)
     same_heads = query[:2] == key[:2] == value[:2]
-    return same_heads and dtype_of(scores) == "float32" and key[3] <= _MAX_KEYS
+    floats = dtype_of(scores) == dtype_of(mix) and dtype_of(mix) in _FLOATS
+    return same_heads and floats and key[3] <= _MAX_KEYS
 
 
 def _count_uses(main: Any) -> dict[Any, int]:

@@ -23,6 +23,7 @@ __all__ = ["INTERLEAVE", "InterleaveChannels"]
 INTERLEAVE = "hetcomp.interleave"
 """Block annotation: the first channel of all that are dealt out in turn."""
 
+_FLOATS = ("float32", "float16")
 _OPAQUE = 8
 _SWAPPED = [0, 1, 2, 4, 3]
 
@@ -82,7 +83,7 @@ class _Shuffler(relax.PyExprMutator):  # type: ignore[misc]
         alike = {dims_of_expr(part) for part in parts} == {(*shape[:3], shape[3] // len(parts))}
         turned = [int(axis) for axis in swap.attrs.axes or ()] == _SWAPPED
         in_turn = grouped == (*shape[:3], len(parts), shape[3] // len(parts))
-        known = dims_of_expr(merge) == shape and dtype_of(merge) == "float32"
+        known = dims_of_expr(merge) == shape and dtype_of(merge) in _FLOATS
         return parts if alike and turned and in_turn and known else None
 
     def _interleaved(self, parts: Sequence[Any], first: int, channels: int) -> Any:

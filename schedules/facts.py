@@ -77,7 +77,7 @@ class GroupFacts:
     accumulators
         float32 accumulators of one item. GPUs grant 64 registers an item at full occupancy.
     f16
-        Whether the device computes in float16 (`cl_khr_fp16`).
+        Whether kernels may multiply float16: the device does (`cl_khr_fp16`), and is allowed to.
     """
 
     items: int = 256

@@ -8,9 +8,13 @@ reductions and attention never round in between, but where a row of intermediate
 the output's own memory. Winograd's method rounds the weights that it has transformed,
 which shows as up to 2.5 roundings of the largest output.
 
-Where a CPU multiplies float16 at twice float32's rate, convolutions and linear layers add up to
+Tensors that are float16 in the model itself stay so in memory, whatever the precision, and tasks
+compute them in float32 just so; an infinity stays one (`hetcomp.schedules.half_program`).
+
+Where a CPU multiplies float16 at twice float32's rate, and in OpenCL's class `gpu` as
+`CompileOptions.opencl_f16` says, `--precision f16` lets convolutions and linear layers add up to
 `hetcomp.schedules.blocks.half_tile.CHAIN` products in float16 before a sum goes to float32; such a
-partial sum must stay below 65504. `--exact` keeps all sums in float32.
+partial sum must stay below 65504. `--exact` and every other precision keep all sums in float32.
 
 f16 has 11 significant bits up to 65504, bf16 has 8 up to 3.4e38: a rounding errs by up to 2^-12 and
 2^-9 of a number. Below 6e-5 f16 loses bits, below 3e-8 all.
@@ -27,11 +31,12 @@ from tvm import tirx
 
 from .facts import DeviceFacts
 from .half_bits import bf16_bits, f16_bits, float_of_bf16, float_of_f16
-from .half_opencl import call_f16_bits, call_float_of_f16
+from .half_opencl import call_f16_bits, call_float_of_f16, call_half_of_f16
 
 __all__ = [
     "BF16",
     "F16",
+    "FLOAT16",
     "FORMATS",
     "LEAST_WEIGHTS",
     "HalfBuffer",
@@ -55,17 +60,22 @@ class HalfFormat:
     memory
         Element type of arrays, as NumPy knows it: bf16 are bits to it.
     largest
-        Largest finite number.
+        What larger numbers are stored as.
     """
 
     name: str
     memory: str
     largest: float
 
+    @property
+    def is_f16(self) -> bool:
+        """Whether its numbers are float16."""
+        return self.memory == "float16"
+
     def rounded(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """`array` of float32 in this format."""
         kept = np.clip(array, -self.largest, self.largest).astype(np.float32)
-        if self.memory == "float16":
+        if self.is_f16:
             half: np.ndarray[Any, Any] = kept.astype(np.float16)
             return half
         bits = kept.view(np.uint32)
@@ -78,6 +88,8 @@ class HalfFormat:
 
 
 F16 = HalfFormat("f16", "float16", 65504.0)
+FLOAT16 = HalfFormat("float16", "float16", 65536.0)
+"""A model's own float16: what is stored as 65536 is an infinity."""
 BF16 = HalfFormat("bf16", "uint16", float(np.uint32(0x7F7F0000).view(np.float32)))
 FORMATS: Mapping[str, HalfFormat] = {form.name: form for form in (F16, BF16)}
 
@@ -101,12 +113,22 @@ class HalfBuffer:
 
     @property
     def is_f16(self) -> bool:
-        """Whether memory holds float16 that the processor knows."""
+        """Whether memory holds float16 that the processor may know."""
+        return self._typed or (self._opencl and self._form.is_f16)
+
+    @property
+    def numbers(self) -> Any:
+        """The same read as float16; for `is_f16` only."""
+        return self.memory if self._typed else _Numbers(self.memory)
+
+    @property
+    def _typed(self) -> bool:
+        """Whether memory is known to be float16."""
         return str(self.memory.dtype) == "float16"
 
     def __getitem__(self, index: Any) -> Any:
         stored = self.memory[index]
-        if self.is_f16:
+        if self._typed:
             return tirx.Cast(_like(stored, "float32"), stored)
         if self._form is BF16:
             return float_of_bf16(stored)
@@ -116,11 +138,23 @@ class HalfBuffer:
         """The float32 `value` as an element of memory."""
         limit = tirx.FloatImm("float32", self._form.largest)
         kept = tirx.max(-limit, tirx.min(limit, value))  # in this order NaN stays NaN
-        if self.is_f16:
+        if self._typed:
             return tirx.Cast(_like(kept, "float16"), kept)
         if self._form is BF16:
             return bf16_bits(kept)
         return call_f16_bits(kept) if self._opencl else f16_bits(kept)
+
+
+class _Numbers:
+    """Bits of float16, in OpenCL C, that read as float16."""
+
+    dtype = "float16"
+
+    def __init__(self, memory: Any) -> None:
+        self._memory = memory
+
+    def __getitem__(self, index: Any) -> Any:
+        return call_half_of_f16(self._memory[index])
 
 
 def _like(value: Any, kind: str) -> str:

@@ -1,4 +1,4 @@
-"""float16 in OpenCL C: converted by functions of the text, which take what the device has.
+"""float16 in OpenCL C: read and converted by functions of the text, which take what the device has.
 
 See `hetcomp.codegen.opencl_half`. TVM vectorises calls of operators that say they allow it, and no
 others; so these are operators, which become calls of the functions when TVM lowers intrinsics.
@@ -10,9 +10,17 @@ from typing import Any
 
 from tvm import ir, tirx
 
-__all__ = ["F16_BITS", "FLOAT_OF_F16", "call_f16_bits", "call_float_of_f16"]
+__all__ = [
+    "F16_BITS",
+    "FLOAT_OF_F16",
+    "HALF_OF_F16",
+    "call_f16_bits",
+    "call_float_of_f16",
+    "call_half_of_f16",
+]
 
 FLOAT_OF_F16 = "HETCOMP_FLOAT_OF_F16"
+HALF_OF_F16 = "HETCOMP_HALF_OF_F16"
 F16_BITS = "HETCOMP_F16_BITS"
 _PURE = 1
 """TVM's `CallEffectKind.kPure`."""
@@ -32,12 +40,18 @@ def _register(function: str) -> Any:
 
 
 _FLOAT_OF_F16 = _register(FLOAT_OF_F16)
+_HALF_OF_F16 = _register(HALF_OF_F16)
 _F16_BITS = _register(F16_BITS)
 
 
 def call_float_of_f16(stored: Any) -> Any:
     """The float32 with the value of the float16 whose bits `stored`, an uint16, are."""
     return _call(_FLOAT_OF_F16, stored, "float32")
+
+
+def call_half_of_f16(stored: Any) -> Any:
+    """The float16 whose bits `stored`, an uint16, are."""
+    return _call(_HALF_OF_F16, stored, "float16")
 
 
 def call_f16_bits(value: Any) -> Any:

@@ -85,7 +85,11 @@ class Packing:
         """The same in 16 bits; itself without a format."""
         if form is None:
             return self
-        return Packing(f"{self.key} {form.name}", lambda array: form.rounded(self.apply(array)))
+
+        def apply(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+            return form.rounded(self.apply(np.asarray(array, np.float32)))
+
+        return Packing(f"{self.key} {form.name}", apply)
 
 
 def as_half(form: HalfFormat | None) -> Packing | None:

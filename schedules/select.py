@@ -19,6 +19,7 @@ from .choice import Choice, IllegalChoice
 from .facts import DeviceFacts
 from .group.rowwise import group_rowwise
 from .half import Halves
+from .half_program import in_float32
 from .int8.depthwise import int8_depthwise
 from .opaque import opaque
 from .program import NotStaged, Pitches, Program, Stage, parse
@@ -70,7 +71,7 @@ def schedule(
     """
     choice = choice or Choice()
     try:
-        program = parse(func, pitches, halves)
+        program = in_float32(parse(func, pitches, halves))
     except NotStaged as reason:
         scheduled = opaque(func, str(reason))
     else:

@@ -14,7 +14,7 @@ from hetcomp.cli.goal import goal_options, parse_goal, parse_size
 from hetcomp.cli.output import print_json, progress_bar, size_text
 from hetcomp.cli.shapes import parse_shapes
 from hetcomp.errors import InputError, PlanError
-from hetcomp.options import DEVICE_CLASSES, PLAN_NAMES, PRECISIONS, CompileOptions
+from hetcomp.options import DEVICE_CLASSES, OPENCL_F16, PLAN_NAMES, PRECISIONS, CompileOptions
 
 __all__ = ["compile_command"]
 
@@ -48,6 +48,11 @@ __all__ = ["compile_command"]
     help="OpenCL kernels: one work-item a tile, or work-groups that share one; auto: by device.",
 )  # fmt: skip
 @click.option(
+    "--opencl-f16", type=click.Choice(OPENCL_F16), default="auto", show_default=True,
+    help="Kernels of class gpu multiply float16 in precision f16; auto: where this machine's "
+    "device does. One that does not computes them in f32.",
+)  # fmt: skip
+@click.option(
     "--tuned", metavar="DB", type=click.Path(path_type=Path),
     help="Data base of hetcomp tune, whose winners set the kernels' parameters.",
 )  # fmt: skip
@@ -79,6 +84,7 @@ def compile_command(
     precision: str,
     shapes: tuple[str, ...],
     device_class: str,
+    opencl_f16: str,
     tuned: Path | None,
     profile: Path | None,
     rpc: str,
@@ -99,6 +105,7 @@ def compile_command(
         plan=plan,
         strict=strict,
         device_class=device_class,
+        opencl_f16=opencl_f16,
         tuned=str(tuned or ""),
         profile=str(profile or ""),
         rpc=rpc,

@@ -1,23 +1,35 @@
 """OpenCL C for kernels that keep float16 in memory: conversion by what the device has.
 
-That is the extension cl_khr_fp16, an instruction of an x86 CPU, or integer arithmetic.
+That is the extension cl_khr_fp16, an instruction of an x86 CPU, or integer arithmetic. Kernels
+that multiply float16 do so where the extension is, and in float32 elsewhere: one text runs on every
+device.
 """
 
 from __future__ import annotations
 
-from hetcomp.schedules.half_opencl import F16_BITS, FLOAT_OF_F16
+from hetcomp.schedules.half_opencl import F16_BITS, FLOAT_OF_F16, HALF_OF_F16
 
 __all__ = ["HALF_PROLOGUE"]
 
 _HEAD = """\
 #ifdef cl_khr_fp16
 #pragma OPENCL EXTENSION cl_khr_fp16 : enable
+#ifdef HETCOMP_ACCESSES
+HETCOMP_ACCESSES(half)
+#endif
 #endif
 #define HETCOMP_INLINE inline __attribute__((overloadable, always_inline))
 """
 _EXTENSION = """\
 HETCOMP_INLINE float{n} {to_float}(ushort{n} h) {{ return convert_float{n}(as_half{n}(h)); }}
+HETCOMP_INLINE half{n} {to_half}(ushort{n} h) {{ return as_half{n}(h); }}
 HETCOMP_INLINE ushort{n} {to_bits}(float{n} x) {{ return as_ushort{n}(convert_half{n}_rte(x)); }}
+"""
+_WIDER = """\
+#ifndef cl_khr_fp16
+#define half{n} float{n}
+HETCOMP_INLINE float{n} {to_half}(ushort{n} h) {{ return {to_float}(h); }}
+#endif
 """
 _INTEGERS = """\
 HETCOMP_INLINE float{n} {to_float}(ushort{n} h) {{
@@ -65,14 +77,16 @@ _BUILTINS = {
 
 
 def _functions(lanes: int) -> str:
-    names = {"to_float": FLOAT_OF_F16, "to_bits": F16_BITS, "n": "" if lanes == 1 else lanes}
+    names = {"to_float": FLOAT_OF_F16, "to_half": HALF_OF_F16, "to_bits": F16_BITS}
+    names["n"] = "" if lanes == 1 else str(lanes)
     x86 = ""
     if lanes in _BUILTINS:
         macro, load, store = _BUILTINS[lanes]
         x86 = _X86.format(**names, macro=macro, load=load, store=store)
     extension = _EXTENSION.format(**names)
     integers = _INTEGERS.format(**names, mask="" if lanes > 1 else "(uint)")
-    return f"#ifdef cl_khr_fp16\n{extension}{x86}#else\n{integers}#endif\n"
+    wider = _WIDER.format(**names)
+    return f"#ifdef cl_khr_fp16\n{extension}{x86}#else\n{integers}#endif\n{wider}"
 
 
 HALF_PROLOGUE = _HEAD + "".join(_functions(lanes) for lanes in (1, 2, 4, 8, 16))

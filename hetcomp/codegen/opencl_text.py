@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from hetcomp.errors import InternalError
 from hetcomp.schedules.blocks.frame import FIRST_OF_ROW
-from hetcomp.schedules.half_opencl import F16_BITS, FLOAT_OF_F16
+from hetcomp.schedules.half_opencl import F16_BITS, FLOAT_OF_F16, HALF_OF_F16
 
 from .opencl_bytes import BYTES_PROLOGUE
 from .opencl_half import HALF_PROLOGUE
@@ -33,13 +33,16 @@ _PROTOTYPE = re.compile(r"^__kernel void \w+\([^)]*\);\n", re.MULTILINE)
 _LOCAL = re.compile(r"^ *__local (\w+) (\w+)\[(\d+)\];\n", re.MULTILINE)
 _RANGES = ("r0", "r1", "c0", "c1")
 _BYTES = re.compile(r"\bHETCOMP_(WORD|DOT|FLOATS)")
-_HALF = re.compile(rf"\b({FLOAT_OF_F16}|{F16_BITS})\(")
+_HALF = re.compile(rf"\b({FLOAT_OF_F16}|{HALF_OF_F16}|{F16_BITS})\(")
+_EXTENSION = re.compile(r"^#ifdef cl_khr_fp16\n.*?^#endif *\n", re.DOTALL | re.MULTILINE)
+"""What TVM puts before kernels with float16: an error where the device has none."""
 _FIRST_OF_ROW = re.compile(rf"\b{FIRST_OF_ROW}\(\)")
 _VECTOR_BYTES = 64
 """Alignment of local memory that one work-item reads in vectors; the widest have 16 float32."""
 _ELEMENT_BYTES = {
-    **{"char": 1, "uchar": 1, "short": 2, "ushort": 2, "half": 2},
-    **{"int": 4, "uint": 4, "float": 4, "long": 8, "ulong": 8, "double": 8},
+    **{"char": 1, "uchar": 1, "short": 2, "ushort": 2},
+    # float16 is float32 where the device does not know it
+    **{"half": 4, "int": 4, "uint": 4, "float": 4, "long": 8, "ulong": 8, "double": 8},
 }
 _LOAD_BYTES = 16
 """Alignment of local memory that a group's items read; each loads 4 float32 at most."""
@@ -83,7 +86,8 @@ def wrap(source: str, launches: Mapping[str, Launch]) -> str:
         If a kernel is not in the text.
     """
     # Arguments of kernels must not point to bool.
-    source = _PROTOTYPE.sub("", source).replace("__global bool*", "__global uchar*")
+    source = _EXTENSION.sub("", _PROTOTYPE.sub("", source))
+    source = source.replace("__global bool*", "__global uchar*")
     source = re.sub(r"\b(select|v(?:load|store)\d+)\(", r"hetcomp_\1(", source)
     source = re.sub(r"get_group_id\(([01])\)", r"g\1", source)
     # Seven digits fall short of the lowest number, where every maximum starts.

@@ -116,7 +116,7 @@ def conv2d(
         return build_kernel(symbol, params, device, body)
 
     def for_groups(device: GroupFacts) -> GroupKernel:
-        return group_product(_product(conv, data, device), params, epilogue, (data, weight), device)
+        return group_product(_product(conv), params, epilogue, (data, weight), device)
 
     space = _space(_conv(program, anchor, (data, weight), facts, Choice(), arithmetic), facts)
     scheduled = _scheduled(conv, anchor, emit, weight, space)
@@ -129,17 +129,16 @@ def conv2d(
     )
 
 
-def _product(conv: _Conv, data: int, device: GroupFacts) -> GroupProduct:
+def _product(conv: _Conv) -> GroupProduct:
     w = conv.window
-    contiguous = not conv.nchw_input and conv.group_in % device.vector == 0
     return GroupProduct(
         name=f"{w.kernel_h}x{w.kernel_w} convolution",
         rows=w.batch * w.out_height * w.out_width,
         tile_rows=w.out_width,
         depth=conv.taps * conv.group_in,
         columns=conv.columns,
-        left=window_left(w, data, conv.group_in, conv.input_index),
-        lanes=device.vector if contiguous else 1,
+        left=window_left(w, conv.group_in, conv.input_index),
+        run=1 if conv.nchw_input else conv.group_in,
         groups=w.groups,
         across=conv.nchw_input,
     )

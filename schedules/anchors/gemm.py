@@ -103,8 +103,8 @@ def gemm(
 
     def for_groups(device: GroupFacts) -> GroupKernel:
         rows = tiling.per_unit * tiling.height
-        load = matrix_left(left, pitch)
-        product = GroupProduct("GEMM", shape.m, rows, shape.k, columns, load, device.vector)
+        load = matrix_left(pitch)
+        product = GroupProduct("GEMM", shape.m, rows, shape.k, columns, load)
         kernel = group_gemv if shape.m <= min(rows, FEW_ROWS) else group_product
         return kernel(product, params, epilogue, (left, weight), device)
 

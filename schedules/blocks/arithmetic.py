@@ -17,13 +17,10 @@ from ..facts import DeviceFacts
 from ..half import HalfBuffer
 from ..int8.dot import dot, word_at
 from .frame import Frame
-from .half_tile import ChainTile, StagedTile
+from .half_tile import LEAST_CHAIN, ChainTile, StagedTile
 from .register_tile import RegisterTile
 
 __all__ = ["BYTES", "FLOAT32", "Arithmetic", "ByteTile", "Operands"]
-
-_LEAST_CHAIN = 16
-"""Steps below which sums in float16 go to float32 too often to pay."""
 
 
 class ByteTile(RegisterTile):
@@ -102,9 +99,9 @@ class Arithmetic:
         time, with the buffers as its tile wants them."""
         if self is not FLOAT32 or not isinstance(left, HalfBuffer):
             return Operands(self, left, right)
-        chained = frame.facts.f16_products and depth >= _LEAST_CHAIN
+        chained = frame.facts.f16_products and depth >= LEAST_CHAIN
         if chained and left.is_f16 and isinstance(right, HalfBuffer) and right.is_f16:
-            return Operands(CHAINED, left.memory, right.memory)
+            return Operands(CHAINED, left.numbers, right.numbers)
         return Operands(STAGED, left, right)
 
 

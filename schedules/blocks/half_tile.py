@@ -15,12 +15,16 @@ from tvm import tirx
 from .frame import Frame, i32
 from .register_tile import Left, RegisterTile, Right, Steps
 
-__all__ = ["CHAIN", "ChainTile", "StagedTile"]
+__all__ = ["CHAIN", "LEAST_CHAIN", "ChainTile", "StagedTile"]
 
 CHAIN = 32
 """Products that are added in float16 before the sum goes to float32. Each addition errs by up to
 2^-11 of the sum so far: together by 4 roundings of a float16, as measured (root mean square). Half
 as many halve the square of that, and cost another 20% of time."""
+LEAST_CHAIN = 16
+"""Products below which such sums go to float32 too often to pay."""
+_OPENCL_LANES = 16
+"""Elements of OpenCL C's longest vector."""
 _STAGED = 64
 """Steps converted at a time: 256 bytes a row, so that TVM keeps them on the stack."""
 
@@ -53,6 +57,7 @@ class ChainTile(RegisterTile):
 
     def __init__(self, frame: Frame, rows: int, width: int) -> None:
         lanes = 2 * frame.facts.lanes
+        lanes = min(lanes, _OPENCL_LANES) if frame.facts.opencl else lanes
         lanes = lanes if width % lanes == 0 else min(frame.facts.lanes, width)
         super().__init__(frame, rows, width, lanes=lanes)
         self._chains = RegisterTile(frame, rows, width, "float16", lanes)

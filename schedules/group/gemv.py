@@ -43,17 +43,19 @@ def group_gemv(
 
     def body(frame: GroupFrame) -> None:
         with frame.spans() as span:
-            _Emitter(frame, product, epilogue, frame.buffers[operands[1]]).span(span)
+            _Emitter(frame, product, epilogue, operands).span(span)
 
     return group_kernel(facts, group, params, body)
 
 
 class _Emitter:
     def __init__(
-        self, frame: GroupFrame, product: GroupProduct, epilogue: Epilogue, weights: Any
-    ) -> None:
+        self, frame: GroupFrame, product: GroupProduct, epilogue: Epilogue,
+        operands: tuple[int, int],
+    ) -> None:  # fmt: skip
         self._frame, self._product, self._epilogue = frame, product, epilogue
-        self._weights, self._parts = weights, frame.group.items[1]
+        self._x, self._weights = (frame.buffers[position] for position in operands)
+        self._parts = frame.group.items[1]
         self._column = frame.x * frame.facts.lanes
 
     def span(self, span: TileSpan) -> None:
@@ -78,7 +80,8 @@ class _Emitter:
             with frame.when(k < product.depth if product.depth % parts else None):
                 self._each_lane(w, lambda c: self._weights[panel + k * product.columns.width + c])
                 for row, cell in enumerate(cells):
-                    x = frame.bind("x", product.left(frame, i32(0), i32(row), k).load(i32(0)))
+                    run = product.left(frame, self._x, i32(0), i32(row), k)
+                    x = frame.bind("x", run.load(i32(0)))
                     self._each_lane(cell, lambda c, cell=cell, x=x: cell[c] + x * w[c])
 
     def _gather(self, cells: Sequence[Any]) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import tvm_ffi
 from tvm import sym, tirx
+from tvm.ir.expr import TensorLoad
 
 from ..blocks.epilogue import Epilogue
 from ..blocks.frame import Param, i32
@@ -119,8 +121,8 @@ class _Emitter:
         step = tirx.Var("step", "int32")
         origin: list[Any] = [i32(0)] * (len(self._product.batch) + 2)
         at, k = place(origin, step)
-        load = self._product.load(self._frame, which, at, k)
-        terms = sym.detect_linear_equation(load.indices[0], [step])
+        index = _index_read(self._product.load(self._frame, which, at, k))
+        terms = sym.detect_linear_equation(index, [step])
         return int(terms[0]) if len(terms) == 2 and isinstance(terms[0], tirx.IntImm) else 0
 
     def _store(self, tile: GroupTile, batch: Any, rows: tuple[Any, Any], column: Any) -> None:
@@ -137,3 +139,10 @@ class _Emitter:
         whole = p.n % frame.facts.lanes == 0
         with frame.when(own < p.n if p.n % self._shape.columns else None):
             tile.finish(end - first, store, None if whole else p.n - own)
+
+
+def _index_read(value: Any) -> Any:
+    """Where `value` is read, with or without a conversion from 16 bits around it."""
+    found: list[Any] = []
+    tvm_ffi.structural_walk(value, (TensorLoad, found.append))
+    return found[0].indices[0]

@@ -6,28 +6,32 @@ order of the packed weights, and what lies outside the map is staged as zero.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tvm import tirx
 
 from ..blocks.epilogue import Epilogue
 from ..blocks.frame import Param, i32
+from ..blocks.half_tile import CHAIN, LEAST_CHAIN
 from ..blocks.register_tile import ChannelTiles
 from ..expression import unravel
 from ..facts import GROUPS_PER_UNIT, GroupFacts
 from ..scheduled import GroupKernel, WorkGroup
 from .frame import GroupFrame, TileSpan, group_kernel
-from .tile import Element, GroupTile, Operand, TileShape, tile_shape
+from .tile import DEPTH, Element, GroupTile, Operand, TileShape, tile_shape
 
 __all__ = ["GroupProduct", "Left", "group_product", "matrix_left"]
 
+_HALVES = 8
+"""float16 elements of one load: 128 bits."""
 _TARGETS = ((64, 64), (32, 64), (32, 32), (16, 32))
 """Rows and columns of a work-group's tile, from the least traffic to the most work-groups."""
 
-Left = Callable[[GroupFrame, Any, Any, Any], Element]
-"""From frame, group of a convolution, row and position in the sum to a run of activations."""
+Left = Callable[[GroupFrame, Any, Any, Any, Any], Element]
+"""From frame, activations, group of a convolution, row and position in the sum to a run of them."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,8 @@ class GroupProduct:
         Groups of a convolution, all in one channel tile of the range if there are several.
     left
         Loads activations.
-    lanes
-        Terms of the sum that are neighbours in memory.
+    run
+        Terms of the sum that are neighbours in memory, from multiples of it on; 0 if all are.
     across
         Neighbouring rows are neighbours in memory instead.
     """
@@ -60,7 +64,7 @@ class GroupProduct:
     depth: int
     columns: ChannelTiles
     left: Left
-    lanes: int
+    run: int = 0
     groups: int = 1
     across: bool = False
 
@@ -75,18 +79,33 @@ def group_product(
     facts: GroupFacts,
 ) -> GroupKernel:  # fmt: skip
     """The kernel of `product`; `operands` are the positions of activations and weights."""
-    tiles, shape = _choose(product, facts)
-    group = WorkGroup(shape.items, tiles, f"work-group {product.name}, {shape}")
+    chained = in_half(params, operands, product.depth, facts)
+    if chained:
+        facts = replace(facts, vector=math.gcd(product.columns.width, _HALVES))
+    tiles, shape = _choose(product, facts, CHAIN if chained else DEPTH)
+    numbers = ", float16 products" if chained else ""
+    group = WorkGroup(shape.items, tiles, f"work-group {product.name}, {shape}{numbers}")
 
     def body(frame: GroupFrame) -> None:
+        x, weights = (frame.buffers[position] for position in operands)
+        buffers = (x.numbers, weights.numbers) if chained else (x, weights)
         with frame.spans() as span:
-            emitter = _Emitter(frame, product, shape, epilogue, frame.buffers[operands[1]])
-            emitter.span(span)
+            _Emitter(frame, product, shape, epilogue, buffers).span(span)
 
     return group_kernel(facts, group, params, body)
 
 
-def _choose(product: GroupProduct, facts: GroupFacts) -> tuple[tuple[int, int], TileShape]:
+def in_half(
+    params: Sequence[Param], operands: Sequence[int], depth: int, facts: GroupFacts
+) -> bool:
+    """Whether products of these operands are float16."""
+    formats = [params[position].half for position in operands]
+    return facts.f16 and depth >= LEAST_CHAIN and all(form and form.is_f16 for form in formats)
+
+
+def _choose(
+    product: GroupProduct, facts: GroupFacts, staged: int
+) -> tuple[tuple[int, int], TileShape]:
     """Tiles of a work-group, and its shape: the largest that occupies the device."""
     units = -(-product.rows // product.tile_rows)
     for rows, columns in _TARGETS:
@@ -97,7 +116,7 @@ def _choose(product: GroupProduct, facts: GroupFacts) -> tuple[tuple[int, int], 
             break
     span = min(high * product.tile_rows, product.rows)
     even = -(-span // -(-span // rows))
-    shape = tile_shape(even, wide * product.columns.width, product.depth, facts)
+    shape = tile_shape(even, wide * product.columns.width, product.depth, facts, staged)
     return (high, wide if product.groups == 1 else 1), shape
 
 
@@ -106,11 +125,11 @@ class _Emitter:
 
     def __init__(
         self, frame: GroupFrame, product: GroupProduct, shape: TileShape, epilogue: Epilogue,
-        weights: Any,
+        operands: tuple[Any, Any],
     ) -> None:  # fmt: skip
         self._frame, self._product, self._shape = frame, product, shape
-        self._epilogue, self._weights = epilogue, weights
-        self._tile = GroupTile(frame, shape)
+        self._epilogue, (self._x, self._weights) = epilogue, operands
+        self._tile = GroupTile(frame, shape, str(self._weights.dtype))
 
     def span(self, span: TileSpan) -> None:
         """All rows of the group's tiles, in as many tiles of the work-group as that takes."""
@@ -141,7 +160,7 @@ class _Emitter:
         last = frame.bind("last", first + rows - 1)
 
         def left(row: Any, k: Any) -> Element:
-            return product.left(frame, group, tirx.min(first + row, last), k)
+            return product.left(frame, self._x, group, tirx.min(first + row, last), k)
 
         def right(k: Any, column: Any) -> Element:
             panel = self._panel(group, tirx.min(block + column // columns.width, block_end - 1))
@@ -151,7 +170,7 @@ class _Emitter:
         tile.clear()
         tile.accumulate(
             product.depth,
-            Operand(left, product.lanes, product.across),
+            Operand(left, math.gcd(product.run, frame.facts.lanes), product.across),
             Operand(right, frame.facts.lanes),
         )
         own = frame.bind("own", block + tile.column // columns.width)
@@ -175,11 +194,11 @@ class _Emitter:
         self._tile.finish(rows, store, columns.valid - inner if padded else None)
 
 
-def matrix_left(x: int, pitch: int) -> Left:
-    """Rows of a matrix, `pitch` elements apart, parameter number `x`."""
+def matrix_left(pitch: int) -> Left:
+    """Rows of a matrix, `pitch` elements apart."""
 
-    def load(frame: GroupFrame, _group: Any, row: Any, k: Any) -> Element:
+    def load(frame: GroupFrame, x: Any, _group: Any, row: Any, k: Any) -> Element:
         base = frame.bind("x", row * pitch + k)
-        return Element(lambda lane: frame.buffers[x][base + lane])
+        return Element(lambda lane: x[base + lane])
 
     return load

@@ -1,12 +1,14 @@
 """The tile of a work-group: operands staged in local memory, a small register tile an item.
 
-Items are laid out `columns / vector` wide, so that neighbours load and store neighbouring vectors;
-the rows are dealt out in turn, so that no row of items idles at the end.
+Products are float32, or float16: then a sum of `CHAIN` of them at most is float16 too, the same as
+on CPUs, and such sums are added up in float32. Items are laid out `columns / vector` wide, so that
+neighbours load and store neighbouring vectors; the rows are dealt out in turn, so that no row of
+items idles at the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +18,12 @@ from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
 from ..facts import GroupFacts
 from .frame import GroupFrame
 
-__all__ = ["Element", "GroupTile", "Operand", "TileShape", "tile_shape"]
+__all__ = ["DEPTH", "Element", "GroupTile", "Operand", "TileShape", "tile_shape"]
 
-_DEPTH = 16
+DEPTH = 16
 """Steps of the sum staged at once: 8 KiB for a tile of 64 x 64."""
+_ITEM_BYTES = 4
+"""Of an element in local memory: a device without float16 keeps it as float32."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +50,22 @@ class TileShape:
         return f"{self.rows}x{self.columns} tile, {wide}x{high} items, {self.depth} deep"
 
 
-def tile_shape(rows: int, columns: int, depth: int, facts: GroupFacts) -> TileShape:
+def tile_shape(
+    rows: int, columns: int, depth: int, facts: GroupFacts, most: int = DEPTH
+) -> TileShape:
     """Items for a tile of at most `rows` x `columns` of a sum of `depth` terms.
 
-    `columns` is a multiple of the vector; fewer rows than asked for result where an item's
-    accumulators or the local memory do not suffice.
+    At most `most` terms are staged at once; `columns` is a multiple of the vector; fewer rows than
+    asked for result where an item's accumulators or the local memory do not suffice.
     """
     wide = columns // facts.vector
     assert wide * facts.vector == columns, (columns, facts)
     steps = facts.accumulators // facts.vector
     high = max(1, min(facts.items // wide, -(-rows // max(1, steps // 2))))
     high = _whole_sub_groups(wide, high, rows, facts)
-    staged = min(depth, _DEPTH)
-    by_memory = facts.local_bytes // (4 * staged) - columns
+    room = facts.local_bytes // (_ITEM_BYTES * 2 * columns)
+    staged = min(depth, most if most <= room else DEPTH)
+    by_memory = facts.local_bytes // (_ITEM_BYTES * staged) - columns
     rows = min(rows, high * steps, max(1, by_memory // high) * high)
     return TileShape(rows, columns, staged, (wide, high))
 
@@ -115,21 +122,32 @@ class GroupTile:
         Kernel being built, inside its `spans`.
     shape
         Tile and items; those of `frame.group`.
+    dtype
+        Element type of operands and products; with float16, what is staged at once is a chain.
     """
 
-    def __init__(self, frame: GroupFrame, shape: TileShape) -> None:
+    def __init__(self, frame: GroupFrame, shape: TileShape, dtype: str = "float32") -> None:
         self._frame, self._shape = frame, shape
         self._vector = frame.facts.lanes
-        self._left = frame.shared("left", shape.padded_rows * shape.depth)
-        self._right = frame.shared("right", shape.depth * shape.columns)
-        self._cells = [frame.local("acc", self._vector) for _ in range(shape.row_steps)]
-        self._weights = frame.local("w", self._vector)
+        self._left = frame.shared("left", shape.padded_rows * shape.depth, dtype)
+        self._right = frame.shared("right", shape.depth * shape.columns, dtype)
+        self._cells = self._accumulators("acc", "float32")
+        self._chains = self._accumulators("chain", dtype) if dtype != "float32" else self._cells
+        self._weights = frame.local("w", self._vector, dtype)
+        self._zero = tirx.const(0.0, dtype)
+
+    def _accumulators(self, name: str, dtype: str) -> list[Any]:
+        steps = range(self._shape.row_steps)
+        return [self._frame.local(name, self._vector, dtype) for _ in steps]
 
     def clear(self) -> None:
         """Start a new sum."""
-        for cell in self._cells:
+        self._clear(self._cells, tirx.const(0.0, "float32"))
+
+    def _clear(self, cells: Sequence[Any], zero: Any) -> None:
+        for cell in cells:
             with self._lanes() as lane:
-                self._frame.store(cell, lane, tirx.FloatImm("float32", 0.0))
+                self._frame.store(cell, lane, zero)
 
     def accumulate(self, depth: int, left: Operand, right: Operand) -> None:
         """`acc[i, c] += sum_k left(i, k) * right(k, c)` for k below `depth`."""
@@ -154,9 +172,24 @@ class GroupTile:
             lambda k, column: right.element(start + k, column),
         )  # fmt: skip
         frame.sync()
-        with frame.loop(depth) as k:
-            self._multiply_add(k)
+        self._products(depth)
         frame.sync()
+
+    def _products(self, depth: int) -> None:
+        """The products of what is staged."""
+        chained = self._chains is not self._cells
+        if chained:
+            self._clear(self._chains, self._zero)
+        with self._frame.loop(depth) as k:
+            self._multiply_add(k)
+        if chained:
+            self._add_chains()
+
+    def _add_chains(self) -> None:
+        for cell, chain in zip(self._cells, self._chains, strict=True):
+            with self._lanes() as lane:
+                term = tirx.Cast("float32", chain[lane])
+                self._frame.store(cell, lane, cell[lane] + term)
 
     def _stage(
         self, memory: Any, extents: tuple[int, int], strides: tuple[int, int], lanes: int,
@@ -173,11 +206,10 @@ class GroupTile:
             outer, inner = frame.bind("outer", outer), frame.bind("inner", inner)
             run = element(outer, inner)
             target = frame.bind("target", outer * strides[0] + inner * strides[1])
-            zero = tirx.FloatImm("float32", 0.0)
             frame.otherwise(
                 run.inside,
                 lambda: self._store(memory, target, lanes, run.load),
-                lambda: self._store(memory, target, lanes, lambda _lane: zero),
+                lambda: self._store(memory, target, lanes, lambda _lane: self._zero),
             )
 
         frame.each(extents[0] * runs, copy)
@@ -193,7 +225,7 @@ class GroupTile:
         frame, shape, w = self._frame, self._shape, self._weights
         with self._lanes() as lane:
             frame.store(w, lane, self._right[k * shape.columns + self.column + lane])
-        for step, cell in enumerate(self._cells):
+        for step, cell in enumerate(self._chains):
             scalar = frame.bind("x", self._left[self.row(step) * shape.depth + k])
             with self._lanes() as lane:
                 frame.store(cell, lane, cell[lane] + scalar * w[lane])

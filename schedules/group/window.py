@@ -20,10 +20,10 @@ Index = Callable[[Any, Any, Any, Any], Any]
 """From image, row, column and channel to the offset in the activations."""
 
 
-def window_left(window: Window, x: int, group_in: int, index: Index) -> Left:
-    """Rows are output pixels, the sum runs over `[kh][kw][group_in]`; parameter number `x`."""
+def window_left(window: Window, group_in: int, index: Index) -> Left:
+    """Rows are output pixels, the sum runs over `[kh][kw][group_in]`."""
 
-    def load(frame: GroupFrame, group: Any, row: Any, k: Any) -> Element:
+    def load(frame: GroupFrame, x: Any, group: Any, row: Any, k: Any) -> Element:
         w = window
         image, out_row, out_column = unravel(row, (w.batch, w.out_height, w.out_width))
         kh, kw, channel = unravel(k, (w.kernel_h, w.kernel_w, group_in))
@@ -31,7 +31,7 @@ def window_left(window: Window, x: int, group_in: int, index: Index) -> Left:
         column = frame.bind("w", out_column * w.stride_w - w.pad_left + kw * w.dilation_w)
         first = group * group_in + channel
         return Element(
-            lambda lane: frame.buffers[x][index(image, in_row, column, first + lane)],
+            lambda lane: x[index(image, in_row, column, first + lane)],
             inside_map(window, in_row, column),
         )
 

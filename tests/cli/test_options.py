@@ -52,6 +52,7 @@ TUNE = ("tune", "m.onnx", "--db", "d.jsonl")
         ((*COMPILE, "--device-class", "gpu"), {"device_class": "gpu"}),
         ((*COMPILE, "--tuned", "d.jsonl"), {"tuned": "d.jsonl"}),
         ((*COMPILE, "--precision", "int8"), {"precision": "int8"}),
+        ((*COMPILE, "--opencl-f16", "on"), {"opencl_f16": "on"}),
         (COMPILE, {"exact": False, "device_class": "auto", "tuned": "", "precision": "auto"}),
         (
             ("bench", "models", "--exact", "--qdq", "--plot", "f.png", "--lock", "l"),

@@ -147,7 +147,7 @@ OPENCL = pytest.mark.skipif(
 
 @OPENCL
 @FORMATS
-@pytest.mark.parametrize("name", ["linear", "convolution", "layer norm and gelu"])
+@pytest.mark.parametrize("name", ["linear", "convolution", "attention", "layer norm and gelu"])
 def test_of_opencl_class_gpu(name: str, form: HalfFormat) -> None:
     check_half(name, form, groups=GroupFacts(compute_units=2, local_bytes=4 << 10))
 

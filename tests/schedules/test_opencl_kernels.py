@@ -231,13 +231,12 @@ def test_opencl(name: str, device_class: str, folder: Path) -> None:
         assert (session.status().fallbacks, session.status().timeouts) == (0, 0)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "double"])
-def test_optional_types_stay_on_the_cpu(dtype: str, folder: Path) -> None:
+def test_optional_types_stay_on_the_cpu(folder: Path) -> None:
     """One kernel that a device cannot build would cost the model the whole device."""
-    text = f"""g ({dtype}[5,37] x, float[5,37] z) => ({dtype}[5,37] y, float[5,37] t) {{
-        y = Neg(x) t = Tanh(z) }}"""
+    text = """g (double[5,37] x, float[5,37] z) => (double[5,37] y, float[5,37] t) {
+        y = Neg(x) t = Tanh(z) }"""
     model = make_model(text)
-    path = folder / f"{dtype}.so"
+    path = folder / "double.so"
     hetcomp.compile(model, output=path, options=CompileOptions(plan="gpu"))
     feeds = random_feeds(model)
     with hetcomp.load(path, quiet=True) as session:
