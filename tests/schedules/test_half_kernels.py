@@ -35,6 +35,8 @@ TOLERANCES = {
 output's memory or there are several kernels; 1 elsewhere."""
 WINOGRAD = 4.0
 """The same for weights that are rounded once more when Winograd's method has transformed them."""
+SCORES = 4.0
+"""The same for attention in several kernels, which store scores and weights."""
 OTHER = ("booleans", "short integers", "logarithm, mean, sum")
 """Results in bool or integers, or logarithms near zero of what was rounded before."""
 NAMES = [name for name in CASES if name not in OTHER]
@@ -114,7 +116,9 @@ def check_half(name: str, form: HalfFormat, facts: DeviceFacts | None = None, **
 def roundings_of(name: str, lowered: Lowered) -> float:
     winograd = any("winograd" in kernel.scheduled.variant for kernel in lowered.kernels)
     found = [value for key, value in TOLERANCES.items() if key in name]
-    return max([*found, WINOGRAD if winograd else 1.0])
+    kinds = {kernel.scheduled.kind for kernel in lowered.kernels}
+    apart = "attention" in name and "attention" not in kinds
+    return max([*found, WINOGRAD if winograd else 1.0, SCORES if apart else 1.0])
 
 
 def assert_near(got: list[Array], wanted: list[Array], form: HalfFormat, roundings: float) -> None:
