@@ -102,7 +102,7 @@ def _measured_with(
                     options=limits,
                     progress=report,
                 )
-            forecast = measured_forecast(graph, times, tier)
+            forecast = measured_forecast(graph, times, tier, _memory(session))
         plans = base_plans(graph, forecast.costs)
         if why_no_gpu:
             cpu = plans[0]
@@ -156,6 +156,14 @@ def _tier(session: Session) -> str:
     tier = session.status().tier
     session.use_plan("cpu")
     return tier
+
+
+def _memory(session: Session) -> str:
+    """Where the tensors are that both processors use."""
+    session.use_plan("gpu")
+    memory = session.status().memory
+    session.use_plan("cpu")
+    return memory
 
 
 def _compare(

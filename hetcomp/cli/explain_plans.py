@@ -74,8 +74,9 @@ def simulate_plans(image: Image, forecast: Forecast | None = None) -> tuple[Simu
 def _simulator(image: Image, forecast: Forecast | None) -> Simulator | None:
     if forecast:
         return forecast.simulator(image.graph)
-    if note := image.build.get("simulation"):
-        return noted_simulator(image.graph, note)
+    note = image.build.get("simulation")
+    if note and (simulator := noted_simulator(image.graph, note)):
+        return simulator
     noted = noted_forecast(image.graph, image.plans)
     return noted.simulator(image.graph) if noted else None
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from hetcomp.cost.work import Part
 
@@ -105,8 +110,10 @@ class SyncCost:
         Added where one processor continues what the other one made.
     gpu_launch_us
         Part of a GPU kernel's time that does not shrink with its share.
-    line_ns
-        To take over one 64-byte line that the other processor wrote.
+    to_cpu_line_ns, to_gpu_line_ns
+        For that processor to take over one 64-byte line that the other one wrote, and for the
+        other one to get it back when it writes that memory again, as it does within an inference
+        or the next one; where memory is not shared, to copy it.
     enqueue_us
         CPU time per GPU kernel enqueued ahead.
     first_enqueue_us
@@ -117,6 +124,8 @@ class SyncCost:
         For every row of an output that is cut by channels, to both parts: where they meet, each
         processor's prefetcher fetches lines that the other one writes. The default is the median
         over 40 layers on the machine named above.
+    to_cpu_copy_us, to_gpu_copy_us
+        What each copy between memories that are not shared costs besides, of mapping and commands.
     ahead
         Whether all GPU steps are enqueued before the first one runs. Else each is when its inputs
         are ready, and waiting for the CPU contains that.
@@ -125,24 +134,36 @@ class SyncCost:
     split_us: float = 0.7
     handover_us: float = 0.5
     gpu_launch_us: float = 0.2
-    line_ns: float = 7.0
+    to_cpu_line_ns: float = 7.0
+    to_gpu_line_ns: float = 7.0
     enqueue_us: float = 0.0
     first_enqueue_us: float = 0.3
     wake_us: float = 0.5
     border_ns: float = 35.0
+    to_cpu_copy_us: float = 0.0
+    to_gpu_copy_us: float = 0.0
     ahead: bool = True
 
     def enqueued_us(self, steps: int) -> float:
         """CPU time before its first step, where so many GPU steps are enqueued then."""
         return self.first_enqueue_us + self.enqueue_us * max(0, steps - 1)
 
-    def transfer_us(self, size_bytes: float) -> float:
-        """Time to take over `size_bytes` that the other processor wrote."""
-        return size_bytes / LINE_BYTES * self.line_ns / 1000.0
+    def to_cpu_us(self, size_bytes: ArrayLike) -> NDArray[Any]:
+        """Time for the CPU to take over bytes that the GPU wrote, of the same shape."""
+        return _crossing_us(size_bytes, self.to_cpu_line_ns, self.to_cpu_copy_us)
+
+    def to_gpu_us(self, size_bytes: ArrayLike) -> NDArray[Any]:
+        """Time for the GPU to take over bytes that the CPU wrote, of the same shape."""
+        return _crossing_us(size_bytes, self.to_gpu_line_ns, self.to_gpu_copy_us)
 
     def border_us(self, rows: int) -> float:
         """What cutting an output of so many rows by channels costs either part."""
         return rows * self.border_ns / 1000.0
+
+
+def _crossing_us(size_bytes: ArrayLike, line_ns: float, copy_us: float) -> NDArray[Any]:
+    size = np.asarray(size_bytes, dtype=float)
+    return np.where(size > 0.0, copy_us + size / LINE_BYTES * line_ns / 1000.0, 0.0)
 
 
 _USUAL = {
@@ -159,6 +180,27 @@ _USUAL = {
 """Medians of four runs of `hetcomp.profile.tiers` on the machine of the defaults, under load."""
 
 
-def usual_sync(tier: str) -> SyncCost:
-    """What working together costs under a tier on a device that has no profile."""
-    return _USUAL.get(tier, SyncCost())
+_USUAL_COPIES: Mapping[str, Mapping[str, Any]] = {
+    "coarse": {
+        **{"to_cpu_line_ns": 2.6, "to_gpu_line_ns": 9.8},
+        **{"to_cpu_copy_us": 3.5, "to_gpu_copy_us": 9.0},
+    },
+    "buffer": {
+        **{"to_cpu_line_ns": 1.3, "to_gpu_line_ns": 1.3},
+        **{"to_cpu_copy_us": 23.5, "to_gpu_copy_us": 24.9},
+    },
+}
+"""Measured by `hetcomp.profile.copies` on the same machine."""
+
+
+def usual_sync(tier: str, memory: str = "fine") -> SyncCost:
+    """What working together costs on a device that has no profile.
+
+    Parameters
+    ----------
+    tier
+        How processors wait for each other.
+    memory
+        Where the tensors are that both use, see `SessionStatus.memory`.
+    """
+    return replace(_USUAL.get(tier, SyncCost()), **_USUAL_COPIES.get(memory, {}))

@@ -12,7 +12,7 @@ from hetcomp.cost.work import KernelWork
 
 __all__ = ["PROFILE_VERSION", "TIME_DIGITS", "DeviceProfile", "KernelSample"]
 
-PROFILE_VERSION = 1
+PROFILE_VERSION = 2
 TIME_DIGITS = 3
 """Decimals of a time in microseconds: a nanosecond."""
 
@@ -63,7 +63,9 @@ class DeviceProfile:
         kernel (`cpu.memory`, `cpu.compute`, `gpu.memory`, `gpu.compute`).
     limits
         Peaks of the analytic estimate by processor: `cpu.flops_per_us`, `cpu.bytes_per_us`, ...,
-        and start-up and compile times in microseconds.
+        and start-up and compile times in microseconds. Reported, but nothing is predicted by them:
+        what several CPU threads gain (`threads.2.compute`, ...), as predictions are of one thread,
+        and the latencies of flags, events and maps (`latencies.*`).
     samples
         Raw measurements of kernels.
     models

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gzip
+import importlib.metadata
 import json
 import os
 import zlib
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hetcomp._version import __version__
 from hetcomp.cost.costs import SyncCost
 from hetcomp.cost.profile import PROFILE_VERSION, TIME_DIGITS, DeviceProfile, KernelSample
 from hetcomp.cost.work import KernelWork
@@ -27,6 +29,7 @@ __all__ = [
     "sample_from_json",
     "sample_to_json",
     "save_profile",
+    "versions",
 ]
 
 _FORMAT = "hetcomp device profile"
@@ -70,7 +73,7 @@ def load_profile(path: str | os.PathLike[str], *, device: str | None = None) -> 
     Examples
     --------
     >>> profile = load_profile("device.json")  # doctest: +SKIP
-    >>> profile.sync["svm-ahead"].line_ns  # doctest: +SKIP
+    >>> profile.sync["svm-ahead"].to_cpu_line_ns  # doctest: +SKIP
     7.1
     """
     data = _read(path)
@@ -115,14 +118,21 @@ def check_device(profile: DeviceProfile, device: str, name: str) -> None:
 
 
 def check_machine(profile: DeviceProfile, device: str, name: str) -> None:
-    """Refuse a profile of another device, however its kernels were pinned.
+    """Refuse a profile of another device, however its kernels were pinned, or of other kernels.
 
     Raises
     ------
     ProfileError
-        It was measured elsewhere.
+        It was measured elsewhere, or with another hetcomp or TVM.
     """
     _check_machine(profile.device, device, name)
+    for what, version in versions().items():
+        measured = profile.machine.get(what, version)
+        if measured != version:
+            raise ProfileError(
+                f"{name} was measured with {what} {measured}, this is {what} {version}, whose "
+                "kernels may take other times: measure the device again with hetcomp profile"
+            )
 
 
 def check_replaceable(path: str | os.PathLike[str], device: str) -> None:
@@ -142,6 +152,11 @@ def check_replaceable(path: str | os.PathLike[str], device: str) -> None:
     if data.get("format") != _FORMAT:
         raise ProfileError(f"{path} is not a device profile and is left alone; give another -o")
     _check_machine(str(data.get("device", device)), device, str(path))
+
+
+def versions() -> dict[str, str]:
+    """Of what generates the kernels, as a profile keeps them among the facts on its machine."""
+    return {"hetcomp": __version__, "tvm": importlib.metadata.version("apache-tvm")}
 
 
 def sample_to_json(sample: KernelSample) -> dict[str, Any]:
@@ -168,13 +183,21 @@ def _profile(data: Mapping[str, Any]) -> DeviceProfile:
         device=str(data["device"]),
         machine=dict(data["machine"]),
         seed=int(data["seed"]),
-        sync={tier: SyncCost(**fields) for tier, fields in data["sync"].items()},
+        sync={tier: _sync(tier, fields) for tier, fields in data["sync"].items()},
         slow_down=_numbers(data["slow_down"].items()),
         limits=_numbers(data["limits"].items()),
         samples=tuple(map(sample_from_json, data["samples"])),
         models=dict(data["models"]),
         errors=dict(data["errors"]),
     )
+
+
+def _sync(tier: str, costs: Mapping[str, Any]) -> SyncCost:
+    """All costs of a tier: one that is missing would be taken for the usual one."""
+    known = {field.name for field in dataclasses.fields(SyncCost)}
+    if missing := sorted(known - set(costs)):
+        raise ValueError(f"tier '{tier}' has no {', '.join(missing)}")
+    return SyncCost(**costs)
 
 
 def _numbers(items: Iterable[tuple[str, Any]]) -> dict[str, float]:

@@ -50,9 +50,11 @@ class Forecast:
         return Simulator(graph, self.times, self.sync, self.contention)
 
 
-def measured_forecast(graph: TaskGraph, costs: Costs, tier: str = "svm-ahead") -> Forecast:
-    """By measured times, with the usual costs of working together under a tier."""
-    sync = usual_sync(tier)
+def measured_forecast(
+    graph: TaskGraph, costs: Costs, tier: str = "svm-ahead", memory: str = "fine"
+) -> Forecast:
+    """By measured times, with the usual costs of working together, see `usual_sync`."""
+    sync = usual_sync(tier, memory)
     return Forecast(costs, measured_times(graph, costs, sync), sync)
 
 

@@ -135,7 +135,7 @@ def make_problem(
         for item in transfers.inputs[index]:
             if item.maker is None:
                 to_gpu = item.crossing(_HOST, used)[1]
-                gpu_us = gpu_us + sync.transfer_us(1.0) * to_gpu[0]
+                gpu_us = gpu_us + sync.to_gpu_us(to_gpu[0])
             else:
                 edges.append(_edge(item, item.maker, shares[item.maker], used, sync))
         sync_us = np.where(split, sync.split_us, sync.handover_us)
@@ -168,11 +168,10 @@ def _own_times(
 
 def _edge(item: Input, maker: int, made: Shares, used: Shares, sync: SyncCost) -> Edge:
     to_cpu, to_gpu = item.crossing(made, used)
-    line_us = sync.transfer_us(1.0)
     cpu_waits = (made.cpu < 1.0)[:, None] & (used.cpu > 0.0)[None, :]
     gpu_waits = (made.cpu > 0.0)[:, None] & (used.cpu < 1.0)[None, :]
     if item.by_rows:
         rows = made.rows[:, None] & used.rows[None, :]
         cpu_waits &= ~rows | (to_cpu > 0.0)
         gpu_waits &= ~rows | (to_gpu > 0.0)
-    return Edge(maker, line_us * to_cpu, line_us * to_gpu, cpu_waits, gpu_waits)
+    return Edge(maker, sync.to_cpu_us(to_cpu), sync.to_gpu_us(to_gpu), cpu_waits, gpu_waits)

@@ -169,10 +169,8 @@ class Simulator:
 
     def _step_us(self, processor: str, step: Step, shares: Sequence[Share]) -> float:
         share = shares[step.task]
-        crossing = self._transfers.crossing(step.task, share, shares.__getitem__)
         on_cpu = processor == "cpu"
-        size_bytes = crossing.to_cpu_bytes if on_cpu else crossing.to_gpu_bytes
-        time_us = self._work_us(processor, step) + self.sync.transfer_us(size_bytes)
+        time_us = self._work_us(processor, step) + self._taking_us(step.task, shares, on_cpu=on_cpu)
         if share.axis is Axis.CHANNELS:
             time_us += self.sync.border_us(output_rows(self.graph, self.graph.tasks[step.task]))
         if not on_cpu:
@@ -180,6 +178,13 @@ class Simulator:
         if step.wait:
             time_us += self.sync.split_us if share.split else self.sync.handover_us
         return time_us
+
+    def _taking_us(self, task: int, shares: Sequence[Share], *, on_cpu: bool) -> float:
+        """Time to take over what the other processor made of a task's inputs."""
+        found = self._transfers.crossings(task, shares[task], shares.__getitem__)
+        if on_cpu:
+            return float(self.sync.to_cpu_us([item.to_cpu_bytes for item in found]).sum())
+        return float(self.sync.to_gpu_us([item.to_gpu_bytes for item in found]).sum())
 
 
 def measured_times(graph: TaskGraph, costs: Costs, sync: SyncCost) -> MeasuredTimes:

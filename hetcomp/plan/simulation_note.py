@@ -7,7 +7,7 @@ a profile, the same costs of working together and the same contention.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, fields
 from typing import Any
 
 from hetcomp.cost.costs import SyncCost
@@ -29,8 +29,13 @@ def note_of(simulator: Simulator) -> dict[str, Any]:
     }
 
 
-def noted_simulator(graph: TaskGraph, note: Mapping[str, Any]) -> Simulator:
-    """Inverse of `note_of`, for the step tables that were simulated then."""
-    known = {Part(*fields): time_us for *fields, time_us in note["parts"]}
+def noted_simulator(graph: TaskGraph, note: Mapping[str, Any]) -> Simulator | None:
+    """Inverse of `note_of`, for the step tables that were simulated then.
+
+    None where another version of hetcomp wrote the note, by other costs of working together.
+    """
+    if set(note["sync"]) != {field.name for field in fields(SyncCost)}:
+        return None
+    known = {Part(*place): time_us for *place, time_us in note["parts"]}
     contention = Contention(**{key: tuple(values) for key, values in note["contention"].items()})
     return Simulator(graph, KnownTimes(known), SyncCost(**note["sync"]), contention)

@@ -67,7 +67,7 @@ class Shares:
 
 @dataclass(frozen=True)
 class Crossing:
-    """Bytes that either processor reads and the other one wrote."""
+    """Bytes of one input that either processor reads and the other one wrote."""
 
     to_cpu_bytes: float
     to_gpu_bytes: float
@@ -148,16 +148,17 @@ class Transfers:
     def __init__(self, graph: TaskGraph) -> None:
         self.inputs = _inputs(graph)
 
-    def crossing(self, index: int, share: Share, made_by: Callable[[int], Share]) -> Crossing:
-        """What crosses for task `index` where earlier task i was placed as `made_by(i)`."""
+    def crossings(
+        self, index: int, share: Share, made_by: Callable[[int], Share]
+    ) -> tuple[Crossing, ...]:
+        """What crosses of each input of task `index`, where task i was placed as `made_by(i)`."""
         used = Shares([share])
-        to_cpu = to_gpu = 0.0
+        found = []
         for item in self.inputs[index]:
             made = Share(1.0) if item.maker is None else made_by(item.maker)
-            cpu, gpu = item.crossing(Shares([made]), used)
-            to_cpu += float(cpu[0, 0])
-            to_gpu += float(gpu[0, 0])
-        return Crossing(to_cpu, to_gpu)
+            to_cpu, to_gpu = item.crossing(Shares([made]), used)
+            found.append(Crossing(float(to_cpu[0, 0]), float(to_gpu[0, 0])))
+        return tuple(found)
 
 
 def _inputs(graph: TaskGraph) -> tuple[tuple[Input, ...], ...]:

@@ -15,8 +15,8 @@ from hetcomp.cost.costs import SyncCost
 from hetcomp.profile.border import measure_border
 from hetcomp.profile.build import Build
 from hetcomp.profile.contention import measure_slow_down
-from hetcomp.profile.copies import measure_copies
-from hetcomp.profile.lines import measure_lines
+from hetcomp.profile.copies import copying_costs, measure_copies
+from hetcomp.profile.lines import line_costs, measure_lines
 from hetcomp.profile.peaks import measure_peaks
 from hetcomp.profile.probes import Room, room_of
 from hetcomp.profile.threads import measure_threads
@@ -123,12 +123,12 @@ def sync_of(constants: Constants) -> Mapping[str, SyncCost]:
     tiers = [stage for stage in constants if stage.startswith(_TIER)]
     if not tiers:
         return {}
-    lines, border = constants["lines"], constants["border"]
-    line_ns = (lines["cpu_read_ns"] + lines["gpu_read_ns"]) / 2.0
+    border = constants["border"]
+    crossing = copying_costs(constants["copies"]) or line_costs(constants["lines"])
     return {
         stage.removeprefix(_TIER): SyncCost(
             **constants[stage],
-            line_ns=line_ns or SyncCost().line_ns,
+            **crossing,
             border_ns=border["row_ns"] or SyncCost().border_ns,
             ahead=stage == _TIER + AHEAD,
         )
@@ -148,7 +148,10 @@ def was_pinned(constants: Constants) -> bool:
 
 
 def limits_of(constants: Constants) -> Mapping[str, float]:
-    """All other figures: peaks by their own names, the rest behind that of their stage."""
+    """All other figures: peaks by their own names, the rest behind that of their stage.
+
+    Those of `threads` are reported only: plans and predictions are of one CPU thread.
+    """
     plain = dict(constants["peaks"])
     for stage in ("start-up", "lines", "border", "threads", "copies", _LATENCIES):
         for key, value in constants.get(stage, {}).items():

@@ -8,17 +8,18 @@ other one has read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from statistics import median
 
-from hetcomp.cost.costs import LINE_BYTES
+from hetcomp.cost.costs import LINE_BYTES, SyncCost
 from hetcomp.cost.samples import undisturbed
 from hetcomp.plan.table import StepTable
 from hetcomp.profile.probes import FIRST, SECOND, Room
 from hetcomp.profile.tables import table_of
 from hetcomp.profile.timing import Bench, cpu_us, gpu_us
 
-__all__ = ["Lines", "measure_lines"]
+__all__ = ["Lines", "line_costs", "measure_lines"]
 
 _SIZES = (32 << 10, 64 << 10, 128 << 10, 256 << 10)
 """Small enough for source, block and target together in a second-level cache."""
@@ -62,6 +63,20 @@ def measure_lines(bench: Bench, room: Room) -> Lines:
         cpu_write_ns=max(0.0, median(times.cpu_us for times in cpu_first)) * 1000.0,
         gpu_write_ns=max(0.0, median(times.gpu_us for times in gpu_first)) * 1000.0,
     )
+
+
+def line_costs(lines: Mapping[str, float]) -> dict[str, float]:
+    """What taking over costs in shared memory, by the names of `SyncCost`.
+
+    A line costs its reader, and then its writer, who must have it back. One that seemed to cost
+    nothing was not measured, since noise covered the difference: the usual cost stands in.
+    """
+    to_cpu_ns = lines["cpu_read_ns"] + lines["gpu_write_ns"]
+    to_gpu_ns = lines["gpu_read_ns"] + lines["cpu_write_ns"]
+    return {
+        "to_cpu_line_ns": to_cpu_ns or SyncCost().to_cpu_line_ns,
+        "to_gpu_line_ns": to_gpu_ns or SyncCost().to_gpu_line_ns,
+    }
 
 
 def _added(bench: Bench, room: Room, size_bytes: int, *, cpu_first: bool) -> _Times:

@@ -7,7 +7,6 @@ interrupted goes on.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -22,7 +21,7 @@ import platformdirs
 
 from hetcomp._version import __version__
 from hetcomp.cost.profile import DeviceProfile
-from hetcomp.cost.profile_file import check_replaceable, save_profile
+from hetcomp.cost.profile_file import check_replaceable, save_profile, versions
 from hetcomp.cost.roofline import ProcessorFacts, processor_facts
 from hetcomp.cost.training import fitted
 from hetcomp.devices import DeviceInfo, describe_devices, fingerprint
@@ -281,8 +280,7 @@ def _machine(devices: Sequence[DeviceInfo]) -> dict[str, Any]:
         "devices": json.loads(json.dumps(described)),  # lists, as they come back from a file
         "system": platform.platform(),
         "python": platform.python_version(),
-        "hetcomp": __version__,
-        "tvm": importlib.metadata.version("apache-tvm"),
+        **versions(),
         "load": list(os.getloadavg()),
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

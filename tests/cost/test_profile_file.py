@@ -16,6 +16,7 @@ from hetcomp.cost.profile_file import (
     check_replaceable,
     load_profile,
     save_profile,
+    versions,
 )
 from hetcomp.cost.work import KernelWork
 from hetcomp.errors import ProfileError
@@ -25,7 +26,7 @@ PROFILE = DeviceProfile(
     device="here",
     machine={"system": "any"},
     seed=7,
-    sync={"svm-ahead": SyncCost(line_ns=6.5)},
+    sync={"svm-ahead": SyncCost(to_cpu_line_ns=6.5)},
     slow_down={"cpu.memory": 1.1},
     limits={"cpu.flops_per_us": 2e5},
     samples=(KernelSample(WORK, (10.5, 11.25), "some layer"),),
@@ -65,6 +66,24 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
     save_profile(dataclasses.replace(PROFILE, version=0), tmp_path / "p.json")
     with pytest.raises(ProfileError, match="version 0, this hetcomp reads"):
         load_profile(tmp_path / "p.json")
+
+
+@pytest.mark.parametrize("what", ["hetcomp", "tvm"])
+def test_another_compilers_kernels_are_refused(what: str) -> None:
+    check_device(dataclasses.replace(PROFILE, machine=versions()), "here", "p.json")
+    stale = dataclasses.replace(PROFILE, machine={**versions(), what: "0.0.1"})
+    with pytest.raises(ProfileError, match=rf"p\.json was measured with {what} 0\.0\.1, this is"):
+        check_device(stale, "here", "p.json")
+
+
+def test_missing_costs_are_not_taken_for_the_usual_ones(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    save_profile(PROFILE, path)
+    data = json.loads(path.read_text())
+    del data["sync"]["svm-ahead"]["border_ns"]
+    path.write_text(json.dumps(data))
+    with pytest.raises(ProfileError, match="tier 'svm-ahead' has no border_ns"):
+        load_profile(path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": "x"}', "\x00" * 40])

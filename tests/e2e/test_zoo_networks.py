@@ -17,7 +17,7 @@ from hetcomp.plan.steps import make_table
 from hetcomp.runtime import SessionStatus
 
 SEEDS = (1, 2, 3)
-FREE = SyncCost(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+FREE = SyncCost(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def by_made_up_times(graph: TaskGraph) -> Plan:

@@ -67,6 +67,17 @@ def test_measured_times_are_planned_with_the_costs_of_the_tier() -> None:
     assert found == sorted(set(found))
 
 
+@pytest.mark.parametrize("memory", ["coarse", "buffer"])
+def test_memory_that_is_not_shared_is_dearer(memory: str) -> None:
+    graph, costs = chain(1), Costs((TaskCost(9.0, 9.0),))
+    shared = measured_forecast(graph, costs, "event").sync
+    copied = measured_forecast(graph, costs, "event", memory).sync
+    assert copied.split_us == shared.split_us
+    assert copied.to_gpu_us(64) > shared.to_gpu_us(64) + 5.0
+    assert copied.to_cpu_us([0, 64])[0] == 0.0
+    assert copied.to_cpu_us([0, 64])[1] > 3.0
+
+
 def test_a_tier_that_was_not_measured_is_refused() -> None:
     with pytest.raises(ProfileError, match="no costs of tier 'svm-ahead' but of: event"):
         profile_forecast(chain(1), profile(event=SyncCost()), "svm-ahead")

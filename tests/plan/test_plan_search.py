@@ -19,7 +19,7 @@ from hetcomp.plan.search import search
 from hetcomp.plan.simulate import Simulator, measured_times
 from hetcomp.plan.steps import make_table
 
-FREE = SyncCost(0, 0, 0, 0, 0, 0, 0, 0)
+FREE = SyncCost(0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def costs_of(graph: TaskGraph, *times: tuple[float, float | None]) -> Costs:
@@ -52,7 +52,7 @@ def test_a_chain_keeps_its_cuts_aligned_where_lines_are_dear() -> None:
         return [decision.cut for decision in plan.decisions]
 
     assert cuts(FREE) == [32, 36] * 3
-    dear = cuts(SyncCost(line_ns=200.0, wake_us=0.0))
+    dear = cuts(SyncCost(to_cpu_line_ns=200.0, to_gpu_line_ns=200.0, wake_us=0.0))
     assert dear == sorted(dear, reverse=True)  # the GPU takes over the host's input bit by bit
 
 

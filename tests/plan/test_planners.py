@@ -19,8 +19,8 @@ from hetcomp.plan.simulate import Simulator, measured_times
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.transfer import Share, Shares, Transfers
 
-FREE = SyncCost(0, 0, 0, 0, 0, 0, 0, 0)
-LAUNCHED = SyncCost(1.5, 1.0, 1.0, 7.0, 1.1, 18.0, 23.6, 35.0)
+FREE = SyncCost(0, 0, 0, 0, 0, 0, 0, 0, 0)
+LAUNCHED = SyncCost(1.5, 1.0, 1.0, 7.0, 7.0, 1.1, 18.0, 23.6, 35.0)
 """A launch for each step, with the device asleep."""
 
 

@@ -68,7 +68,7 @@ def test_a_window_waits_for_its_halo_and_unknown_rows_for_all() -> None:
 )
 def test_the_halo_is_what_crosses(span: RowSpan | None, rows_to_cpu: int, rows_to_gpu: int) -> None:
     half = Share(0.5, Axis.ROWS)
-    crossing = Transfers(chain_of(OWN, span)).crossing(1, half, lambda _: half)
+    (crossing,) = Transfers(chain_of(OWN, span)).crossings(1, half, lambda _: half)
     assert crossing.to_cpu_bytes == pytest.approx(rows_to_cpu * ROW)
     assert crossing.to_gpu_bytes == pytest.approx(rows_to_gpu * ROW)
 
@@ -97,7 +97,7 @@ def test_a_part_of_a_split_waits_for_its_rows_only() -> None:
 
 
 def test_of_a_split_tensor_no_more_crosses_than_is_read() -> None:
-    crossing = Transfers(split_of(1)).crossing(1, Share(1.0), lambda _: Share(0.0))
+    (crossing,) = Transfers(split_of(1)).crossings(1, Share(1.0), lambda _: Share(0.0))
     assert crossing.to_cpu_bytes == SIZE // 2
 
 

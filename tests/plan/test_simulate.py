@@ -19,7 +19,7 @@ from hetcomp.plan.simulate import Simulation, Simulator, measured_times
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.table import Step, StepTable
 
-FREE = SyncCost(0, 0, 0, 0, 0, 0, 0, 0)
+FREE = SyncCost(0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def run(
@@ -81,7 +81,7 @@ def test_steps_that_wait_are_enqueued_later_unless_ahead(ahead: bool, start_us: 
 def test_every_cost_of_working_together_is_counted() -> None:
     graph = chain(2, rows=Grid(2), channels=Grid(2), size_bytes=64 * 1000)
     sync = SyncCost(
-        split_us=4.0, handover_us=0.0, gpu_launch_us=2.0, line_ns=10.0,
+        split_us=4.0, handover_us=0.0, gpu_launch_us=2.0, to_gpu_line_ns=10.0, to_cpu_line_ns=20.0,
         enqueue_us=1.0, first_enqueue_us=5.0, wake_us=7.0, border_ns=3000.0,
     )  # fmt: skip
     by_rows = fixed_split(graph)
@@ -89,14 +89,30 @@ def test_every_cost_of_working_together_is_counted() -> None:
     plan = replace(by_rows, decisions=(by_rows.decisions[0], by_channels))
     found = run(graph, plan, TaskCost(100.0, 102.0), sync)
     first, second = found.cpu.spans
-    # The host wrote the input: the GPU takes over its half, 500 lines of 10 ns.
+    # The host wrote the input: the GPU takes over its half, 500 lines of 10 ns; the CPU of 20.
     assert found.gpu.spans[0].end_us - found.gpu.spans[0].start_us == pytest.approx(50 + 2 + 5)
     assert found.gpu.spans[0].start_us == pytest.approx(5.0 + 7.0)
     assert (first.start_us, first.end_us) == pytest.approx((6.0, 56.0))
     # All channels need all rows, so that half of the input crosses: 500 lines, and a wait. The
     # output's only row has a border.
-    assert second.end_us - second.start_us == pytest.approx(50 + 5 + 4 + 3)
-    assert found.makespan_us == pytest.approx(69 + 50 + 2 + 5 + 4 + 3)
+    assert second.end_us - second.start_us == pytest.approx(50 + 10 + 4 + 3)
+    assert found.makespan_us == pytest.approx(69 + 50 + 10 + 4 + 3)
+
+
+def test_where_memory_is_not_shared_each_copy_costs() -> None:
+    builder = GraphBuilder()
+    tensors = [builder.tensor(64 * 1000) for _ in range(4)]
+    for i in range(2):
+        builder.task(tensors[i : i + 1], tensors[i + 1 : i + 2])
+    builder.task(tensors[1:3], tensors[3:])
+    graph = builder.graph(tensors[:1], tensors[3:])
+    sync = replace(FREE, to_cpu_copy_us=3.0, to_gpu_copy_us=5.0, to_cpu_line_ns=10.0)
+    places = (Place.GPU, Place.GPU, Place.CPU)
+    alone = {place: single(graph, place).decisions for place in places}
+    plan = Plan("mixed", tuple(alone[place][i] for i, place in enumerate(places)))
+    found = run(graph, plan, TaskCost(100.0, 50.0), sync)
+    times = [span.end_us - span.start_us for span in (*found.gpu.spans, *found.cpu.spans)]
+    assert times == pytest.approx([50.0 + 5.0, 50.0, 100.0 + 2 * (3.0 + 10.0)])
 
 
 def test_contention_lasts_while_both_run() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from hetcomp.cost.costs import SyncCost
 from hetcomp.profile.constants import sync_of
+from hetcomp.profile.copies import copying_costs
 from hetcomp.profile.tiers import tiers_from
 
 DISPATCH = {"gpu_launch_us": 9.0, "enqueue_us": 0.0, "first_enqueue_us": 4.0, "wake_us": 12.0}
@@ -13,21 +14,44 @@ WAITS = {"split_us": 1.5, "handover_us": 0.5}
 TIER = {**DISPATCH, **WAITS}
 
 
-@pytest.mark.parametrize(
-    ("cpu_ns", "gpu_ns", "line_ns"), [(8.0, 4.0, 6.0), (0.0, 0.0, SyncCost().line_ns)]
-)
-def test_a_line_is_never_free(cpu_ns: float, gpu_ns: float, line_ns: float) -> None:
-    lines = {"cpu_read_ns": cpu_ns, "gpu_read_ns": gpu_ns}
-    border = {"row_ns": 3.0 * cpu_ns}
-    sync = sync_of({"tier.svm-ahead": TIER, "lines": lines, "border": border})["svm-ahead"]
-    assert sync.border_ns == (3.0 * cpu_ns or SyncCost().border_ns)
-    assert (sync.line_ns, sync.wake_us, sync.split_us) == (line_ns, 12.0, 1.5)
+LINES = {"cpu_read_ns": 8.0, "gpu_read_ns": 4.0, "cpu_write_ns": 3.0, "gpu_write_ns": 2.0}
+FINE = {"fine.upload_us": 0.1, "coarse.upload_us": 9.0}
+
+
+@pytest.mark.parametrize("factor", [0.0, 1.0])
+def test_a_line_is_never_free(factor: float) -> None:
+    lines = {name: factor * ns for name, ns in LINES.items()}
+    border = {"row_ns": 24.0 * factor}
+    constants = {"tier.svm-ahead": TIER, "lines": lines, "border": border, "copies": FINE}
+    sync, usual = sync_of(constants)["svm-ahead"], SyncCost()
+    assert sync.border_ns == (24.0 * factor or usual.border_ns)
+    assert sync.to_cpu_line_ns == (10.0 * factor or usual.to_cpu_line_ns)
+    assert sync.to_gpu_line_ns == (7.0 * factor or usual.to_gpu_line_ns)
+    assert (sync.wake_us, sync.split_us, sync.to_cpu_copy_us) == (12.0, 1.5, 0.0)
+
+
+@pytest.mark.parametrize("memory", ["coarse", "buffer"])
+def test_what_is_not_shared_is_copied(memory: str) -> None:
+    near_us = {"upload": 9.0 + 40.96, "download": 3.0 + 4.096}
+    copies = {f"{memory}.upload_us": 9.0, f"{memory}.download_us": 3.0}
+    copies |= {f"{memory}.{way}_near_gb_s": 262.144 / time for way, time in near_us.items()}
+    found = copying_costs({**copies, "buffer.upload_us": copies.get("buffer.upload_us", 30.0)})
+    assert found == pytest.approx(
+        {
+            **{"to_cpu_copy_us": 3.0, "to_cpu_line_ns": 1.0},
+            **{"to_gpu_copy_us": 9.0, "to_gpu_line_ns": 10.0},
+        }
+    )
+    tiers = {"tier.event": TIER, "lines": LINES, "border": {"row_ns": 1.0}, "copies": copies}
+    assert sync_of(tiers)["event"].to_cpu_copy_us == 3.0
 
 
 def test_each_tier_has_its_costs() -> None:
-    lines = {"cpu_read_ns": 8.0, "gpu_read_ns": 4.0}
     slower = {**TIER, "split_us": 9.0}
-    constants = {"tier.svm": TIER, "tier.finish": slower, "lines": lines, "border": {"row_ns": 3.0}}
+    constants = {
+        **{"tier.svm": TIER, "tier.finish": slower},
+        **{"lines": LINES, "border": {"row_ns": 3.0}, "copies": FINE},
+    }
     sync = sync_of(constants)
     assert {tier: cost.split_us for tier, cost in sync.items()} == {"svm": 1.5, "finish": 9.0}
     assert not any(cost.ahead for cost in sync.values())
