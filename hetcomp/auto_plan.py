@@ -42,7 +42,7 @@ from hetcomp.tune.measure import MeasureOptions, measure
 from hetcomp.tune.priority import favoured
 from hetcomp.tune.select import Comparison, TableTimes, time_tables, timed_there
 
-__all__ = ["measured_placement"]
+__all__ = ["measured_placement", "opened", "zero_feeds"]
 
 Progress = Callable[[str, float], None]
 _SPARE = 0.8
@@ -83,7 +83,7 @@ def _measured_with(
 ) -> Placement:
     cache = TimesCache() if options.use_cache and not options.rpc else None
     limits = MeasureOptions(cap_seconds=options.measure_seconds)
-    with favoured(), _opened(trial, options) as session:
+    with favoured(), opened(trial, options) as session:
         why_no_gpu = _why_no_gpu(session, graph, options)
         if why_no_gpu and options.strict:
             _check_strict_cpu(options, why_no_gpu)
@@ -118,7 +118,8 @@ def _measured_with(
         return placement
 
 
-def _opened(trial: Path, options: CompileOptions) -> AbstractContextManager[Session]:
+def opened(trial: Path, options: CompileOptions) -> AbstractContextManager[Session]:
+    """The .so `trial`, where `options` has it measured."""
     if options.rpc:
         return open_remote(trial, Remote.parse(options.rpc), plan="cpu", pin=options.pin)
     return load(trial, plan="cpu", pin=options.pin, quiet=True)
@@ -182,7 +183,7 @@ def _compare(
         times = time_tables(
             session,
             tables,
-            _zero_feeds(session),
+            zero_feeds(session),
             cap_seconds=options.measure_seconds,
             progress=report,
             time_runs=partial(timed_there, session) if options.rpc else None,
@@ -286,5 +287,6 @@ def _with_reasons(
     return dataclasses.replace(winner, name="auto")
 
 
-def _zero_feeds(session: Session) -> dict[str, np.ndarray[Any, Any]]:
+def zero_feeds(session: Session) -> dict[str, np.ndarray[Any, Any]]:
+    """Inputs of zeros, which are valid indices too."""
     return {info.name: np.zeros(info.shape, info.dtype) for info in session.inputs}

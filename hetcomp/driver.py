@@ -7,11 +7,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnx
 
+from hetcomp import cpu_alone
 from hetcomp.codegen.image import write_image
 from hetcomp.codegen.kernels import cpu_object, opencl_source
 from hetcomp.codegen.link import link_model
@@ -21,6 +22,7 @@ from hetcomp.cost.profile_file import load_profile
 from hetcomp.device_class import find_groups
 from hetcomp.errors import InputError
 from hetcomp.frontend import ImportedModel, import_onnx
+from hetcomp.goal import Goal
 from hetcomp.options import CompileOptions
 from hetcomp.passes.static_shapes import require_static_shapes
 from hetcomp.pipeline import fusion_pipeline
@@ -123,6 +125,10 @@ def compile(
         kernels = _generate(imported, compile_target, options, Path(folder), stages)
         with stages.stage("plan", 0.75):
             placement = _place(kernels, options, Path(folder), stages, profile)
+        if kernels.groups is not None and options.plan == "auto":
+            with stages.stage("CPU alone", 0.9):
+                rival = _CpuAlone(imported, compile_target, options, Path(folder) / "alone")
+                kernels, placement = rival.better(kernels, placement)
         with stages.stage("link", 0.95):
             _link(kernels, placement, options, path)
     stages.report("done", 1.0)
@@ -131,9 +137,10 @@ def compile(
 
 @dataclass(frozen=True)
 class _Kernels:
-    """Everything of the .so except its plans."""
+    """Everything of the .so except its plans; `groups` if OpenCL kernels are of class `gpu`."""
 
     lowered: Lowered
+    groups: GroupFacts | None
     object_file: Path
     opencl: str
     target: CompileTarget
@@ -150,7 +157,7 @@ def _generate(
 ) -> _Kernels:
     with stages.stage("fuse", 0.1):
         require_static_shapes(imported.mod)
-        groups = _groups(options) if options.gpu else None
+        groups = _groups(options)
         integers = computes_integers(imported, options.precision)
         module = fusion_pipeline(integers=integers, fuse_attention=groups is None)(imported.mod)
     with stages.stage("schedule and pack", 0.15):
@@ -169,10 +176,14 @@ def _generate(
         object_file = cpu_object(lowered.kernels, target.cpu, target.llvm, folder / "kernels.o")
     with stages.stage("OpenCL kernels", 0.55):
         opencl = opencl_source(lowered.kernels, target.opencl) if options.gpu else ""
-    return _Kernels(lowered, object_file, opencl, target, folder, imported.name)
+    return _Kernels(lowered, groups, object_file, opencl, target, folder, imported.name)
 
 
 def _groups(options: CompileOptions) -> GroupFacts | None:
+    """The OpenCL device if it is of class `gpu`: the CPU gives up kernels for its sake, but not
+    where the CPU computes everything."""
+    if not options.gpu or options.plan == "cpu":
+        return None
     opencl_f16 = options.opencl_f16 if options.multiplies_f16 else "off"
     return find_groups(options.device_class, opencl_f16)
 
@@ -199,6 +210,35 @@ def _place(
     trial = folder / "trial.so"
     _link(kernels, Placement(base_plans(graph), {}), options, trial)
     return choose_plan(graph, options, trial, stages.report, profile)
+
+
+@dataclass(frozen=True)
+class _CpuAlone:
+    """The model for the CPU alone, which may beat a plan with OpenCL kernels of class `gpu`."""
+
+    imported: ImportedModel
+    target: CompileTarget
+    options: CompileOptions
+    folder: Path
+
+    def better(self, kernels: _Kernels, placement: Placement) -> tuple[_Kernels, Placement]:
+        """What takes less time: what is given, or this."""
+        if not cpu_alone.may_win(placement, self.options):
+            return kernels, placement
+        self.folder.mkdir()
+        options = replace(self.options, plan="cpu", gpu=False, goal=Goal(), profile="", rpc="")
+        own = _generate(self.imported, self.target, options, self.folder, _Stages(_silent))
+        graph, trial = own.lowered.graph, self.folder / "trial.so"
+        if not cpu_alone.has_own_kernels(graph):
+            return kernels, placement
+        _link(own, Placement(base_plans(graph), {}), options, trial)
+        time_us = cpu_alone.time_alone_us(graph, trial, self.options)
+        found = cpu_alone.faster(graph, time_us, placement)
+        return (kernels, cpu_alone.noted(time_us, placement)) if found is None else (own, found)
+
+
+def _silent(_stage: str, _done: float) -> None:
+    """Reports nothing."""
 
 
 def _link(kernels: _Kernels, placement: Placement, options: CompileOptions, output: Path) -> None:

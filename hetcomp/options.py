@@ -56,7 +56,9 @@ class CompileOptions:
     device_class
         Kernels for OpenCL: `cpu-like` has one work-item a register tile, `gpu` work-groups whose
         items share a tile in local memory; `auto` goes by the device of this machine. Both are
-        right on any device.
+        right on any device. `gpu` has direct convolutions and unfused attention, on the CPU too;
+        plan `cpu` goes without that class, and `auto` takes it only if the CPU alone, with all of
+        its kernels, is not faster.
     opencl_f16
         Whether kernels of class `gpu` multiply float16 in precision `f16`: `auto` does where the
         device of this machine does (cl_khr_fp16), `on` is for a device that is not here. One

@@ -15,7 +15,15 @@ LAYERS = (
     ("cost",),
     ("plan", "passes", "schedules", "frontend"),
     ("tune", "codegen", "runtime", "targets"),
-    ("pipeline", "placement", "auto_plan", "remote_session", "device_class", "precision"),
+    (
+        "pipeline",
+        "placement",
+        "auto_plan",
+        "cpu_alone",
+        "remote_session",
+        "device_class",
+        "precision",
+    ),
     ("driver", "tuning", "profile"),
     ("bench", "cli", "__main__"),
 )

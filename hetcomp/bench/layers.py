@@ -33,9 +33,9 @@ from hetcomp.bench.networks import Progress, Results, over_networks, silent
 from hetcomp.bench.node_times import NodeProfiler, NodeTimes
 from hetcomp.bench.timing import Arm, interleave
 from hetcomp.cost.costs import Costs
+from hetcomp.device_class import find_groups
 from hetcomp.errors import DeviceError
 from hetcomp.exclusive import exclusive
-from hetcomp.options import CompileOptions
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.runtime import Session
 from hetcomp.tune.measure import MeasureOptions, measure
@@ -76,6 +76,10 @@ def bench_layers(options: LayersOptions, progress: Progress | None = None) -> La
 def _measured(
     name: str, options: LayersOptions, probe: Probe, report: Progress
 ) -> tuple[LayerRow, ...]:
+    if len(options.processors) > 1 and find_groups(options.device_class) is not None:
+        # the CPU has other kernels where it is alone
+        alone = (replace(options, processors=(processor,)) for processor in options.processors)
+        return tuple(row for one in alone for row in _measured(name, one, probe, report))
     with tempfile.TemporaryDirectory(prefix="hetcomp-bench-") as folder, ExitStack() as stack:
         network = _Network(name, options, Path(folder), report)
         stack.enter_context(network.session)
@@ -99,9 +103,7 @@ class _Network:
         hetcomp.compile(
             path,
             output=folder / "model.so",
-            options=CompileOptions(
-                plan="cpu", gpu=gpu, exact=options.exact, precision=options.precision
-            ),
+            options=replace(options.kernels, plan="gpu" if gpu else "cpu", gpu=gpu),
             progress=lambda text, part: report(text, part / 2),
         )
         report("loading", 0.5)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from hetcomp.bench.peers import onnxruntime_run
 from hetcomp.bench.reference import Array, relative_error
 from hetcomp.bench.timing import Arm, Ratio, Samples, TimingOptions, gain, interleave, ratio
 from hetcomp.cost.profile_file import load_profile
+from hetcomp.device_class import find_groups
 from hetcomp.errors import InputError
 from hetcomp.exclusive import exclusive
 from hetcomp.options import CompileOptions
@@ -130,9 +131,11 @@ class _Network:
         return rows + [self._peer_row(threads, found, theirs) for threads, found in theirs.items()]
 
     def _compiled(self) -> dict[str, tuple[Path, str | None]]:
-        """File and plan name for every plan asked for; one file serves all the plans in it."""
+        """File and plan name for every plan asked for; one file serves all the plans in it, but
+        the CPU has faster kernels in its own where OpenCL kernels are of class `gpu`."""
         found: dict[str, tuple[Path, str | None]] = {}
         inside: dict[str, Path] = {}
+        groups = find_groups(self.options.device_class) is not None
         for plan in sorted(self.options.plans, key=lambda name: name != "auto"):
             if plan in inside:
                 found[plan] = (inside[plan], plan)
@@ -141,18 +144,17 @@ class _Network:
             hetcomp.compile(
                 self.onnx,
                 output=path,
-                options=CompileOptions(
+                options=replace(
+                    self.options.kernels,
                     plan=plan,
-                    exact=self.options.exact,
-                    precision=self.options.precision,
                     profile=self.options.profile if plan == "auto" else "",
-                    lock=self.options.lock,
                 ),
                 progress=lambda text, part: self._report(text, part / 2),
             )
             found[plan] = (path, None)
             for other in read_image(path).plans:
-                inside.setdefault(other.name, path)
+                if other.name != "cpu" or not groups:
+                    inside.setdefault(other.name, path)
         return found
 
     def _plans(self) -> list[tuple[str, int]]:

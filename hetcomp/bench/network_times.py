@@ -98,7 +98,8 @@ def measured_networks(path: Path) -> Measured:
 
 def _unlike(options: Mapping[str, Any]) -> str:
     """Options of `bench models` that make other kernels than those predicted here."""
-    flags = [f"--{name}" for name in ("qdq", "exact") if options.get(name)]
+    flags = [f"--{name}" for name in ("qdq", "exact", "tuned") if options.get(name)]
+    flags += ["--device-class gpu"] if options.get("device_class") == "gpu" else []
     precision = options.get("precision", "auto")
     own = [] if precision in ("auto", "f32") else [f"--precision {precision}"]
     return ", ".join([*flags, *own])

@@ -11,6 +11,7 @@ from hetcomp.bench import zoo
 from hetcomp.bench.peers import PEERS
 from hetcomp.bench.timing import TimingOptions
 from hetcomp.errors import InputError
+from hetcomp.options import CompileOptions
 
 __all__ = ["NetworkOptions", "check_known"]
 
@@ -27,7 +28,7 @@ class NetworkOptions:
         Peers.
     size, qdq
         Of `hetcomp.bench.zoo.build`: None is the published size; `qdq` quantises to int8.
-    exact, precision
+    exact, precision, tuned, device_class
         See `CompileOptions`.
     timing
         How long.
@@ -42,6 +43,8 @@ class NetworkOptions:
     qdq: bool = False
     exact: bool = False
     precision: str = "auto"
+    tuned: str = ""
+    device_class: str = "auto"
     timing: TimingOptions = field(default_factory=TimingOptions)
     lock: Path | None = None
 
@@ -50,6 +53,19 @@ class NetworkOptions:
         check_known("peer", self.against, PEERS)
         if not self.models:
             raise InputError("name at least one model")
+        if self.kernels.tuned and not Path(self.tuned).is_file():
+            raise InputError(f"data base '{self.tuned}' does not exist; hetcomp tune makes one")
+
+    @property
+    def kernels(self) -> CompileOptions:
+        """Options of a compilation that has the kernels to measure."""
+        return CompileOptions(
+            exact=self.exact,
+            precision=self.precision,
+            tuned=self.tuned,
+            device_class=self.device_class,
+            lock=self.lock,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""

@@ -12,6 +12,7 @@ import numpy as np
 from hetcomp.bench import zoo
 from hetcomp.bench.layer_chain import chain_copies
 from hetcomp.codegen.functions import function_to_json
+from hetcomp.device_class import find_groups
 from hetcomp.tune.tasks import TuneTask
 from hetcomp.tune.trial import Trial, build_trial
 from hetcomp.tuning import tasks_of
@@ -61,6 +62,7 @@ def _layer(model: str, task: TuneTask) -> Layer:
         constants=tuple(sorted(task.constants)),
         choices=(task.base.values(),),
         opencl=True,
+        groups=find_groups("auto"),
         small=task.small,
         own_inputs=True,
     )

@@ -24,7 +24,6 @@ from hetcomp.bench.networks import Progress, Results, over_networks, silent
 from hetcomp.bench.options import NetworkOptions
 from hetcomp.bench.sustained_rows import ADAPTIVE, STATIC, Inference, PhaseRow, phase_rows
 from hetcomp.errors import DeviceError, InputError
-from hetcomp.options import CompileOptions
 from hetcomp.runtime import Session, Switch
 
 __all__ = ["LOADS", "SustainedOptions", "SustainedRun", "bench_sustained"]
@@ -74,7 +73,7 @@ def _run(options: SustainedOptions, name: str, path: Path, report: Progress) -> 
     hetcomp.compile(
         model,
         output=path,
-        options=CompileOptions(exact=options.exact, precision=options.precision, lock=options.lock),
+        options=options.kernels,
         progress=lambda text, part: report(text, part / 2),
     )
     with _opened(path) as sessions:

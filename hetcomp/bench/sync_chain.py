@@ -28,7 +28,7 @@ LAYERS = 8
 
 def build_chain(path: Path, rows: int, width: int) -> TaskGraph:
     """Compile layers of `width` inputs and outputs over so many rows to `path`."""
-    options = hetcomp.CompileOptions(plan="cpu", exact=True)
+    options = hetcomp.CompileOptions(plan="split", exact=True)
     return hetcomp.compile(_network(rows, width), output=path, options=options).graph
 
 

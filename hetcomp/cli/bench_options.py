@@ -12,7 +12,7 @@ import click
 
 from hetcomp.cli.common import command_options
 from hetcomp.cli.output import split_names
-from hetcomp.options import PRECISIONS
+from hetcomp.options import DEVICE_CLASSES, PRECISIONS
 
 if TYPE_CHECKING:
     from hetcomp.bench.timing import TimingOptions
@@ -30,6 +30,8 @@ class Asked:
     qdq: bool
     exact: bool
     precision: str
+    tuned: str
+    device_class: str
     plot: Path | None
     quick: bool
     lock: Path | None
@@ -46,6 +48,8 @@ class Asked:
             "qdq": self.qdq,
             "exact": self.exact,
             "precision": self.precision,
+            "tuned": self.tuned,
+            "device_class": self.device_class,
             "timing": quick if self.quick else usual,
             "lock": self.lock,
         }
@@ -71,6 +75,13 @@ def network_options(
         click.option("--qdq", is_flag=True, help="Networks quantised to int8 (QDQ form)."),
         click.option("--exact", is_flag=True, help="Without Winograd's method."),
         click.option("--precision", type=click.Choice(PRECISIONS), default="auto", help="Ours."),
+        click.option("--tuned", default="", metavar="DB", help="Kernels by a data base of tune."),
+        click.option(
+            "--device-class",
+            type=click.Choice(DEVICE_CLASSES),
+            default="auto",
+            help="OpenCL kernels; gpu: the CPU's are measured in a file of its own.",
+        ),
         click.option("--plot", type=path, help=f"{plot}: F.png, F.svg, F.pdf."),
         click.option("--quick", is_flag=True, help=f"Fewer samples, at most {quick} a network."),
         click.option("--lock", type=path, help="Hold this file, at real-time priority if allowed."),

@@ -87,7 +87,8 @@ def _build(job: Job, folder: str) -> Build:
     from hetcomp.profile.layers import model_of
 
     path = Path(folder) / f"batch{job.number}.so"
-    options = CompileOptions(plan="cpu", gpu=job.gpu, exact=job.exact, precision=job.precision)
+    plan = "gpu" if job.gpu else "cpu"  # plan cpu would have no kernels of OpenCL class gpu
+    options = CompileOptions(plan=plan, gpu=job.gpu, exact=job.exact, precision=job.precision)
     begin = time.perf_counter()
     compile_model(model_of(job.layers, job.seed), output=path, options=options)
     compiled = time.perf_counter()

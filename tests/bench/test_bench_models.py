@@ -98,6 +98,25 @@ def test_rows(compiled: list[CompileOptions]) -> None:
     assert seen[0] == "squeezenet (1 of 1): building"
 
 
+def test_the_cpu_keeps_its_kernels_beside_class_gpu(compiled: list[CompileOptions]) -> None:
+    options = BenchOptions(
+        ("squeezenet",), ("cpu", "auto"), size=32, timing=SHORT, device_class="gpu"
+    )
+    bench_models(options)
+    assert [(one.plan, one.device_class) for one in compiled] == [("auto", "gpu"), ("cpu", "gpu")]
+
+
+def test_kernels_by_a_data_base(compiled: list[CompileOptions], tmp_path: Path) -> None:
+    tuned = tmp_path / "tuned.jsonl"
+    with pytest.raises(InputError, match="does not exist; hetcomp tune makes one"):
+        BenchOptions(("squeezenet",), ("cpu",), tuned=str(tuned))
+    tuned.touch()
+    options = BenchOptions(("squeezenet",), ("cpu",), size=32, timing=SHORT, tuned=str(tuned))
+    bench_models(options)
+    assert [one.tuned for one in compiled] == [str(tuned)]
+    assert options.to_json()["tuned"] == str(tuned)
+
+
 @pytest.mark.usefixtures("compiled")
 def test_without_a_peer_there_are_no_ratios() -> None:
     options = BenchOptions(("squeezenet",), ("cpu",), against=(), size=32, timing=SHORT)

@@ -48,7 +48,20 @@ def test_rows_of_one_processor_and_one_thread_count(tmp_path: Path) -> None:
     assert measured_networks(path) == {}
 
 
-@pytest.mark.parametrize("options", [{"qdq": True}, {"exact": True}, {"precision": "bf16"}])
+def _flag(options: dict[str, object]) -> str:
+    return next(iter(options)).replace("_", "-")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"qdq": True},
+        {"exact": True},
+        {"precision": "bf16"},
+        {"tuned": "a.jsonl"},
+        {"device_class": "gpu"},
+    ],
+)
 def test_networks_compiled_otherwise_are_refused(
     tmp_path: Path, options: dict[str, object]
 ) -> None:
@@ -58,7 +71,7 @@ def test_networks_compiled_otherwise_are_refused(
     path.write_text(json.dumps({"options": usual, "rows": rows}), encoding="utf-8")
     assert measured_networks(path)
     path.write_text(json.dumps({"options": {**usual, **options}, "rows": rows}), encoding="utf-8")
-    with pytest.raises(InputError, match=f"measured with --{next(iter(options))}"):
+    with pytest.raises(InputError, match=f"measured with --{_flag(options)}"):
         measured_networks(path)
 
 
