@@ -12,9 +12,11 @@ from hetcomp.cli.common import command_options
 from hetcomp.cli.explain_elsewhere import elsewhere
 from hetcomp.cli.explain_plans import (
     compare,
+    is_pipelined,
     measure_plans,
     print_candidates,
     print_comparison,
+    simulate_pipeline,
     simulate_plans,
     write_timelines,
 )
@@ -85,20 +87,34 @@ def explain(
     if html:
         write_timelines(html, image, simulations, measured)
     comparison = compare(image, simulations, measured)
+    pipeline_us = simulate_pipeline(image, there.forecast if there else None)
     names = tuple(item.name for item in stored.plans)
     if as_json:
         about = {"device": there.forecast.costs.device, "tier": there.tier} if there else None
         data = {**_json(graph, plan, names, image.build), "profile": about}
+        data["pipeline"] = {"predicted_us": pipeline_us, "is_auto": is_pipelined(stored)}
         print_json({**data, "comparison": [row.to_json() for row in comparison]})
         return
     _print_tasks(graph, plan)
     click.echo(_summary(graph, plan, names))
     if there:
         click.echo(there.text)
+    if is_pipelined(stored):
+        click.echo(_pipeline_text(pipeline_us))
     if comparison:
         print_comparison(comparison)
     if not there and (candidates := image.build.get("candidates")):
         print_candidates(candidates)
+
+
+def _pipeline_text(pipeline_us: float | None) -> str:
+    found = (
+        "" if pipeline_us is None else f", a result every {pipeline_us / 1e3:.2f} ms (predicted)"
+    )
+    return (
+        "compiled for throughput: load() runs this plan, one request at a time; with "
+        "load(pipeline='auto') each processor runs whole requests by plan cpu or gpu" + found
+    )
 
 
 def _print_tasks(graph: TaskGraph, plan: Plan) -> None:

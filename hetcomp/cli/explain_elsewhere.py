@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hetcomp.cli.explain_plans import is_pipelined
 from hetcomp.cost.profile_file import load_profile
 from hetcomp.goal import Goal
 from hetcomp.plan.by_times import by_times
@@ -61,14 +62,13 @@ def elsewhere(image: Image, profile: Path, tier: str | None) -> Elsewhere:
     known = load_profile(profile)
     tier = tier_of(known, tier)
     forecast = profile_forecast(image.graph, known, tier)
-    pipelined = image.build.get("objective") == "throughput"
     plan = by_times(
         image.graph,
         forecast.costs,
         forecast.sync,
         PLANNED,
         times=forecast.times,
-        goal=Goal("throughput" if pipelined else "latency"),
+        goal=Goal("throughput" if is_pipelined(image) else "latency"),
         contention=forecast.contention,
     )
     others = (replace(other, predicted_us=None, measured_us=None) for other in image.plans)

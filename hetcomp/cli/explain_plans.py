@@ -13,6 +13,7 @@ from hetcomp.cli.timeline import Bar, Row, write_timeline
 from hetcomp.errors import DeviceError, InputError
 from hetcomp.plan.forecast import Forecast, noted_forecast
 from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.pace import pipeline_us
 from hetcomp.plan.simulate import Simulation, Simulator
 from hetcomp.plan.simulation_note import noted_simulator
 
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "compare",
+    "is_pipelined",
     "measure_plans",
     "print_candidates",
     "print_comparison",
+    "simulate_pipeline",
     "simulate_plans",
     "write_timelines",
 ]
@@ -69,6 +72,21 @@ def simulate_plans(image: Image, forecast: Forecast | None = None) -> tuple[Simu
     """Every plan by `forecast`, else as predicted when compiling; none where no times are known."""
     simulator = _simulator(image, forecast)
     return tuple(map(simulator.run, image.tables)) if simulator else ()
+
+
+def is_pipelined(image: Image) -> bool:
+    """Whether `load(pipeline="auto")` runs it as a pipeline."""
+    return bool(image.build.get("objective") == "throughput")
+
+
+def simulate_pipeline(image: Image, forecast: Forecast | None = None) -> float | None:
+    """Predicted time from one result of a pipeline to the next in microseconds, if known."""
+    simulator = _simulator(image, forecast)
+    tables = {table.name: table for table in image.tables}
+    if simulator is None or not {"cpu", "gpu"} <= tables.keys():
+        return None
+    cpu, gpu = simulator.run(tables["cpu"]), simulator.run(tables["gpu"])
+    return pipeline_us(cpu, gpu, simulator.contention)
 
 
 def _simulator(image: Image, forecast: Forecast | None) -> Simulator | None:

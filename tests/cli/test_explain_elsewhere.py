@@ -55,6 +55,9 @@ def test_times_ranges_and_reasons_are_the_other_devices(model: Path, profile: Pa
         None, {"device": "another phone", "tier": "svm-ahead"},
     )  # fmt: skip
     assert here["plans"] == there["plans"]
+    alone = {row["plan"]: row["predicted_us"] for row in there["comparison"]}
+    assert there["pipeline"]["predicted_us"] < min(alone["cpu"], alone["gpu"])
+    assert not there["pipeline"]["is_auto"]
     assert there["plan"] == PLANNED
     for task in there["tasks"]:
         assert task["cpu_range_us"][0] < task["cpu_us"] < task["cpu_range_us"][1]

@@ -11,8 +11,10 @@ import pytest
 
 from hetcomp.cli.explain_plans import (
     compare,
+    is_pipelined,
     print_candidates,
     print_comparison,
+    simulate_pipeline,
     simulate_plans,
     write_timelines,
 )
@@ -61,6 +63,21 @@ def test_plans_are_compared_by_the_times_in_the_file() -> None:
     assert (rows[1].cpu_steps, rows[1].gpu_steps, rows[1].cpu_wait_us) == (2, 0, 0.0)
     assert rows[0].predicted_us == pytest.approx(800.0, rel=0.1)
     assert rows[0].cpu_busy_us + rows[0].cpu_wait_us < rows[0].predicted_us
+
+
+def test_a_pipeline_runs_whole_inferences_side_by_side() -> None:
+    image = _image(TIMES)
+    gpu_us = next(run.makespan_us for run in simulate_plans(image) if run.plan == "gpu")
+    found = simulate_pipeline(image)
+    assert found == pytest.approx(1.0 / (1.0 / 1500.0 + 1.0 / gpu_us))
+    simulator = Simulator(image.graph, measured_times(image.graph, TIMES, SyncCost()), SyncCost())
+    for table in image.tables:
+        simulator.run(table)
+    note = {**note_of(simulator), "contention": {"cpu": (2.0, 2.0), "gpu": (1.0, 1.0)}}
+    slowed = simulate_pipeline(replace(image, build={"simulation": note}))
+    assert slowed == pytest.approx(1.0 / (1.0 / 3000.0 + 1.0 / gpu_us))
+    assert simulate_pipeline(_image(None)) is None
+    assert is_pipelined(replace(image, build={"objective": "throughput"}))
 
 
 def test_plans_are_predicted_as_when_compiling() -> None:

@@ -41,11 +41,32 @@ def test_the_fastest_within_the_cap_is_used(cap: float, split_us: float, best: i
     assert (f"over the cap as measured: {', '.join(over)};" in choice.text) == bool(over)
 
 
-@pytest.mark.parametrize(("split_us", "noted"), [(80.0, False), (180.0, True)])
-def test_a_single_processor_that_is_better_is_noted(split_us: float, noted: bool) -> None:
-    choice = chosen(Goal("throughput"), split_us)
-    assert choice.best == 0
-    assert ("gpu alone measured 50% better for it" in choice.text) == noted
+@pytest.mark.parametrize(
+    ("goal", "split_us", "best", "gain"),
+    [
+        (Goal("throughput"), 90.5, 0, ""),
+        (Goal("throughput"), 180.0, 2, "50%"),
+        (Goal("energy", cpu_watts=1.0, gpu_watts=2.0), 80.0, 1, "38%"),
+        (Goal("energy", cpu_watts=2.0, gpu_watts=1.0), 20.0, 0, ""),
+    ],
+)
+def test_a_single_processor_that_is_better_is_used(
+    goal: Goal, split_us: float, best: int, gain: str
+) -> None:
+    choice = chosen(goal, split_us)
+    assert choice.best == best
+    name = ("split", "cpu", "gpu")[best]
+    assert (f"; {name} alone is {gain} better for it than split; " in choice.text) == bool(gain)
+
+
+def test_for_throughput_the_pipeline_is_compared() -> None:
+    text = "a pipeline of plans cpu and gpu could give a result every 0.05 ms; "
+    assert text in chosen(Goal("throughput"), 80.0).text
+    assert text not in chosen(Goal("energy"), 80.0).text
+
+
+def test_a_single_processor_over_the_cap_is_not_used() -> None:
+    assert chosen(Goal("throughput", gpu_cap=0.6), 180.0).best == 1
 
 
 def test_other_goals_keep_the_cap_too() -> None:
