@@ -1,8 +1,8 @@
-"""Whole networks' times by the cost models against measured ones, on one processor each.
+"""Whole networks' times by the cost models against measured ones, alone and split in halves.
 
-The measured times are those of `hetcomp bench models --json`. Networks are lowered to their tasks,
-not compiled, as float32 and with all algorithms; no network's time goes into the models, and
-nothing is measured but how long planning takes.
+The measured times are those of `hetcomp bench models --json`, in which inputs and outputs are
+copied. Networks are lowered to their tasks, not compiled, as float32 and with all algorithms; no
+network's time goes into the models, and nothing is measured but how long planning takes.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from hetcomp.pipeline import fusion_pipeline
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.forecast import profile_forecast
 from hetcomp.plan.graph import TaskGraph
-from hetcomp.plan.plan import Place
-from hetcomp.plan.planners import single
+from hetcomp.plan.planners import base_plans
 from hetcomp.plan.simulate import Simulator
 from hetcomp.plan.steps import make_table
 from hetcomp.targets import find_target
 
 __all__ = ["NetworkTime", "measured_networks", "network_times"]
 
-_PLACES = {"cpu": Place.CPU, "gpu": Place.GPU}
+_PLANS = ("cpu", "gpu", "split")
+"""Of which it is known what they place where; `split` halves every task."""
 
 
 @dataclass(frozen=True)
 class NetworkTime:
-    """A network on one processor; one CPU thread.
+    """A network by one plan; one CPU thread.
 
     Attributes
     ----------
-    model, processor
+    model, plan
         Which.
     measured_ms, predicted_ms
         Of one inference.
@@ -50,7 +50,7 @@ class NetworkTime:
     """
 
     model: str
-    processor: str
+    plan: str
     measured_ms: float
     predicted_ms: float
     planning_s: float
@@ -66,11 +66,11 @@ class NetworkTime:
 
 
 Measured = Mapping[str, Mapping[str, float]]
-"""Milliseconds by network and processor."""
+"""Milliseconds by network and plan."""
 
 
 def measured_networks(path: Path) -> Measured:
-    """Times of plans `cpu` and `gpu` from what `hetcomp bench models --json` printed.
+    """Times of plans `cpu`, `gpu` and `split` from what `hetcomp bench models --json` printed.
 
     Raises
     ------
@@ -106,9 +106,9 @@ def _unlike(options: Mapping[str, Any]) -> str:
 
 
 def _counts(row: Mapping[str, Any]) -> bool:
-    """Plans of one processor at the usual size, as asked for, the CPU's on one thread."""
+    """Known plans at the usual size, as asked for, the CPU's on one thread."""
     plan, usual = row["plan"], row["size"] is None and row["ran_plan"] == row["plan"]
-    return usual and (plan == "gpu" or (plan == "cpu" and row["cpu_threads"] == 1))
+    return usual and plan in _PLANS and (plan != "cpu" or row["cpu_threads"] == 1)
 
 
 def network_times(
@@ -130,10 +130,14 @@ def network_times(
             contention=forecast.contention,
         )
         planning_s = time.perf_counter() - begin
-        simulator = forecast.simulator(graph)
+        copied_us = _copied_us(graph, profile)
+        predicted_ms = {
+            plan: (time_us + copied_us) / 1000.0
+            for plan, time_us in _predicted_us(graph, forecast.simulator(graph)).items()
+        }
         return [
-            NetworkTime(name, side, time_ms, _predicted_ms(graph, simulator, side), planning_s)
-            for side, time_ms in measured[name].items()
+            NetworkTime(name, plan, time_ms, predicted_ms[plan], planning_s)
+            for plan, time_ms in measured[name].items()
         ]
 
     return over_networks(list(measured), predict, report)
@@ -145,6 +149,14 @@ def _graph(name: str) -> TaskGraph:
     return lower_tasks(imported, module, find_target("host").cpu, gpu=True).graph
 
 
-def _predicted_ms(graph: TaskGraph, simulator: Simulator, processor: str) -> float:
-    plan = single(graph, _PLACES[processor])
-    return simulator.run(make_table(graph, plan)).makespan_us / 1000.0
+def _predicted_us(graph: TaskGraph, simulator: Simulator) -> dict[str, float]:
+    return {
+        plan.name: simulator.run(make_table(graph, plan)).makespan_us for plan in base_plans(graph)
+    }
+
+
+def _copied_us(graph: TaskGraph, profile: DeviceProfile) -> float:
+    """What it takes the host to copy inputs and outputs, as far as the profile knows."""
+    size = sum(graph.tensors[tensor].size_bytes for tensor in graph.inputs + graph.outputs)
+    per_us = profile.limits.get("copy_bytes_per_us")
+    return size / per_us if per_us else 0.0

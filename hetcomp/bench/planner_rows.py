@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 from hetcomp.bench import zoo
@@ -180,9 +180,9 @@ class PlannerSummary:
     ----------
     tier, layers
         Of what, and how many.
-    share_of_oracle_mean, share_of_oracle_min
+    share_of_oracle_mean, share_of_oracle_median, share_of_oracle_min
         Of the exhaustive search's speed-up.
-    speedup_plan_mean, speedup_oracle_mean
+    speedup_plan_mean, speedup_oracle_mean, speedup_plan_median, speedup_oracle_median
         Over the better single processor, of all layers.
     speedup_tickets_mean
         Of the layers that can take tickets; None where none can.
@@ -192,8 +192,8 @@ class PlannerSummary:
         Number of layers left out there.
     slower
         Number of layers more than 2% slower than their better single processor.
-    worst_speedup
-        The least.
+    worst_speedup, worst_layer
+        The least, and of which layer.
     plan_mape_percent
         Mean absolute error of the plans' predicted times.
     kernel_mape_percent
@@ -203,15 +203,19 @@ class PlannerSummary:
     tier: str
     layers: int
     share_of_oracle_mean: float
+    share_of_oracle_median: float
     share_of_oracle_min: float
     speedup_plan_mean: float
     speedup_oracle_mean: float
+    speedup_plan_median: float
+    speedup_oracle_median: float
     speedup_tickets_mean: float | None
     speedup_max_linear: float | None
     speedup_max_conv: float | None
     cache_effects: int
     slower: int
     worst_speedup: float
+    worst_layer: str
     plan_mape_percent: float
     kernel_mape_percent: float | None
 
@@ -230,19 +234,24 @@ def _summary(tier: str, rows: Sequence[PlannerRow]) -> PlannerSummary:
     shares = [row.share_of_oracle for row in rows]
     singles = [e for row in rows if (e := row.single_error_percent) is not None]
     tickets = [gain for row in rows if (gain := row.speedup_tickets) is not None]
+    worst = min(rows, key=lambda row: row.speedup_plan)
     return PlannerSummary(
         tier=tier,
         layers=len(rows),
         share_of_oracle_mean=mean(shares),
+        share_of_oracle_median=median(shares),
         share_of_oracle_min=min(shares),
         speedup_plan_mean=mean(row.speedup_plan for row in rows),
         speedup_oracle_mean=mean(row.speedup_oracle for row in rows),
+        speedup_plan_median=median(row.speedup_plan for row in rows),
+        speedup_oracle_median=median(row.speedup_oracle for row in rows),
         speedup_tickets_mean=mean(tickets) if tickets else None,
         speedup_max_linear=_largest(rows, ("linear",)),
         speedup_max_conv=_largest(rows, ("conv2d", "depthwise")),
         cache_effects=sum(row.cache_effect for row in rows),
         slower=sum(row.speedup_plan * SLOWER < 1.0 for row in rows),
-        worst_speedup=min(row.speedup_plan for row in rows),
+        worst_speedup=worst.speedup_plan,
+        worst_layer=f"{worst.model} {worst.layer}",
         plan_mape_percent=mean(row.error_percent for row in rows),
         kernel_mape_percent=mean(singles) if singles else None,
     )

@@ -39,7 +39,10 @@ _MEASURING = (
 )  # fmt: skip
 @click.option("--kinds", default="linear,conv2d", show_default=True, help="By comma; depthwise.")
 @click.option("--min-mflop", type=click.FloatRange(min=0.0), default=2.0, show_default=True)
-@click.option("--tier", "tiers", default="svm-ahead", show_default=True, help="By comma.")
+@click.option(
+    "--tier", "tiers", default="svm-ahead", show_default=True,
+    help="By comma, as svm-ahead,svm,event,finish: a table and a summary for each.",
+)  # fmt: skip
 @click.option("--plot", type=_PATH, help="Gains, predicted against measured: F.png, F.svg, F.pdf.")
 @click.option("--quick", is_flag=True, help="Fewer samples.")
 @click.option("--lock", type=_PATH, help="Hold this file, at real-time priority if allowed.")
@@ -69,6 +72,11 @@ def planner(
     as_json: bool,
 ) -> None:
     """The planner's share of a layer against an exhaustive search over shares, measured.
+
+    The search takes the kernel's natural tiles along rows and channels, at most 64 cuts an axis and
+    then all cuts next to the best ones. Without --profile a layer is planned by the measured times
+    of it and of its halves; with it by predictions alone, and only then kernel_mape_percent, the
+    error of either processor's predicted time, is not null.
 
     Copies of a layer run after each other, enqueued ahead: a layer's time contains launching and
     synchronisation, not waking the device. Gains are over the better single processor; those that
@@ -132,10 +140,11 @@ def _data(options: PlannerOptions, results: Results[PlannerRow]) -> dict[str, An
 def _print(options: PlannerOptions, results: Results[PlannerRow]) -> None:
     from hetcomp.bench.planner_rows import summarize
 
-    print_table("", _COLUMNS, map(_cells, results.rows), right=_COLUMNS[3:6])
     source = "the device profile" if options.profile else "measured times of it and of its halves"
     click.echo(f"each layer is planned alone, by {source}")
     for summary in summarize(results.rows):
+        rows = [_cells(row) for row in results.rows if row.tier == summary.tier]
+        print_table(f"tier {summary.tier}", _COLUMNS, rows, right=_COLUMNS[3:6])
         click.echo(_text(summary))
     for failure in results.failed:
         click.echo(f"{failure.model} failed: {failure.error}", err=True)
@@ -143,19 +152,23 @@ def _print(options: PlannerOptions, results: Results[PlannerRow]) -> None:
 
 def _text(summary: PlannerSummary) -> str:
     kernels = summary.kernel_mape_percent
-    return (
+    lines = (
         f"{summary.tier}: {summary.layers} layers; the plan takes "
-        f"{100 * summary.share_of_oracle_mean:.1f}% of the search's speed-up (least "
-        f"{100 * summary.share_of_oracle_min:.1f}%): {summary.speedup_plan_mean:.3f}x of "
-        f"{summary.speedup_oracle_mean:.3f}x in the mean, tickets "
-        f"{number(summary.speedup_tickets_mean, 3)}x; largest linear "
-        f"{number(summary.speedup_max_linear, 3)}x, convolution "
+        f"{100 * summary.share_of_oracle_mean:.1f}% of the search's speed-up in the mean (median "
+        f"{100 * summary.share_of_oracle_median:.1f}%, least "
+        f"{100 * summary.share_of_oracle_min:.1f}%)",
+        f"gain: {summary.speedup_plan_mean:.3f}x of {summary.speedup_oracle_mean:.3f}x in the "
+        f"mean, {summary.speedup_plan_median:.3f}x of {summary.speedup_oracle_median:.3f}x in the "
+        f"median, tickets {number(summary.speedup_tickets_mean, 3)}x",
+        f"largest: linear {number(summary.speedup_max_linear, 3)}x, convolution "
         f"{number(summary.speedup_max_conv, 3)}x without the {summary.cache_effects} layers with a "
-        f"cache effect; {summary.slower} layers more than 2% slower than the better processor, "
-        f"worst {summary.worst_speedup:.3f}x; error of predicted times "
-        f"{summary.plan_mape_percent:.1f}%"
-        + (f", of either processor alone {kernels:.1f}%" if kernels is not None else "")
+        "cache effect",
+        f"{summary.slower} layers more than 2% slower than the better processor; worst "
+        f"{summary.worst_speedup:.3f}x, {summary.worst_layer}",
+        f"error of the plans' predicted times {summary.plan_mape_percent:.1f}%"
+        + (f", of either processor alone {kernels:.1f}%" if kernels is not None else ""),
     )
+    return "\n  ".join(lines)
 
 
 def _cells(row: PlannerRow) -> tuple[str, ...]:

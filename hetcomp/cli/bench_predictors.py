@@ -24,7 +24,7 @@ _COLUMNS = ("model", "from µs", "samples", "MAPE", "median", "within 10%", "in 
 _PATH = click.Path(path_type=Path)
 _LEAST_US = (0.0, 50.0)
 _CLOSE_PERCENT = 8.0
-_NETWORK_COLUMNS = ("network", "processor", "measured ms", "predicted ms", "error", "planned in s")
+_NETWORK_COLUMNS = ("network", "plan", "measured ms", "predicted ms", "error", "planned in s")
 
 
 @click.command()
@@ -120,7 +120,7 @@ def _print_networks(times: Results[NetworkTime]) -> None:
     cells = [
         (
             row.model,
-            row.processor,
+            row.plan,
             number(row.measured_ms, 2),
             number(row.predicted_ms, 2),
             f"{row.error_percent:+.1f}%",
@@ -129,9 +129,9 @@ def _print_networks(times: Results[NetworkTime]) -> None:
         for row in times.rows
     ]
     print_table("whole networks", _NETWORK_COLUMNS, cells, right=_NETWORK_COLUMNS[2:])
-    for processor in sorted({row.processor for row in times.rows}):
-        errors = [abs(row.error_percent) for row in times.rows if row.processor == processor]
+    for plan in sorted({row.plan for row in times.rows}):
+        errors = [abs(row.error_percent) for row in times.rows if row.plan == plan]
         close = sum(error <= _CLOSE_PERCENT for error in errors)
-        click.echo(f"{processor}: {close} of {len(errors)} within {_CLOSE_PERCENT:.0f}%")
+        click.echo(f"{plan}: {close} of {len(errors)} within {_CLOSE_PERCENT:.0f}%")
     for failure in times.failed:
         click.echo(f"failed: {failure.model}: {failure.error}", err=True)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from hetcomp.bench.layer_chain import LayerChain, chain_copies
+from hetcomp.bench.networks import Results
 from hetcomp.bench.planner import _Records, bench_planner
 from hetcomp.bench.planner_choice import (
     all_splits,
@@ -25,6 +26,7 @@ from hetcomp.bench.planner_choice import (
 from hetcomp.bench.planner_layers import spread
 from hetcomp.bench.planner_plot import plot_planner
 from hetcomp.bench.planner_rows import PlannerOptions, PlannerRow, summarize
+from hetcomp.cli.bench_planner import _print
 from hetcomp.cost.costs import SyncCost
 from hetcomp.cost.profile import DeviceProfile
 from hetcomp.devices import describe_devices
@@ -185,14 +187,27 @@ def test_the_summary_leaves_cache_effects_out_of_the_largest() -> None:
     rows = (
         ROW,
         replace(ROW, speedup_plan=2.4, cache_effect=True, share_of_oracle=1.0),
-        replace(ROW, kind="conv2d", speedup_plan=0.97, error_percent=8.0),
+        replace(ROW, kind="conv2d", layer="head", speedup_plan=0.97, error_percent=8.0),
     )
     (found,) = summarize(rows)
     assert (found.layers, found.cache_effects, found.slower) == (3, 1, 1)
     assert (found.speedup_max_linear, found.speedup_max_conv) == (1.8, 0.97)
     assert found.share_of_oracle_mean == pytest.approx((0.95 + 1.0 + 0.95) / 3)
+    assert (found.share_of_oracle_median, found.share_of_oracle_min) == (0.95, 0.95)
+    assert (found.speedup_plan_median, found.speedup_oracle_median) == (1.8, 1.9)
+    assert (found.worst_speedup, found.worst_layer) == (0.97, "m head")
     assert found.plan_mape_percent == pytest.approx(16 / 3)
     assert found.kernel_mape_percent is None
+
+
+def test_every_tier_has_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = (ROW, replace(ROW, tier="finish", speedup_plan=0.9, text="slow one"))
+    _print(PlannerOptions(("resnet18",), tiers=("svm-ahead", "finish")), Results(rows, ()))
+    first, second = capsys.readouterr().out.split("tier finish ")
+    assert "slow one" in second
+    assert "slow one" not in first
+    assert "0 layers more than 2% slower than the better processor; worst 1.800x, m l" in first
+    assert "1 layers more than 2% slower than the better processor; worst 0.900x, m l" in second
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,10 @@ def _row(plan: str, threads: int, median_ms: float, ran: str | None = None) -> d
 
 def test_rows_of_one_processor_and_one_thread_count(tmp_path: Path) -> None:
     rows = [_row("cpu", 1, 5.0), _row("cpu", 2, 3.0), _row("auto", 1, 2.0), _row("gpu", 1, 6.0)]
+    rows.append(_row("split", 1, 4.0))
     path = tmp_path / "models.json"
     path.write_text(json.dumps({"rows": rows}), encoding="utf-8")
-    assert measured_networks(path) == {"squeezenet": {"cpu": 5.0, "gpu": 6.0}}
+    assert measured_networks(path) == {"squeezenet": {"cpu": 5.0, "gpu": 6.0, "split": 4.0}}
     path.write_text(json.dumps({"rows": [_row("gpu", 1, 6.0, ran="cpu")]}), encoding="utf-8")
     assert measured_networks(path) == {}
 
@@ -83,13 +84,21 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_network_is_predicted_without_compiling_it() -> None:
-    found = network_times(PROFILE, {"squeezenet": {"cpu": 5.0, "gpu": 6.0}}, silent)
+    times = {"squeezenet": {"cpu": 5.0, "gpu": 6.0, "split": 4.0}}
+    found = network_times(PROFILE, times, silent)
     assert not found.failed
-    cpu, gpu = found.rows
+    cpu, gpu, split = found.rows
+    assert 0.4 * cpu.predicted_ms < split.predicted_ms < cpu.predicted_ms
     # 0.7 GFLOP at 100 GFLOP/s at most.
     assert 3.5 < cpu.predicted_ms < 30.0
     assert gpu.predicted_ms > cpu.predicted_ms
     assert 0.0 < cpu.planning_s == gpu.planning_s
+    copying = replace(PROFILE, limits={**PROFILE.limits, "copy_bytes_per_us": 1000.0})
+    slower = network_times(copying, times, silent).rows[0]
+    # The image and a thousand classes at 1 GB/s.
+    assert 1000 * (slower.predicted_ms - cpu.predicted_ms) == pytest.approx(
+        4 * (3 * 224 * 224 + 1000) / 1000.0
+    )
     assert cpu.error_percent == pytest.approx(100 * (cpu.predicted_ms / 5.0 - 1))
 
 

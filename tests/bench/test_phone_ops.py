@@ -26,6 +26,7 @@ DENSE = "a,FULLY_CONNECTED,-,512,-,-,-,1000,-,1,60,fully_connected_9,90,fully_co
 _BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data" / "phone_gpu_ops.csv"
 DATA = Path(os.environ.get("HETCOMP_PHONE_OPS", _BESIDE))
 GOALS = {"Adreno 640": 8.5, "Adreno 616": 7.0}
+"""MAPE in percent, of convolutions and of all operators together."""
 
 
 def _write(folder: Path, *lines: str) -> Path:
@@ -78,6 +79,7 @@ def test_nothing_to_predict_is_bad_usage() -> None:
 @pytest.mark.skipif(not DATA.exists(), reason=f"no {DATA}; HETCOMP_PHONE_OPS names it")
 def test_errors_on_phones_reach_the_goal() -> None:
     rows = phone_errors(DATA, TrainOptions(rounds=250, rate=0.1), 5, lambda _text, _part: None)
-    found = {row.device: row.errors.mape_percent for row in rows if row.model == "conv2d.gpu"}
-    assert found.keys() == GOALS.keys()
-    assert all(found[name] <= GOALS[name] for name in GOALS), found
+    for model in ("conv2d.gpu", "all"):
+        found = {row.device: row.errors.mape_percent for row in rows if row.model == model}
+        assert found.keys() == GOALS.keys()
+        assert all(found[name] <= GOALS[name] for name in GOALS), (model, found)
