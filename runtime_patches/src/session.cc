@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "ahead_lane.h"
-#include "cl_events.h"
 #include "clock.h"
 #include "error.h"
 #include "gpu_slices.h"
@@ -21,12 +20,6 @@
 #include "workspace.h"
 
 namespace hetcomp {
-namespace {
-
-// Compilation at first execution included, with a cold kernel cache on a slow machine.
-constexpr double kLeastDrainUs = 1e4;
-
-}  // namespace
 
 Session::Session(const Options& options)
     : options_(options),
@@ -51,16 +44,7 @@ Session::~Session() {
   if (channel_ == nullptr) return;
   ScopedPin pin(device_->host_core());
   const QueueTurn turn(device_->queue(), options_.priority);
-  bool drained = false;
-  const double end_us = NowUs() + options_.timeout_ms * 1e3;
-  const auto left_us = [&] { return std::max(kLeastDrainUs, end_us - NowUs()); };
-  try {
-    drained = !device_->bad() && channel_->Drain(left_us()) &&
-              FinishWithin(device_->cl(), left_us()) == WaitResult::kReached;
-  } catch (const Error&) {
-    drained = false;
-  }
-  if (drained) {
+  if (EmptyQueue(options_.timeout_ms * 1e3)) {
     rungs_.clear();
     ready_.reset();
     channel_.reset();
@@ -256,14 +240,14 @@ void Session::InstallOrFallBack(const Table& table) {
   requested_plan_ = table.name;
   why_no_gpu_.clear();
   try {
-    ready_ = MakeReady(table);
+    Install(MakeReady(table));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kDevice) throw;
     why_no_gpu_ = error.what();
     if (!options_.cpu_only()) {
       NoticeOnce(why_no_gpu_ + "; running on the CPU alone", options_.quiet);
     }
-    ready_ = MakeReady(CpuTable());
+    Install(MakeReady(CpuTable()));
   }
 }
 
@@ -278,8 +262,8 @@ Block Session::Buffer(const std::string& name) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (io_ == nullptr) {
     AllocateIo();
-    ready_ = MakeReady(Table(ready_->table));
-    for (std::unique_ptr<Ready>& rung : rungs_) rung.reset();  // they point elsewhere
+    Install(MakeReady(Table(ready_->table)));
+    for (std::unique_ptr<Ready>& rung : rungs_) Retire(std::move(rung));  // they point elsewhere
   }
   const Tensor& info = model_.graph.tensors[static_cast<size_t>(tensor)];
   if (info.constant) return Block(io_, io_.get() + info.io_offset);
@@ -292,7 +276,7 @@ void Session::SetTable(std::string_view table_json) {
   const Table table = ParseTable(table_json, model_.graph);
   std::lock_guard<std::mutex> lock(mutex_);
   StopAdapting("another table is asked for");
-  ready_ = MakeReady(table);
+  Install(MakeReady(table));
   requested_plan_ = table.name;
 }
 

@@ -132,6 +132,9 @@ class Session {
   std::string WalkWithGpu(Fault fault, WalkTimes* times);
   void AbandonDevice(const std::string& why);
   void LeaveGpu();
+  bool EmptyQueue(double timeout_us);
+  void Install(std::unique_ptr<Ready> next);
+  void Retire(std::unique_ptr<Ready> last);
   [[noreturn]] void ThrowKernelFailure();
 
   // session_adapt.cc: tables that change with the load.

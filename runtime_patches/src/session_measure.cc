@@ -130,6 +130,9 @@ std::vector<double> Session::TimeOnGpu(const Step& step, int copies, int warmup,
       const double time_us = TimeBatch(ready->lane.get());
       if (rep >= 0) times_us.push_back(time_us);
     }
+    if (!EmptyQueue(kDrainLimitUs)) {
+      throw Error(ErrorKind::kDevice, "the queue does not become empty");
+    }
   } catch (const Error& error) {
     KeepForEver(std::move(ready));  // its kernels may be running still
     AbandonDevice(error.what());

@@ -1,9 +1,11 @@
 // Session: inferences, and the ways out when the GPU fails.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <mutex>
 #include <utility>
 
+#include "cl_events.h"
 #include "clock.h"
 #include "error.h"
 #include "keep.h"
@@ -15,6 +17,8 @@ namespace hetcomp {
 namespace {
 
 constexpr double kDrainLimitUs = 5e6;
+// Compilation at first execution included, with a cold kernel cache on a slow machine.
+constexpr double kLeastDrainUs = 1e4;
 
 }  // namespace
 
@@ -176,6 +180,40 @@ void Session::LeaveGpu() {
   KeepForEver(ready_->memory.tickets);
   KeepForEver(std::move(ready_->lane));
   ready_ = MakeReady(CpuTable());
+}
+
+// Whether nothing runs on the device any more, for which it has so long. Kernels raise their last
+// flag a little earlier, and drivers look at the memory of their arguments once more when they
+// end. Call with the queue's turn.
+bool Session::EmptyQueue(double timeout_us) {
+  const double end_us = NowUs() + timeout_us;
+  const auto left_us = [&] { return std::max(kLeastDrainUs, end_us - NowUs()); };
+  try {
+    return !device_->bad() && channel_->Drain(left_us()) &&
+           FinishWithin(device_->cl(), left_us()) == WaitResult::kReached;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// Puts a table to use, and the one before out of it.
+void Session::Install(std::unique_ptr<Ready> next) {
+  Retire(std::exchange(ready_, std::move(next)));
+}
+
+// Frees what the kernels of a table know, when these have ended.
+void Session::Retire(std::unique_ptr<Ready> last) {
+  if (last == nullptr || last->lane == nullptr) return;
+  if (channel_ != nullptr) {
+    ScopedPin pin(device_->host_core());
+    const QueueTurn turn(device_->queue(), options_.priority);
+    if (EmptyQueue(kDrainLimitUs)) {
+      last.reset();
+      return;
+    }
+  }
+  KeepForEver(std::move(last));
+  if (channel_ != nullptr) AbandonDevice("the queue does not become empty");
 }
 
 }  // namespace hetcomp
