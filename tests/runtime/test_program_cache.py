@@ -93,7 +93,7 @@ def test_unwritable_folders(openings: Openings, tmp_path: Path) -> None:
 @pytest.fixture
 def full_disk(folder: Path) -> Iterator[Path]:
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode != 0:
         pytest.skip("no right to mount a small file system")
     yield folder
