@@ -32,7 +32,6 @@ from hetcomp.plan.planners import base_plans
 from hetcomp.plan.simulate import Simulator
 from hetcomp.plan.simulation_note import note_of
 from hetcomp.plan.steps import make_table
-from hetcomp.plan.tickets import with_tickets
 from hetcomp.plan.trial import Trial
 from hetcomp.remote import Remote
 from hetcomp.remote_session import open_remote
@@ -248,8 +247,8 @@ def _shared_plans(
 ) -> list[Plan]:
     """Plans by what a profile predicts; or by what halves took and by what whole tasks took: what
     halves of both processors take from a shared cache at once lies between what was measured of
-    each alone. And tickets for the first plan's large splits, which even out what no prediction
-    knows."""
+    each alone. And one in which tasks take tickets where this is predicted to be faster than a cut
+    that nobody is sure of."""
     plan_by = partial(
         by_times,
         graph,
@@ -260,7 +259,7 @@ def _shared_plans(
     )
     costs, name = forecast.costs, "by profile" if by_profile else "by times"
     plan = plan_by(costs=costs, name=name, times=forecast.times)
-    others = [with_tickets(graph, plan, "by tickets")]
+    others = [plan_by(costs=costs, name="with tickets", times=forecast.times, tickets=True)]
     if not by_profile:
         whole = Costs(costs.tasks, costs.device)
         others.insert(0, plan_by(costs=whole, name="by whole tasks"))

@@ -127,7 +127,7 @@ def _wrapper(symbol: str, kernel: _Kernel, launch: Launch) -> str:
             *_pointers(kernel.parameters),
             *(f"int {name}" for name in _RANGES),
             *("__global int* sync", "int wait", "int signal"),
-            *("__global int* tickets", "int ticket"),
+            *("__global int* tickets", "int ticket", "int leave"),
         ]
     )
     if launch.items == (1, 1):
@@ -136,7 +136,7 @@ def _wrapper(symbol: str, kernel: _Kernel, launch: Launch) -> str:
 __kernel void {symbol}({head}) {{
 {_arrays(kernel.local, _VECTOR_BYTES)}  if (!hetcomp_enter(sync, wait)) return;
 {_shifts(kernel)}  int4 all = (int4)(r0, r1, c0, c1);
-  for (int turn = 0; {_next("ticket")}; ++turn) {{
+  for (int turn = 0; {_next("ticket", "leave")}; ++turn) {{
     int tiles = (r1 - r0) * (c1 - c0);
     int first = ticket == 0 ? hetcomp_share(tiles, 0) : 0;
     int last = ticket == 0 ? hetcomp_share(tiles, 1) : tiles;
@@ -181,7 +181,7 @@ def _tiles(symbol: str, kernel: _Kernel, launch: Launch) -> str:
 
 
 def _chain(kernels: list[tuple[_Kernel, str, Launch]]) -> str:
-    """The kernel that runs a list of steps; `gpu_program.cc` writes their ten integers."""
+    """The kernel that runs a list of steps; `gpu_program.cc` writes their eleven integers."""
     scratch = max(_offsets(kernel)[-1] for kernel, _, _ in kernels)
     array = _arrays((("char", "scratch", scratch),), _VECTOR_BYTES) if scratch else ""
     cases = "".join(_case(kernel, symbol, launch) for kernel, symbol, launch in kernels)
@@ -190,13 +190,13 @@ def _chain(kernels: list[tuple[_Kernel, str, Launch]]) -> str:
     __global int* sync, int wait, int gate, int rounds) {{
 {array}  for (uint walk = 0; hetcomp_walk(sync, wait, gate, rounds, walk); ++walk) {{
     for (int number = 0; number < count; ++number) {{
-      __global const int* step = steps + 10 * number;
+      __global const int* step = steps + 11 * number;
       __global const ulong* b = pointers + step[1];
       __global int* tickets = lines + 32 * step[9];
       int r0, r1, c0, c1;
       int4 all = (int4)(step[2], step[3], step[4], step[5]);
       if (!hetcomp_enter(sync, step[6])) return;
-      for (int turn = 0; {_next("step[8]")}; ++turn) {{
+      for (int turn = 0; {_next("step[8]", "step[10]")}; ++turn) {{
         int tiles = (r1 - r0) * (c1 - c0);
         switch (step[0]) {{
 {cases}        }}
@@ -208,8 +208,8 @@ def _chain(kernels: list[tuple[_Kernel, str, Launch]]) -> str:
 """
 
 
-def _next(ticket: str) -> str:
-    return f"hetcomp_next(tickets, {ticket}, turn, all, &r0, &r1, &c0, &c1)"
+def _next(ticket: str, leave: str) -> str:
+    return f"hetcomp_next(tickets, {ticket}, {leave}, turn, all, &r0, &r1, &c0, &c1)"
 
 
 def _case(kernel: _Kernel, symbol: str, launch: Launch) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,10 +12,31 @@ from numpy.typing import ArrayLike, NDArray
 
 from hetcomp.cost.work import Part
 
-__all__ = ["LINE_BYTES", "Costs", "PartTime", "Range", "SyncCost", "TaskCost", "usual_sync"]
+__all__ = [
+    "LINE_BYTES",
+    "Costs",
+    "PartTime",
+    "Range",
+    "Spread",
+    "SyncCost",
+    "TaskCost",
+    "usual_sync",
+]
 
 LINE_BYTES = 64
 """Unit in which caches hand data over."""
+_FOUR_OF_FIVE = 2.0 * 1.2816
+"""Standard deviations between which four of five values of a normal distribution lie."""
+_MEASURED_SPREAD = 0.05
+"""Of a time that was measured, against the next time that it is taken."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """By what part the times of a task scatter round what was predicted: standard deviations."""
+
+    cpu: float
+    gpu: float
 
 
 @dataclass(frozen=True)
@@ -32,6 +54,11 @@ class Range:
     low_us: float
     high_us: float
     estimated: bool
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the time's logarithm."""
+        return math.log(self.high_us / self.low_us) / _FOUR_OF_FIVE if self.low_us > 0.0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +78,15 @@ class TaskCost:
         """The processors whose time is an analytic estimate."""
         ranges = (("cpu", self.cpu_range), ("gpu", self.gpu_range))
         return tuple(name for name, found in ranges if found and found.estimated)
+
+    @property
+    def spread(self) -> Spread:
+        """Of what was predicted, on top of what scatters from one inference to the next."""
+        cpu, gpu = (
+            math.hypot(found.spread if found else 0.0, _MEASURED_SPREAD)
+            for found in (self.cpu_range, self.gpu_range)
+        )
+        return Spread(cpu, gpu)
 
 
 @dataclass(frozen=True)
@@ -126,6 +162,9 @@ class SyncCost:
         over 40 layers on the machine named above.
     to_cpu_copy_us, to_gpu_copy_us
         What each copy between memories that are not shared costs besides, of mapping and commands.
+    cpu_ticket_us, gpu_ticket_us
+        To take a ticket, see `hetcomp.plan.plan.Mode`: the counter that both write, and the call of
+        a kernel for a few tiles.
     ahead
         Whether all GPU steps are enqueued before the first one runs. Else each is when its inputs
         are ready, and waiting for the CPU contains that.
@@ -143,6 +182,8 @@ class SyncCost:
     to_cpu_copy_us: float = 0.0
     to_gpu_copy_us: float = 0.0
     ahead: bool = True
+    cpu_ticket_us: float = 0.3
+    gpu_ticket_us: float = 0.3
 
     def enqueued_us(self, steps: int) -> float:
         """CPU time before its first step, where so many GPU steps are enqueued then."""

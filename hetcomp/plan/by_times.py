@@ -44,6 +44,7 @@ def by_times(
     goal: Goal | None = None,
     contention: Contention | None = None,
     limit_bytes: int = 0,
+    tickets: bool = False,
 ) -> Plan:
     """Place or split every task as is predicted to serve the goal best.
 
@@ -65,6 +66,9 @@ def by_times(
         How much the processors slow each other; None: not at all.
     limit_bytes
         Memory that the plan will have, see `make_table`; waits depend on it. 0: no limit.
+    tickets
+        Whether tasks may be shared by tickets, weighed against cuts by how sure the times are. Not
+        where several tasks are to be placed alike.
 
     Returns
     -------
@@ -77,7 +81,8 @@ def by_times(
     goal = goal or Goal()
     times = times or measured_times(graph, costs, sync)
     simulator = Simulator(graph, times, sync, contention)
-    planner = _Planner(simulator, costs, goal, name, limit_bytes)
+    single = goal.granularity == "operator"
+    planner = _Planner(simulator, costs, goal, name, limit_bytes, tickets=tickets and single)
     alone = planner.cpu_only()
     shared = planner.best()
     if not keeps_cap(goal, shared.simulation):
@@ -97,11 +102,18 @@ class _Planner:
     """Plans one graph for one goal."""
 
     def __init__(
-        self, simulator: Simulator, costs: Costs, goal: Goal, name: str, limit_bytes: int
+        self,
+        simulator: Simulator,
+        costs: Costs,
+        goal: Goal,
+        name: str,
+        limit_bytes: int,
+        *,
+        tickets: bool,
     ) -> None:
         self._simulator, self._graph = simulator, simulator.graph
         self._costs, self._goal, self._name = costs, goal, name
-        self._limit_bytes = limit_bytes
+        self._limit_bytes, self._tickets = limit_bytes, tickets
         self._starts = unit_starts(self._graph, goal.granularity)
 
     def cpu_only(self) -> _Outcome:
@@ -126,13 +138,21 @@ class _Planner:
     ) -> Problem:
         simulator = self._simulator
         return make_problem(
-            self._graph, choices, times, simulator.sync, gpu_steps, simulator.contention
+            self._graph,
+            choices,
+            times,
+            simulator.sync,
+            gpu_steps,
+            simulator.contention,
+            [cost.spread for cost in self._costs.tasks] if self._tickets else None,
         )
 
     def _choices(self, costs: Costs) -> tuple[tuple[Choice, ...], ...]:
         costs = _contended(costs, self._simulator.contention)
         single = self._goal.granularity == "operator"
-        return candidates(self._graph, costs) if single else alike_candidates(self._graph, costs)
+        if not single:
+            return alike_candidates(self._graph, costs)
+        return candidates(self._graph, costs, self._simulator.sync if self._tickets else None)
 
     def _outcome(self, choices: Sequence[Sequence[Choice]], picks: Sequence[int]) -> _Outcome:
         problem = self._problem(choices, self._simulator.times)

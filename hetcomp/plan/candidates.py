@@ -2,7 +2,8 @@
 
 Cuts lie round the share that balances both processors, round the share that would balance the whole
 network (so that neighbours can agree on one), and between heads; along every axis that has tiles to
-cut, finer along the one that the schedule prefers.
+cut, finer along the one that the schedule prefers. Where tickets are wanted, those of the best size
+along either axis too.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hetcomp.cost.costs import Costs, TaskCost
+from hetcomp.cost.costs import Costs, SyncCost, TaskCost
 from hetcomp.cost.work import Part
 from hetcomp.plan.check import grid_of
 from hetcomp.plan.cuts import cut_at, last_cut, near_cuts, other_axis
 from hetcomp.plan.graph import Task, TaskGraph
-from hetcomp.plan.plan import Axis, Decision, Place
+from hetcomp.plan.plan import Axis, Decision, Mode, Place
+from hetcomp.plan.tickets import Rates, can_take_tickets, tickets_for
 from hetcomp.plan.transfer import Share, share_of
 
 __all__ = ["Choice", "candidates", "parts_of"]
@@ -32,14 +34,19 @@ class Choice:
     share: Share
 
 
-def candidates(graph: TaskGraph, costs: Costs) -> tuple[tuple[Choice, ...], ...]:
-    """Placements of every task of `graph`; the CPU alone is always the first."""
+def candidates(
+    graph: TaskGraph, costs: Costs, sync: SyncCost | None = None
+) -> tuple[tuple[Choice, ...], ...]:
+    """Placements of every task of `graph`; the CPU alone is always the first.
+
+    Tickets are among them where `sync` says what they cost.
+    """
     common = _balanced(
         sum(cost.cpu_us for cost in costs.tasks),
         sum(cost.cpu_us if cost.gpu_us is None else cost.gpu_us for cost in costs.tasks),
     )
     return tuple(
-        tuple(_of_task(graph, task, cost, common))
+        (*_of_task(graph, task, cost, common), *_by_tickets(graph, task, cost, sync))
         for task, cost in zip(graph.tasks, costs.tasks, strict=True)
     )
 
@@ -81,6 +88,35 @@ def _of_task(graph: TaskGraph, task: Task, cost: TaskCost, common: float) -> Seq
         for cut in sorted(cuts):
             split = replace(decision, place=Place.SPLIT, axis=axis, cut=cut)
             found.append(Choice(split, share_of(task, split)))
+    return found
+
+
+def _by_tickets(
+    graph: TaskGraph, task: Task, cost: TaskCost, sync: SyncCost | None
+) -> Sequence[Choice]:
+    kernel = graph.kernels[task.kernel]
+    if sync is None or not kernel.opencl or not cost.gpu_us or not cost.cpu_us:
+        return ()
+    found = []
+    for axis in Axis:
+        if not can_take_tickets(graph, task, axis):
+            continue
+        grid = grid_of(task, axis)
+        rates = Rates.of(cost.cpu_us / grid.extent, cost.gpu_us / grid.extent, sync)
+        tickets = tickets_for(grid, rates)
+        decision = Decision(
+            task.name,
+            Place.SPLIT,
+            axis,
+            tickets.cut,
+            Mode.TICKETS,
+            tickets.size,
+            tickets.cpu_leaves,
+            tickets.gpu_leaves,
+            cpu_us=cost.cpu_us,
+            gpu_us=cost.gpu_us,
+        )
+        found.append(Choice(decision, share_of(task, decision)))
     return found
 
 

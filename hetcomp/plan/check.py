@@ -111,3 +111,14 @@ def _check_ticket(where: str, graph: TaskGraph, task: Task, decision: Decision) 
             f"{where}: 'ticket' is {decision.ticket}, expected {least} to {grid.extent} tiles "
             f"along '{decision.axis.value}'"
         )
+    leaves, count = (decision.cpu_leaves, decision.gpu_leaves), grid.extent // decision.ticket
+    if min(leaves) < 0 or max(leaves) > count:
+        raise PlanError(
+            f"{where}: 'cpu_leaves' {leaves[0]}, 'gpu_leaves' {leaves[1]}, expected 0 to {count}, "
+            "the number of tickets"
+        )
+    if min(leaves) > 0:
+        raise PlanError(
+            f"{where}: both 'cpu_leaves' and 'gpu_leaves' are above 0, so that nobody takes the "
+            "last tickets; set one of them to 0"
+        )

@@ -14,7 +14,8 @@ from hetcomp.plan.plan import Axis, Decision, Mode, Place, Plan
 __all__ = ["parse_plan", "read_plan", "write_plan"]
 
 _NUMBERS = ("cpu_us", "gpu_us", "predicted_us")
-_FIELDS = {"task", "place", "axis", "cut", "mode", "ticket", "reason", *_NUMBERS}
+_TILES = ("cut", "ticket", "cpu_leaves", "gpu_leaves")
+_FIELDS = {"task", "place", "axis", "mode", "reason", *_TILES, *_NUMBERS}
 _PLAN_FIELDS = {"name", "decisions", "predicted_us", "measured_us"}
 
 
@@ -75,7 +76,7 @@ def _decision(data: Any, where: str) -> Decision:
     for key in ("task", "place"):
         if key not in fields:
             raise PlanError(f"{where}: field '{key}' is missing")
-    cut, ticket = _tiles(fields, "cut", where), _tiles(fields, "ticket", where)
+    cut, ticket, cpu_leaves, gpu_leaves = (_whole(fields, key, where) for key in _TILES)
     place = _choice(fields["place"], "place", tuple(item.value for item in Place), where)
     axis = _choice(fields.get("axis", "rows"), "axis", tuple(item.value for item in Axis), where)
     modes = tuple(item.value for item in Mode)
@@ -89,6 +90,8 @@ def _decision(data: Any, where: str) -> Decision:
         cut=cut,
         mode=Mode(mode),
         ticket=ticket,
+        cpu_leaves=cpu_leaves,
+        gpu_leaves=gpu_leaves,
         reason=_text(fields.get("reason", ""), "reason", where),
         cpu_us=_number(fields, "cpu_us", where),
         gpu_us=_number(fields, "gpu_us", where),
@@ -96,10 +99,10 @@ def _decision(data: Any, where: str) -> Decision:
     )
 
 
-def _tiles(fields: dict[str, Any], key: str, where: str) -> int:
+def _whole(fields: dict[str, Any], key: str, where: str) -> int:
     value = fields.get(key, 0)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise PlanError(f"{where}: '{key}' must be a whole number of tiles, got {_kind(value)}")
+        raise PlanError(f"{where}: '{key}' must be a whole number, got {_kind(value)}")
     return value
 
 

@@ -15,7 +15,7 @@ from hetcomp.goal import Goal
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.forecast import Forecast
 from hetcomp.plan.graph import TaskGraph
-from hetcomp.plan.plan import Place, Plan
+from hetcomp.plan.plan import Decision, Place, Plan
 
 __all__ = ["ladder", "same_placement"]
 
@@ -46,11 +46,15 @@ def ladder(
 
 
 def same_placement(one: Plan, other: Plan) -> bool:
-    """Whether two plans of a graph let the same processors run the same tiles."""
-    pairs = zip(one.decisions, other.decisions, strict=True)
+    """Whether two plans of a graph let the same processors run the same tiles, shared alike."""
     return all(
-        (a.place, a.axis, a.cut, a.mode) == (b.place, b.axis, b.cut, b.mode) for a, b in pairs
+        _placing(a) == _placing(b) for a, b in zip(one.decisions, other.decisions, strict=True)
     )
+
+
+def _placing(decision: Decision) -> tuple[object, ...]:
+    where = decision.place, decision.axis, decision.cut, decision.mode
+    return *where, decision.ticket, decision.cpu_leaves, decision.gpu_leaves
 
 
 def _for_slower(

@@ -47,6 +47,9 @@ class Decision:
         With `tickets` both processors take `ticket` tiles of the axis at a time while there are
         any, the CPU from the beginning, the GPU from the end; `cut` is then where they are expected
         to meet. Counts only for a split.
+    cpu_leaves, gpu_leaves
+        How many of the last tickets a processor leaves to the other one, which will have done them
+        before it could do one. Only the slower one may; counts only for tickets.
     reason
         Why, in words an engineer can check.
     cpu_us, gpu_us
@@ -62,6 +65,8 @@ class Decision:
     cut: int = 0
     mode: Mode = Mode.STATIC
     ticket: int = 0
+    cpu_leaves: int = 0
+    gpu_leaves: int = 0
     reason: str = ""
     cpu_us: float | None = None
     gpu_us: float | None = None

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hetcomp.cost.costs import SyncCost
+from hetcomp.cost.costs import Spread, SyncCost
 from hetcomp.cost.times import Times, times_of
 from hetcomp.plan.candidates import Choice, parts_of
 from hetcomp.plan.contention import Contention
 from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.sharing import Halves, shared
 from hetcomp.plan.transfer import Input, Share, Shares, Transfers, output_rows
 
 __all__ = ["Edge", "Options", "Problem", "make_problem"]
@@ -61,6 +62,8 @@ class Options:
         Whether there is one.
     sync_us
         Added to a part that waits.
+    sharing_us
+        What of the parts' times is the price of sharing, see `hetcomp.plan.sharing`.
     edges
         One an input that another task made.
     """
@@ -70,6 +73,7 @@ class Options:
     on_cpu: Array
     on_gpu: Array
     sync_us: Array
+    sharing_us: Array
     edges: tuple[Edge, ...]
 
 
@@ -99,6 +103,7 @@ def make_problem(
     sync: SyncCost,
     gpu_steps: int | None = None,
     contention: Contention | None = None,
+    spreads: Sequence[Spread] | None = None,
 ) -> Problem:
     """Price all `choices`, asking `times` once.
 
@@ -116,6 +121,9 @@ def make_problem(
         How many steps the GPU will have, as far as known: enqueueing many hides its waking up.
     contention
         How much the parts of a split slow each other; None: not at all.
+    spreads
+        How sure the times of each task are, which is what tickets are weighed by; None: nobody
+        waits for a part that is late. Needed where tickets are among the placements.
     """
     slow = contention or Contention.none(len(graph.tasks))
     own_us = _own_times(graph, choices, times)
@@ -131,6 +139,11 @@ def make_problem(
         split = used.rows | used.channels
         cpu_us = cpu_us * np.where(split, slow.cpu[index], 1.0)
         gpu_us = gpu_us * np.where(split, slow.gpu[index], 1.0)
+        sharing_us = np.zeros(len(cpu_us))
+        if spreads is not None:
+            work = Halves(cpu_us, gpu_us, sharing_us)
+            halves = shared(graph.tasks[index], choices[index], work, sync, spreads[index])
+            cpu_us, gpu_us, sharing_us = halves.cpu_us, halves.gpu_us, halves.sharing_us
         edges = []
         for item in transfers.inputs[index]:
             if item.maker is None:
@@ -139,7 +152,8 @@ def make_problem(
             else:
                 edges.append(_edge(item, item.maker, shares[item.maker], used, sync))
         sync_us = np.where(split, sync.split_us, sync.handover_us)
-        tasks.append(Options(cpu_us, gpu_us, used.cpu > 0.0, used.cpu < 1.0, sync_us, tuple(edges)))
+        on_cpu, on_gpu = used.cpu > 0.0, used.cpu < 1.0
+        tasks.append(Options(cpu_us, gpu_us, on_cpu, on_gpu, sync_us, sharing_us, tuple(edges)))
     steps = len(graph.tasks) if gpu_steps is None else gpu_steps
     enqueue_us = sync.enqueue_us if sync.ahead else 0.0
     lag_us = max(0.0, sync.wake_us - enqueue_us * max(0, steps - 1))
@@ -171,7 +185,8 @@ def _edge(item: Input, maker: int, made: Shares, used: Shares, sync: SyncCost) -
     cpu_waits = (made.cpu < 1.0)[:, None] & (used.cpu > 0.0)[None, :]
     gpu_waits = (made.cpu > 0.0)[:, None] & (used.cpu < 1.0)[None, :]
     if item.by_rows:
-        rows = made.rows[:, None] & used.rows[None, :]
+        known = (made.slack == 0.0)[:, None] & (used.slack == 0.0)[None, :]
+        rows = made.rows[:, None] & used.rows[None, :] & known
         cpu_waits &= ~rows | (to_cpu > 0.0)
         gpu_waits &= ~rows | (to_gpu > 0.0)
     return Edge(maker, sync.to_cpu_us(to_cpu), sync.to_gpu_us(to_gpu), cpu_waits, gpu_waits)

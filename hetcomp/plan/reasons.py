@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from hetcomp.plan.candidates import Choice
 from hetcomp.plan.graph import Task, TaskGraph
+from hetcomp.plan.plan import Decision, Mode
 from hetcomp.plan.pricing import Price, alone
 from hetcomp.plan.problem import Options
 
@@ -35,7 +36,8 @@ def reason_for(
     """
     task, chosen = graph.tasks[index], choices[pick]
     if chosen.share.split:
-        return _split_reason(task, chosen, price)
+        reason = _split_reason(task, chosen, price)
+        return "; ".join(filter(None, (reason, _mode_reason(choices, options, pick))))
     kernel, decision = graph.kernels[task.kernel], chosen.decision
     place = decision.place.value
     cpu_us, gpu_us = decision.cpu_us or 0.0, decision.gpu_us
@@ -71,6 +73,32 @@ def _split_reason(task: Task, chosen: Choice, price: Price) -> str:
     if axis == task.preferred_axis and task.axis_reason:
         return f"{text}; {task.axis_reason}"
     return text
+
+
+def _mode_reason(choices: Sequence[Choice], options: Options, pick: int) -> str:
+    """Why a cut or tickets, where there was the choice."""
+    modes = {Mode.STATIC: "a cut would wait", Mode.TICKETS: "tickets would cost"}
+    own = choices[pick].decision
+    rival = next(mode for mode in modes if mode is not own.mode)
+    others = [
+        i
+        for i, choice in enumerate(choices)
+        if choice.share.split and choice.decision.mode is rival
+    ]
+    if not others:
+        return ""
+    best = min(others, key=lambda i: alone(options, i).total_us)
+    costs_us = _us(float(options.sharing_us[pick]))
+    against = f"{modes[rival]} {_us(float(options.sharing_us[best]))}"
+    if own.mode is Mode.TICKETS:
+        return f"tickets of {own.ticket}{_left_over(own)} cost {costs_us}, {against}"
+    return f"static as the cut waits {costs_us} for what is not sure, {against}"
+
+
+def _left_over(decision: Decision) -> str:
+    """Who leaves the last tickets."""
+    leaves = (("cpu", decision.cpu_leaves), ("gpu", decision.gpu_leaves))
+    return "".join(f", the last {count} not for the {side}," for side, count in leaves if count)
 
 
 def _us(time_us: float) -> str:

@@ -1,19 +1,20 @@
 """Two processors work through their steps: an event-driven replay.
 
 Each runs its own steps in order; a step starts when its predecessor has ended and the other
-processor has finished as many steps as it waits for.
+processor has finished as many steps as it waits for. Of a step with tickets each takes one after
+the other from a counter that both share.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from hetcomp.errors import InternalError
 
-__all__ = ["Lane", "Span", "replay"]
+__all__ = ["Counter", "Lane", "Span", "Turns", "replay"]
 
 
 class Span(NamedTuple):
@@ -25,25 +26,61 @@ class Span(NamedTuple):
 
 
 @dataclass
+class Counter:
+    """Tickets of a task that nobody has taken."""
+
+    left: int
+
+
+@dataclass(frozen=True)
+class Turns:
+    """A step's way through the tickets of its task.
+
+    Attributes
+    ----------
+    counter
+        Shared with the other processor's step.
+    ticket_us
+        Time of a ticket with the other processor idle.
+    leaves
+        How many of the last ones the other processor gets.
+    """
+
+    counter: Counter
+    ticket_us: float
+    leaves: int
+
+    def take(self) -> bool:
+        """Take a ticket, if there is one for this processor."""
+        if self.counter.left <= self.leaves:
+            return False
+        self.counter.left -= 1
+        return True
+
+
+@dataclass
 class Lane:
     """One processor.
 
     Attributes
     ----------
     times_us
-        Time of every step with the other processor idle.
+        Time of every step with the other processor idle; of one with tickets before the first.
     waits
         How many steps of the other processor must have ended before each.
     factors
         On a step's time while the other processor works.
     start_us
         When the first step may start.
+    turns
+        Tickets, by the number of the step.
     """
 
     times_us: Sequence[float]
     waits: Sequence[int]
     factors: Sequence[float]
     start_us: float = 0.0
+    turns: Mapping[int, Turns] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     left_us: float | None = None
     begun_us: float = 0.0
@@ -70,11 +107,14 @@ class Lane:
         return self.start_us if unstarted else math.inf
 
     def advance(self, then_us: float, work_us: float, *, ends: bool) -> None:
-        """Do `work_us` of the running step, which `ends` with it or goes on."""
+        """Do `work_us` of the running step or ticket, which `ends` with it or goes on."""
         if self.left_us is None:
             return
         self.left_us -= work_us
-        if ends:
+        turns = self.turns.get(len(self.spans))
+        if ends and turns is not None and turns.take():
+            self.left_us = turns.ticket_us
+        elif ends:
             before = self.spans[-1].end_us if self.spans else self.start_us
             self.spans.append(Span(self.begun_us, then_us, self.begun_us - before))
             self.left_us = None

@@ -3,7 +3,8 @@
 Waits follow the table exactly, so independent branches overlap where their memory does not clash.
 While both processors are at work each goes slower by its factor of contention. A step's own costs
 are its part's time, what it takes over from the other cache, the launch on the GPU, and where it
-waits for the other processor the price of that. Copies of inputs and outputs are not counted.
+waits for the other processor the price of that. Tickets are taken one by one, as they are when the
+table runs. Copies of inputs and outputs are not counted.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ from itertools import takewhile
 from hetcomp.cost.costs import Costs, SyncCost
 from hetcomp.cost.times import MeasuredTimes, Times, times_of
 from hetcomp.cost.work import Part
+from hetcomp.plan.check import grid_of
 from hetcomp.plan.contention import Contention
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.plan import Axis
-from hetcomp.plan.replay import Lane, Span, replay
+from hetcomp.plan.replay import Counter, Lane, Span, Turns, replay
 from hetcomp.plan.table import Step, StepTable
 from hetcomp.plan.transfer import Share, Transfers, output_rows
 
 __all__ = ["Simulation", "Simulator", "Timeline", "measured_times", "step_part", "with_times"]
+
+Counters = dict[int, Counter]
+"""Tickets by task."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +111,9 @@ class Simulator:
         """
         self._ask(table)
         shares = self._shares(table)
-        cpu = self._lane("cpu", table.cpu, shares)
-        gpu = self._lane("gpu", table.gpu, shares)
+        counters: Counters = {}
+        cpu = self._lane("cpu", table.cpu, shares, counters)
+        gpu = self._lane("gpu", table.gpu, shares, counters)
         if table.gpu:
             # The GPU is held until these are enqueued.
             cpu.start_us = self.sync.enqueued_us(self._enqueued_first(table))
@@ -141,36 +147,40 @@ class Simulator:
         on_gpu = {step.task for step in table.gpu}
         for step in table.cpu:
             if step.ticket:
-                axis = Axis.ROWS if step.ticket > 0 else Axis.CHANNELS
-                shares[step.task] = Share(self._ticket_share(step), axis)
+                shares[step.task] = _ticket_share(self.graph.tasks[step.task], step)
             elif step.task in on_gpu:
                 shares[step.task] = _split_share(self.graph.tasks[step.task], step)
         return shares
 
-    def _ticket_share(self, step: Step) -> float:
-        """The CPU's share of tiles that both take by turns: both end together, but for a ticket."""
-        cpu_us, gpu_us = (self.known_us[step_part(side, step)] for side in ("cpu", "gpu"))
-        return gpu_us / (cpu_us + gpu_us) if cpu_us + gpu_us > 0.0 else 0.5
+    def _turns(self, processor: str, steps: Sequence[Step], counters: Counters) -> dict[int, Turns]:
+        own_us = self.sync.cpu_ticket_us if processor == "cpu" else self.sync.gpu_ticket_us
+        turns = {}
+        for number, step in enumerate(steps):
+            if step.ticket:
+                part = step_part(processor, step)
+                count = _tickets(step)
+                share = _tiles(step) / part.tiles / count
+                ticket_us = self.known_us[part] * share + own_us
+                counter = counters.setdefault(step.task, Counter(count))
+                turns[number] = Turns(counter, ticket_us, step.leave)
+        return turns
 
-    def _work_us(self, processor: str, step: Step) -> float:
-        time_us = self.known_us[step_part(processor, step)]
-        if not step.ticket:
-            return time_us
-        share = self._ticket_share(step)
-        return time_us * (share if processor == "cpu" else 1.0 - share)
-
-    def _lane(self, processor: str, steps: Sequence[Step], shares: Sequence[Share]) -> Lane:
+    def _lane(
+        self, processor: str, steps: Sequence[Step], shares: Sequence[Share], counters: Counters
+    ) -> Lane:
         factors = getattr(self.contention, processor)
         return Lane(
             times_us=[self._step_us(processor, step, shares) for step in steps],
             waits=[step.wait for step in steps],
             factors=[factors[step.task] for step in steps],
+            turns=self._turns(processor, steps, counters),
         )
 
     def _step_us(self, processor: str, step: Step, shares: Sequence[Share]) -> float:
         share = shares[step.task]
         on_cpu = processor == "cpu"
-        time_us = self._work_us(processor, step) + self._taking_us(step.task, shares, on_cpu=on_cpu)
+        work_us = 0.0 if step.ticket else self.known_us[step_part(processor, step)]
+        time_us = work_us + self._taking_us(step.task, shares, on_cpu=on_cpu)
         if share.axis is Axis.CHANNELS:
             time_us += self.sync.border_us(output_rows(self.graph, self.graph.tasks[step.task]))
         if not on_cpu:
@@ -208,10 +218,38 @@ def with_times(table: StepTable, simulation: Simulation) -> StepTable:
 
 
 def step_part(processor: str, step: Step) -> Part:
-    """The part of a task that a step computes."""
-    return Part(
-        step.task, processor, step.row_begin, step.row_end, step.channel_begin, step.channel_end
-    )
+    """The part of a task that a step computes; with tickets the one up to, or from, their cut."""
+    rows, channels = (step.row_begin, step.row_end), (step.channel_begin, step.channel_end)
+    if step.ticket > 0:
+        rows = _side(processor, rows, step.cut)
+    elif step.ticket < 0:
+        channels = _side(processor, channels, step.cut)
+    return Part(step.task, processor, *rows, *channels)
+
+
+def _side(processor: str, tiles: tuple[int, int], cut: int) -> tuple[int, int]:
+    """The part of `tiles` on the processor's side of a cut; all of them where it is not known."""
+    begin, end = tiles
+    if not begin < cut < end:
+        return tiles
+    return (begin, cut) if processor == "cpu" else (cut, end)
+
+
+def _tiles(step: Step) -> int:
+    return (step.row_end - step.row_begin) * (step.channel_end - step.channel_begin)
+
+
+def _tickets(step: Step) -> int:
+    """How many tickets a step has."""
+    rows, channels = step.row_end - step.row_begin, step.channel_end - step.channel_begin
+    return max(1, (rows if step.ticket > 0 else channels) // abs(step.ticket))
+
+
+def _ticket_share(task: Task, step: Step) -> Share:
+    """The share of the CPU where both meet as expected."""
+    axis = Axis.ROWS if step.ticket > 0 else Axis.CHANNELS
+    extent = grid_of(task, axis).extent
+    return Share(step.cut / extent, axis, abs(step.ticket) / extent)
 
 
 def _split_share(task: Task, step: Step) -> Share:

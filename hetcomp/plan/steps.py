@@ -122,9 +122,12 @@ def _steps(task: Task, index: int, decision: Decision) -> tuple[Step | None, Ste
     if decision.place is Place.GPU:
         return None, whole
     if decision.mode is Mode.TICKETS:
-        rows = decision.axis is Axis.ROWS
-        ticketed = replace(whole, ticket=decision.ticket if rows else -decision.ticket)
-        return ticketed, ticketed
+        ticket = decision.ticket if decision.axis is Axis.ROWS else -decision.ticket
+        ticketed = replace(whole, ticket=ticket, cut=decision.cut)
+        return (
+            replace(ticketed, leave=decision.cpu_leaves),
+            replace(ticketed, leave=decision.gpu_leaves),
+        )
     cut = decision.cut
     if decision.axis is Axis.ROWS:
         extent = task.rows.extent

@@ -28,6 +28,9 @@ class Step:
         0: the step runs its whole range. Otherwise both processors have a step of the task over the
         same range, and each takes so many tiles at a time, the CPU from the beginning, the GPU from
         the end: of rows where it is positive, of channels where it is negative.
+    leave, cut
+        With tickets: how many of the last ones this processor leaves to the other one, and the tile
+        at which they are expected to meet.
     predicted_us
         Predicted time with the other processor's steps beside it; 0 where not known.
     """
@@ -40,6 +43,8 @@ class Step:
     wait: int = 0
     signal: bool = True
     ticket: int = 0
+    leave: int = 0
+    cut: int = 0
     predicted_us: float = 0.0
 
 

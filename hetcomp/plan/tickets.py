@@ -1,43 +1,120 @@
-"""A plan whose large splits are shared by tickets: whoever is free takes the next tiles."""
+"""Tickets of a task: how many tiles each has, what they cost, and who leaves the last ones.
+
+Both processors take tiles from one counter until none is left, so that they end together whatever
+was predicted of them. The price is what every ticket takes, the counter that both write and one
+more call of the kernel, and that one of them waits for the other's last ticket: about half of the
+shorter one. Small tickets cost the first, large ones the second.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass
 
+import numpy as np
+
+from hetcomp.cost.costs import SyncCost
 from hetcomp.plan.check import grid_of
-from hetcomp.plan.graph import Task, TaskGraph
-from hetcomp.plan.plan import Decision, Mode, Place, Plan
+from hetcomp.plan.cuts import cut_at
+from hetcomp.plan.graph import Grid, Task, TaskGraph
+from hetcomp.plan.plan import Axis
 
-__all__ = ["with_tickets"]
+__all__ = ["Rates", "Tickets", "can_take_tickets", "tickets_for"]
 
-_WORTH_US = 100.0
-"""Predicted time from which a task takes tickets: below, what they cost and the data that moves
-outweighs what they even out (SqueezeNet and MobileNetV2 on two cores: 3% and 4% faster from 100 µs,
-none and 3% from 30)."""
-_TICKETS = 12
-"""Tickets of a task: each side ends within one of the other."""
-_LEAST_TILES = 4
+_FEWEST = 4
+"""Tickets of a task; with fewer they even nothing out that a cut would not."""
 
 
-def with_tickets(graph: TaskGraph, plan: Plan, name: str) -> Plan:
-    """`plan` under another name with tickets for large splits, where their kernels can."""
-    pairs = zip(graph.tasks, plan.decisions, strict=True)
-    decisions = tuple(
-        _by_tickets(task, decision) if _worth(graph, task, decision) else decision
-        for task, decision in pairs
-    )
-    return replace(plan, name=name, decisions=decisions)
+@dataclass(frozen=True)
+class Rates:
+    """What one task's tiles along an axis cost, in microseconds.
+
+    Attributes
+    ----------
+    cpu_us, gpu_us
+        A tile.
+    cpu_ticket_us, gpu_ticket_us
+        Taking a ticket.
+    """
+
+    cpu_us: float
+    gpu_us: float
+    cpu_ticket_us: float
+    gpu_ticket_us: float
+
+    @staticmethod
+    def of(cpu_us: float, gpu_us: float, sync: SyncCost) -> Rates:
+        """With the tickets of a device."""
+        return Rates(cpu_us, gpu_us, sync.cpu_ticket_us, sync.gpu_ticket_us)
+
+    def together_us(self, tiles: float) -> float:
+        """Both on `tiles` tiles, if tickets cost nothing and both could end together."""
+        return tiles / (1.0 / self.cpu_us + 1.0 / self.gpu_us)
+
+    def by_tickets_us(self, tiles: int, size: float | np.ndarray) -> float | np.ndarray:
+        """Both on `tiles` tiles by tickets of `size`, shape of `size`."""
+        cpu_us = size * self.cpu_us + self.cpu_ticket_us
+        gpu_us = size * self.gpu_us + self.gpu_ticket_us
+        return tiles / size / (1.0 / cpu_us + 1.0 / gpu_us) + np.minimum(cpu_us, gpu_us) / 2.0
 
 
-def _worth(graph: TaskGraph, task: Task, decision: Decision) -> bool:
-    if decision.place is not Place.SPLIT or (decision.predicted_us or 0.0) < _WORTH_US:
-        return False
-    grid = grid_of(task, decision.axis)
+@dataclass(frozen=True)
+class Tickets:
+    """How a task is shared by tickets.
+
+    Attributes
+    ----------
+    size
+        Tiles of a ticket.
+    cpu_leaves, gpu_leaves, cut
+        As in `hetcomp.plan.plan.Decision`.
+    """
+
+    size: int
+    cpu_leaves: int
+    gpu_leaves: int
+    cut: int
+
+
+def can_take_tickets(graph: TaskGraph, task: Task, axis: Axis) -> bool:
+    """Whether the task's kernels can, and have tiles enough along `axis`."""
     alone = graph.kernels[task.kernel].items == (1, 1)
-    return alone and not grid.ragged and grid.extent >= _LEAST_TILES
+    return alone and grid_of(task, axis).extent >= _FEWEST * _least(grid_of(task, axis))
 
 
-def _by_tickets(task: Task, decision: Decision) -> Decision:
-    ticket = max(1, grid_of(task, decision.axis).extent // _TICKETS)
-    reason = f"{decision.reason}; by tickets of {ticket} tiles, as it takes over {_WORTH_US:.0f} µs"
-    return replace(decision, mode=Mode.TICKETS, ticket=ticket, reason=reason)
+def tickets_for(grid: Grid, rates: Rates) -> Tickets:
+    """The tickets with which both processors are predicted to be done first.
+
+    Parameters
+    ----------
+    grid
+        The tiles, `_FEWEST` tickets of them at least.
+    rates
+        What they cost.
+    """
+    least = _least(grid)
+    sizes = np.arange(least, max(least, grid.extent // _FEWEST) + 1)
+    size = int(sizes[np.argmin(rates.by_tickets_us(grid.extent, sizes))])
+    cpu_us = size * rates.cpu_us + rates.cpu_ticket_us
+    gpu_us = size * rates.gpu_us + rates.gpu_ticket_us
+    count, share = grid.extent // size, gpu_us / (cpu_us + gpu_us)
+    return Tickets(
+        size,
+        cpu_leaves=min(count, _leaves(cpu_us, gpu_us)),
+        gpu_leaves=min(count, _leaves(gpu_us, cpu_us)),
+        cut=cut_at(grid, share),
+    )
+
+
+def _leaves(own_us: float, other_us: float) -> int:
+    """How many of the last tickets the other processor does in the time of one here.
+
+    It is in the midst of a ticket, half of which is left on average. Only the slower one leaves
+    any, so that the other one takes all that are left.
+    """
+    return max(0, math.floor(own_us / other_us - 0.5))
+
+
+def _least(grid: Grid) -> int:
+    """Tiles of the smallest ticket: tiles that overlap are not divided."""
+    return 2 if grid.ragged else 1

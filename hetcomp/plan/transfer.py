@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hetcomp.plan.check import grid_of
 from hetcomp.plan.graph import Space, Task, TaskGraph, Tensor
-from hetcomp.plan.plan import Axis, Decision, Place
+from hetcomp.plan.plan import Axis, Decision, Mode, Place
 
 __all__ = ["Crossing", "Input", "Share", "Shares", "Transfers", "output_rows", "share_of"]
 
@@ -29,10 +29,14 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Share:
-    """Part [0, cpu) of a task that the CPU takes; `axis` is None for 0 and 1."""
+    """Part [0, cpu) of a task that the CPU takes; `axis` is None for 0 and 1.
+
+    With tickets `slack` is the part on either side of `cpu` of which nobody knows who takes it.
+    """
 
     cpu: float
     axis: Axis | None = None
+    slack: float = 0.0
 
     @property
     def split(self) -> bool:
@@ -44,7 +48,10 @@ def share_of(task: Task, decision: Decision) -> Share:
     """The CPU's share under `decision`."""
     if decision.place is not Place.SPLIT:
         return Share(1.0 if decision.place is Place.CPU else 0.0)
-    cpu = decision.cut / grid_of(task, decision.axis).extent
+    extent = grid_of(task, decision.axis).extent
+    cpu = decision.cut / extent
+    if decision.mode is Mode.TICKETS:
+        return Share(cpu, decision.axis, decision.ticket / extent)
     return Share(cpu, decision.axis if 0.0 < cpu < 1.0 else None)
 
 
@@ -57,12 +64,15 @@ class Shares:
         The CPU's part.
     rows, channels
         Whether it is a split along that axis.
+    slack
+        Part on either side of the border that either processor may take.
     """
 
     def __init__(self, shares: Sequence[Share]) -> None:
         self.cpu = np.array([share.cpu for share in shares])
         self.rows = np.array([share.axis is Axis.ROWS for share in shares])
         self.channels = np.array([share.axis is Axis.CHANNELS for share in shares])
+        self.slack = np.array([share.slack for share in shares])
 
 
 @dataclass(frozen=True)
@@ -100,11 +110,11 @@ class Input:
 
     def crossing(self, made: Shares, used: Shares) -> tuple[Array, Array]:
         """Bytes that cross to the CPU and to the GPU, each of shape (made, used)."""
-        cpu = made.cpu[:, None]
+        cpu, slack = made.cpu[:, None], made.slack[:, None]
         upto, since = self._reach(used)
         # Made whole or in rows: the CPU wrote the bytes before the border, the GPU the others.
-        to_cpu = np.maximum(upto - cpu, 0.0)
-        to_gpu = np.maximum(cpu - since, 0.0)
+        to_cpu = np.maximum(upto - np.maximum(cpu - slack, 0.0), 0.0)
+        to_gpu = np.maximum(np.minimum(cpu + slack, 1.0) - since, 0.0)
         by_channels = made.channels[:, None]
         if by_channels.any():
             to_cpu = np.where(by_channels, upto * (1.0 - cpu), to_cpu)
@@ -121,8 +131,9 @@ class Input:
         since = np.where(used.cpu < 1.0, 0.0, 1.0)
         if Axis.ROWS in self.local_axes:
             before, behind = self.halo
-            upto = np.where(used.rows, np.minimum(used.cpu + behind, 1.0), upto)
-            since = np.where(used.rows, np.maximum(used.cpu - before, 0.0), since)
+            last, first = used.cpu + used.slack, used.cpu - used.slack
+            upto = np.where(used.rows, np.minimum(last + behind, 1.0), upto)
+            since = np.where(used.rows, np.maximum(first - before, 0.0), since)
         return upto, since
 
 

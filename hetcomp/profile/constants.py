@@ -20,6 +20,7 @@ from hetcomp.profile.lines import line_costs, measure_lines
 from hetcomp.profile.peaks import measure_peaks
 from hetcomp.profile.probes import Room, room_of
 from hetcomp.profile.threads import measure_threads
+from hetcomp.profile.ticket_costs import measure_ticket_costs
 from hetcomp.profile.tiers import AHEAD, measure_latencies, measure_tier, tiers_from
 from hetcomp.profile.timing import Bench
 from hetcomp.runtime import Session, load
@@ -42,6 +43,7 @@ _TOGETHER: Mapping[str, _Stage] = {
     "lines": lambda bench, room: asdict(measure_lines(bench, room)),
     "border": measure_border,
     "slow-down": measure_slow_down,
+    "tickets": lambda bench, room: asdict(measure_ticket_costs(bench, room)),
     "copies": lambda bench, _room: measure_copies(bench.session, bench.lock),
 }
 _TIER = "tier."
@@ -117,19 +119,21 @@ def _medians(passes: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
 def sync_of(constants: Constants) -> Mapping[str, SyncCost]:
     """What working together costs by tier, as planners want it.
 
-    A line or border that seemed to cost nothing was not measured, since noise covered the
+    A line, border or ticket that seemed to cost nothing was not measured, since noise covered the
     difference: free transfers would mislead every plan, so that the usual cost stands in.
     """
     tiers = [stage for stage in constants if stage.startswith(_TIER)]
     if not tiers:
         return {}
-    border = constants["border"]
+    border, usual = constants["border"], SyncCost()
     crossing = copying_costs(constants["copies"]) or line_costs(constants["lines"])
+    tickets = {key: us for key, us in constants["tickets"].items() if us > 0.0}
     return {
         stage.removeprefix(_TIER): SyncCost(
             **constants[stage],
             **crossing,
-            border_ns=border["row_ns"] or SyncCost().border_ns,
+            **tickets,
+            border_ns=border["row_ns"] or usual.border_ns,
             ahead=stage == _TIER + AHEAD,
         )
         for stage in tiers

@@ -84,6 +84,7 @@ void CpuProgram::AddTickets(const Graph& graph, const Table& table, const Memory
   const Task& task = graph.tasks[static_cast<size_t>(step.task)];
   auto desk = std::make_unique<TicketDesk>();
   desk->line = reinterpret_cast<TicketLine*>(memory.tickets.get()) + desks_.size();
+  desk->leave = step.leave;
   for (const Range& range : TicketRanges(step)) {
     desk->calls.push_back(MakeCall(graph, table, memory, task, range));
   }

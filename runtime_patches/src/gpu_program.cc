@@ -77,6 +77,7 @@ GpuProgram::Launch GpuProgram::Prepare(const Graph& graph, const Table& table, c
   SetIntArgument(cl_, launch.kernel.get(), index++, launch.wait);
   SetIntArgument(cl_, launch.kernel.get(), index++, UsesFlags(tier_) && step.signal ? ordinal : 0);
   SetIntArgument(cl_, launch.kernel.get(), ++index, step.ticket);
+  SetIntArgument(cl_, launch.kernel.get(), ++index, step.leave);
   Divide(kernel, range, &launch);
   return launch;
 }
@@ -129,10 +130,10 @@ GpuProgram::Launch GpuProgram::PrepareChain(const Graph& graph, const Table& tab
     const Task& task = graph.tasks[static_cast<size_t>(step.task)];
     const Range& range = step.range;
     ++ordinal;
-    steps.insert(steps.end(),
-                 {task.kernel, static_cast<int32_t>(pointers.size()), range.row_begin,
-                  range.row_end, range.channel_begin, range.channel_end, step.wait,
-                  step.signal ? ordinal : 0, step.ticket, TicketLineIndex(table, step)});
+    steps.insert(steps.end(), {task.kernel, static_cast<int32_t>(pointers.size()), range.row_begin,
+                               range.row_end, range.channel_begin, range.channel_end, step.wait,
+                               step.signal ? ordinal : 0, step.ticket, TicketLineIndex(table, step),
+                               step.leave});
     for (int tensor : task.buffers) {
       pointers.push_back(reinterpret_cast<uint64_t>(memory.Address(graph, table, tensor)));
     }

@@ -209,6 +209,8 @@ Step ParseStep(const json::Value& value) {
   step.wait = fields.SmallInt("wait");
   step.signal = fields.Bool("signal");
   step.ticket = fields.SmallInt("ticket");
+  step.leave = fields.SmallInt("leave");
+  step.cut = fields.SmallInt("cut");
   step.predicted_us = fields.Number("predicted_us");
   return step;
 }

@@ -105,6 +105,8 @@ struct Step {
   int wait = 0;
   bool signal = true;
   int ticket = 0;  // rows (negative: channels) that either processor takes at a time, see tickets.h
+  int leave = 0;   // tickets at the end that the other processor gets
+  int cut = 0;     // where the tickets of both are expected to meet; 0: not known
   double predicted_us = 0.0;  // beside the other processor's steps; 0 = not known
 };
 

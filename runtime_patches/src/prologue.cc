@@ -182,14 +182,16 @@ inline __attribute__((always_inline)) int hetcomp_share(int tiles, int ahead) {
 
 // The ranges of a launch's turn `turn`, or 0: that was all. ticket: 0 = the whole at once; else the
 // rows (negative: channels) that both processors take at a time, this one from the end.
-// tickets: how many both have taken, and how many of them here; see tickets.h.
-inline __attribute__((always_inline)) int hetcomp_next(__global int* tickets, int ticket, int turn,
-                                                       int4 all, int* r0, int* r1, int* c0,
-                                                       int* c1) {
+// tickets: how many both have taken, and how many of them here; leave: of the last ones, to the CPU;
+// see tickets.h.
+inline __attribute__((always_inline)) int hetcomp_next(__global int* tickets, int ticket, int leave,
+                                                       int turn, int4 all, int* r0, int* r1,
+                                                       int* c0, int* c1) {
   *r0 = all.s0, *r1 = all.s1, *c0 = all.s2, *c1 = all.s3;
   if (ticket == 0) return turn == 0;
   int length = ticket > 0 ? all.s1 - all.s0 : all.s3 - all.s2, width = abs(ticket);
   int count = max(length / width, 1);
+  if (leave > 0 && HETCOMP_LOAD(tickets) >= count - leave) return 0;
   if (HETCOMP_INCREMENT(tickets) >= count) return 0;
   int number = count - 1 - HETCOMP_INCREMENT(tickets + 1);
   int begin = number * width, end = number == count - 1 ? length : begin + width;

@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "model.h"
+#include "tickets.h"
 
 namespace hetcomp {
 namespace {
@@ -79,7 +80,8 @@ void CheckWait(const Table& table, const Step& step, const std::vector<Step>& ot
 }
 
 // Tickets need a counterpart on the other processor that takes from the same tiles, and work-items
-// that may run any tile; a ticket must not end between two tiles that overlap.
+// that may run any tile; a ticket must not end between two tiles that overlap, and who leaves none
+// takes the last ones.
 void CheckTickets(const Table& table, const Graph& graph, const Step& step,
                   const std::vector<Step>& own, const std::vector<Step>& others) {
   if (step.ticket == 0) return;
@@ -98,6 +100,13 @@ void CheckTickets(const Table& table, const Graph& graph, const Step& step,
       (ragged && std::abs(step.ticket) < 2)) {
     Bad(table, "task " + task.name + ": tickets of " + std::to_string(std::abs(step.ticket)) +
                    " tiles of " + std::to_string(extent) + (ragged ? ", which overlap" : ""));
+  }
+  const int count = CountTickets(step);
+  if (step.leave < 0 || step.leave > count || (step.leave > 0 && partner->leave > 0)) {
+    Bad(table, "task " + task.name + ": of " + std::to_string(count) +
+                   " tickets one processor leaves " + std::to_string(step.leave) +
+                   " and the other one " + std::to_string(partner->leave) +
+                   ", one of them must leave none");
   }
   const Kernel& kernel = graph.kernels[static_cast<size_t>(task.kernel)];
   if (kernel.items[0] * kernel.items[1] != 1) {

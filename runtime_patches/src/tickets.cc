@@ -29,21 +29,29 @@ Table WithoutTickets(const Table& table, const Graph& graph) {
       const bool by_rows = step.ticket > 0;
       int& begin = by_rows ? step.range.row_begin : step.range.channel_begin;
       int& end = by_rows ? step.range.row_end : step.range.channel_end;
-      const int cut = LegalCut((begin + end) / 2, by_rows ? task.rows : task.channels,
-                               by_rows ? task.rows_ragged : task.channels_ragged);
-      step.ticket = 0;
+      const bool known = begin < step.cut && step.cut < end;
+      const int cut =
+          LegalCut(known ? step.cut : (begin + end) / 2, by_rows ? task.rows : task.channels,
+                   by_rows ? task.rows_ragged : task.channels_ragged);
+      step.ticket = step.leave = step.cut = 0;
       if (cut > begin) (steps == &halves.cpu ? end : begin) = cut;
     }
   }
   return halves;
 }
 
+int CountTickets(const Step& step) {
+  const Range& range = step.range;
+  const int length =
+      step.ticket > 0 ? range.row_end - range.row_begin : range.channel_end - range.channel_begin;
+  return std::max(length / std::abs(step.ticket), 1);
+}
+
 std::vector<Range> TicketRanges(const Step& step) {
   const bool by_rows = step.ticket > 0;
   const int begin = by_rows ? step.range.row_begin : step.range.channel_begin;
-  const int end = by_rows ? step.range.row_end : step.range.channel_end;
   const int width = std::abs(step.ticket);
-  const int count = std::max((end - begin) / width, 1);
+  const int count = CountTickets(step);
   std::vector<Range> ranges(static_cast<size_t>(count), step.range);
   for (int number = 0; number < count; ++number) {
     Range& range = ranges[static_cast<size_t>(number)];
@@ -64,7 +72,11 @@ int RunTickets(void* /*self*/, const TVMFFIAny* arguments, int32_t /*count*/,
                TVMFFIAny* /*result*/) {
   auto* desk = static_cast<TicketDesk*>(arguments[0].v_ptr);
   const int32_t count = static_cast<int32_t>(desk->calls.size());
-  while (desk->line->taken.fetch_add(1, std::memory_order_acq_rel) < count) {
+  const auto leaves_the_rest = [desk, count] {
+    return desk->leave > 0 &&
+           desk->line->taken.load(std::memory_order_relaxed) >= count - desk->leave;
+  };
+  while (!leaves_the_rest() && desk->line->taken.fetch_add(1, std::memory_order_acq_rel) < count) {
     const int32_t number = desk->from_begin.fetch_add(1, std::memory_order_relaxed);
     const int status = Invoke(desk->calls[static_cast<size_t>(number)]);
     if (status != 0) return status;

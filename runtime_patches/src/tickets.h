@@ -1,6 +1,7 @@
 // Steps whose tiles both processors take a few at a time: the CPU from the beginning, the GPU from
 // the end, until all are taken. So neither waits for the other longer than one ticket takes,
-// whatever was predicted. hetcomp_next in prologue.cc is the GPU's side.
+// whatever was predicted. The slower one may leave the last tickets to the other one, which has
+// done them sooner: how many, stands in its step. hetcomp_next in prologue.cc is the GPU's side.
 #ifndef HETCOMP_TICKETS_H_
 #define HETCOMP_TICKETS_H_
 
@@ -27,9 +28,11 @@ size_t CountTicketLines(const Table& table);
 // Number of the line of `task`, which has one.
 int TicketLineOf(const Table& table, int task);
 
-// The same table with halves in the place of tickets, for processors that share no counter. Where a
-// task cannot be cut in two, both compute it.
+// The same table with two parts in the place of tickets, for processors that share no counter: cut
+// where they were expected to meet. Where a task cannot be cut in two, both compute it.
 Table WithoutTickets(const Table& table, const Graph& graph);
+
+int CountTickets(const Step& step);
 
 // The ranges of the tickets of a step. The last one takes what is left over.
 std::vector<Range> TicketRanges(const Step& step);
@@ -38,6 +41,7 @@ std::vector<Range> TicketRanges(const Step& step);
 struct TicketDesk {
   TicketLine* line = nullptr;
   std::vector<CpuCall> calls;  // one a ticket
+  int32_t leave = 0;           // of them, to the GPU
   std::atomic<int32_t> from_begin{0};
 
   void Reset();

@@ -58,7 +58,7 @@ def test_arguments_are_buffers_ranges_synchronisation(lowered: Lowered, source: 
         assert rest == [
             *("int r0", "int r1", "int c0", "int c1"),
             *("__global int* sync", "int wait", "int signal"),
-            *("__global int* tickets", "int ticket"),
+            *("__global int* tickets", "int ticket", "int leave"),
         ]
 
 

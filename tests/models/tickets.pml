@@ -4,9 +4,15 @@
  *
  * BUG: 1  the counter is read and written apart     2  the GPU counts what was asked for in vain
  *      3  the CPU's threads share no counter        4  the last ticket is not asked for
+ *      5  both leave the last ticket to the other
+ *
+ * LEAVE: so many of the last tickets the GPU leaves to the CPU.
  */
 #ifndef BUG
 #define BUG 0
+#endif
+#ifndef LEAVE
+#define LEAVE 0
 #endif
 #define TICKETS 4
 
@@ -14,8 +20,10 @@ byte taken = 0, from_begin = 0, from_end = 0;
 byte times[TICKETS] = 0;   /* how often each was run */
 byte ended = 0;
 
-inline take(number) {
+/* Looks before it takes: another one may take in between, so that it leaves fewer then. */
+inline take(leave, number) {
   if
+  :: (leave) > 0 && taken + (leave) >= TICKETS -> number = TICKETS
   :: BUG == 1 -> number = taken; taken = number + 1
   :: else -> atomic { number = taken; taken++ }
   fi
@@ -25,7 +33,7 @@ inline take(number) {
 active [2] proctype cpu() {
   byte order, number;
   do
-  :: take(order);
+  :: take(BUG == 5, order);
      if
      :: order >= TICKETS - (BUG == 4) -> break
      :: else
@@ -43,7 +51,7 @@ active [2] proctype cpu() {
 active [2] proctype gpu() {
   byte order, number;
   do
-  :: take(order);
+  :: take(LEAVE + (BUG == 5), order);
      if
      :: BUG == 2 -> atomic { number = from_end; from_end++ }
      :: else

@@ -21,8 +21,8 @@ def split(cut: int, axis: Axis = Axis.ROWS) -> Plan:
     return Plan("mine", (Decision("task0", Place.SPLIT, axis, cut),))
 
 
-def tickets(ticket: int, axis: Axis = Axis.ROWS) -> Plan:
-    return Plan("mine", (Decision("task0", Place.SPLIT, axis, 4, Mode.TICKETS, ticket),))
+def tickets(ticket: int, axis: Axis = Axis.ROWS, **leaves: int) -> Plan:
+    return Plan("mine", (Decision("task0", Place.SPLIT, axis, 4, Mode.TICKETS, ticket, **leaves),))
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,9 @@ def tickets(ticket: int, axis: Axis = Axis.ROWS) -> Plan:
         (split(7), "nearest legal cut is 6"),
         (tickets(9), r"'ticket' is 9, expected 2 to 8 tiles along 'rows'"),
         (tickets(1), "'ticket' is 1, expected 2 to 8"),
+        (tickets(2, cpu_leaves=5), "'cpu_leaves' 5, 'gpu_leaves' 0, expected 0 to 4, the number"),
+        (tickets(2, gpu_leaves=-1), "'gpu_leaves' -1, expected 0 to 4"),
+        (tickets(2, cpu_leaves=1, gpu_leaves=1), "nobody takes the last tickets"),
         (split(1, Axis.CHANNELS), "cannot be split along 'channels', which has 1 tile; split a"),
     ],
 )
@@ -67,7 +70,7 @@ def test_work_groups_take_no_tickets() -> None:
 
 def test_file_round_trip(tmp_path: Path) -> None:
     plan = fixed_split(chain(3))
-    plan = replace(plan, decisions=(*plan.decisions, *tickets(2).decisions))
+    plan = replace(plan, decisions=(*plan.decisions, *tickets(2, gpu_leaves=1).decisions))
     write_plan(tmp_path / "p.json", plan)
     assert read_plan(tmp_path / "p.json") == plan
     assert [item.name for item in tmp_path.iterdir()] == ["p.json"]

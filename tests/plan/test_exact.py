@@ -58,7 +58,14 @@ def problems(draw: st.DrawFn) -> Problem:
     note(f"cpu times and ratios: {pairs}")
     costs = Costs(tuple(TaskCost(cpu_us, cpu_us * ratio) for cpu_us, ratio in pairs))
     sync = SyncCost(wake_us=draw(st.sampled_from([0.0, 24.0])))
-    return make_problem(graph, candidates(graph, costs), measured_times(graph, costs, sync), sync)
+    tickets = draw(st.booleans())
+    return make_problem(
+        graph,
+        candidates(graph, costs, sync if tickets else None),
+        measured_times(graph, costs, sync),
+        sync,
+        spreads=[cost.spread for cost in costs.tasks] if tickets else None,
+    )
 
 
 @settings(

@@ -9,14 +9,12 @@ from hetcomp.cost.costs import Costs, SyncCost, TaskCost
 from hetcomp.errors import InputError, PlanError
 from hetcomp.goal import Goal
 from hetcomp.plan.by_times import by_times
-from hetcomp.plan.check import check_plan
 from hetcomp.plan.granularity import unit_starts
 from hetcomp.plan.graph import Grid, TaskGraph
-from hetcomp.plan.plan import Mode, Place, Plan
+from hetcomp.plan.plan import Place, Plan
 from hetcomp.plan.planners import single
 from hetcomp.plan.simulate import Simulation, Simulator, measured_times
 from hetcomp.plan.steps import make_table
-from hetcomp.plan.tickets import with_tickets
 from hetcomp.plan.trial import Trial, best_for
 
 SYNC = SyncCost()
@@ -156,16 +154,6 @@ def test_throughput_balances_work_not_waits() -> None:
 def test_a_wrong_goal_is_refused(fields: dict[str, object]) -> None:
     with pytest.raises(InputError):
         Goal(**fields)  # type: ignore[arg-type]
-
-
-def test_large_splits_take_tickets() -> None:
-    graph = chain(2, rows=Grid(48))
-    plan = by_times(graph, Costs((TaskCost(900.0, 900.0), TaskCost(60.0, 60.0))), SYNC)
-    ticketed = with_tickets(graph, plan, "by tickets")
-    assert [decision.mode for decision in ticketed.decisions] == [Mode.TICKETS, Mode.STATIC]
-    assert ticketed.decisions[0].ticket == 4
-    assert ticketed.decisions[0].reason.endswith("by tickets of 4 tiles, as it takes over 100 µs")
-    check_plan(graph, ticketed)
 
 
 def test_memory_keeps_its_limit_or_says_what_it_needs() -> None:

@@ -33,12 +33,31 @@ def run(
     return Simulator(graph, times, sync, contention).run(make_table(graph, plan))
 
 
-def test_tickets_end_together() -> None:
+def test_tickets_are_taken_one_by_one() -> None:
+    """Eight tickets of 7.5 and of 15 µs."""
     graph = chain(1)
-    decision = Decision("task0", Place.SPLIT, Axis.ROWS, 4, Mode.TICKETS, 1)
-    found = run(graph, Plan("p", (decision,)), TaskCost(60.0, 120.0))
-    assert found.makespan_us == pytest.approx(40.0)
-    assert [found.cpu.busy_us, found.gpu.busy_us] == pytest.approx([40.0, 40.0])
+    decision = Decision("task0", Place.SPLIT, Axis.ROWS, 5, Mode.TICKETS, 1)
+    free = replace(FREE, cpu_ticket_us=0.0, gpu_ticket_us=0.0)
+    found = run(graph, Plan("p", (decision,)), TaskCost(60.0, 120.0), free)
+    assert [found.cpu.busy_us, found.gpu.busy_us] == pytest.approx([37.5, 45.0])
+    leaves = replace(decision, gpu_leaves=2)
+    found = run(graph, Plan("p", (leaves,)), TaskCost(60.0, 120.0), free)
+    assert [found.cpu.busy_us, found.gpu.busy_us] == pytest.approx([45.0, 30.0])
+    dear = replace(free, cpu_ticket_us=2.5)
+    found = run(graph, Plan("p", (leaves,)), TaskCost(60.0, 120.0), dear)
+    assert found.cpu.busy_us == pytest.approx(60.0)
+
+
+def test_tickets_end_together_whatever_was_predicted() -> None:
+    graph = chain(1, rows=Grid(64))
+    decision = Decision("task0", Place.SPLIT, Axis.ROWS, 32, Mode.TICKETS, 2)
+    static = replace(decision, mode=Mode.STATIC)
+    for cpu_us, gpu_us in ((100.0, 100.0), (150.0, 100.0), (100.0, 300.0)):
+        best_us = 1.0 / (1.0 / cpu_us + 1.0 / gpu_us)
+        plans = (Plan("p", (item,)) for item in (decision, static))
+        shared, cut = (run(graph, plan, TaskCost(cpu_us, gpu_us)) for plan in plans)
+        assert shared.makespan_us < best_us + 32 * 0.3 + 2.0 * max(cpu_us, gpu_us) / 64
+        assert cut.makespan_us == pytest.approx(max(cpu_us, gpu_us) / 2.0)
 
 
 def test_one_processor_takes_the_sum_of_its_times() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from plan_graphs import GraphBuilder, chain
 
@@ -33,11 +35,12 @@ def test_gpu_plan_signals_at_its_end_only() -> None:
 @pytest.mark.parametrize(("axis", "ticket"), [(Axis.ROWS, 2), (Axis.CHANNELS, -2)])
 def test_tickets_are_two_steps_over_the_whole(axis: Axis, ticket: int) -> None:
     graph = chain(2)
-    decisions = (Decision(t.name, Place.SPLIT, axis, 1, Mode.TICKETS, 2) for t in graph.tasks)
+    decisions = (Decision(t.name, Place.SPLIT, axis, 1, Mode.TICKETS, 2, 0, 1) for t in graph.tasks)
     table = make_table(graph, Plan("p", tuple(decisions)))
-    assert table.cpu[0] == table.gpu[0] == Step(0, 0, 8, 0, 4, 0, True, ticket)
-    assert table.cpu[1] == Step(1, 0, 8, 0, 4, 1, False, ticket)
-    assert table.gpu[1] == Step(1, 0, 8, 0, 4, 1, True, ticket)
+    assert table.cpu[0] == Step(0, 0, 8, 0, 4, 0, True, ticket, leave=0, cut=1)
+    assert table.gpu[0] == replace(table.cpu[0], leave=1)
+    assert table.cpu[1] == Step(1, 0, 8, 0, 4, 1, False, ticket, leave=0, cut=1)
+    assert table.gpu[1] == Step(1, 0, 8, 0, 4, 1, True, ticket, leave=1, cut=1)
 
 
 def test_split_chain_waits_one_behind_on_both_sides() -> None:

@@ -23,7 +23,10 @@ def test_a_line_is_never_free(factor: float) -> None:
     lines = {name: factor * ns for name, ns in LINES.items()}
     border = {"row_ns": 24.0 * factor}
     constants = {"tier.svm-ahead": TIER, "lines": lines, "border": border, "copies": FINE}
+    constants["tickets"] = {"cpu_ticket_us": 0.2 * factor, "gpu_ticket_us": 0.6}
     sync, usual = sync_of(constants)["svm-ahead"], SyncCost()
+    assert sync.cpu_ticket_us == (0.2 * factor or usual.cpu_ticket_us)
+    assert sync.gpu_ticket_us == 0.6
     assert sync.border_ns == (24.0 * factor or usual.border_ns)
     assert sync.to_cpu_line_ns == (10.0 * factor or usual.to_cpu_line_ns)
     assert sync.to_gpu_line_ns == (7.0 * factor or usual.to_gpu_line_ns)
@@ -43,6 +46,7 @@ def test_what_is_not_shared_is_copied(memory: str) -> None:
         }
     )
     tiers = {"tier.event": TIER, "lines": LINES, "border": {"row_ns": 1.0}, "copies": copies}
+    tiers["tickets"] = {}
     assert sync_of(tiers)["event"].to_cpu_copy_us == 3.0
 
 
@@ -50,7 +54,7 @@ def test_each_tier_has_its_costs() -> None:
     slower = {**TIER, "split_us": 9.0}
     constants = {
         **{"tier.svm": TIER, "tier.finish": slower},
-        **{"lines": LINES, "border": {"row_ns": 3.0}, "copies": FINE},
+        **{"lines": LINES, "border": {"row_ns": 3.0}, "copies": FINE, "tickets": {}},
     }
     sync = sync_of(constants)
     assert {tier: cost.split_us for tier, cost in sync.items()} == {"svm": 1.5, "finish": 9.0}

@@ -80,11 +80,11 @@ inline void {name}_body({buffers}, int c0, int c1, int r0, int r1) {{
       for (int c = 8 * c0; c < 8 * c1; ++c) {{ {body} }}
 }}
 __kernel void {name}({buffers}, int r0, int r1, int c0, int c1, __global int* sync, int wait,
-                     int signal, __global int* tickets, int ticket) {{
+                     int signal, __global int* tickets, int ticket, int leave) {{
   if (!hetcomp_enter(sync, wait)) return;
   {shifts}
   int4 all = (int4)(r0, r1, c0, c1);
-  for (int turn = 0; hetcomp_next(tickets, ticket, turn, all, &r0, &r1, &c0, &c1); ++turn) {{
+  for (int turn = 0; hetcomp_next(tickets, ticket, leave, turn, all, &r0, &r1, &c0, &c1); ++turn) {{
     int rows = r1 - r0, tiles = rows * (c1 - c0);
     int first = ticket == 0 ? hetcomp_share(tiles, 0) : 0;
     int last = ticket == 0 ? hetcomp_share(tiles, 1) : tiles;
@@ -103,13 +103,14 @@ __kernel void hetcomp_chain(__global const int* steps, __global const ulong* poi
                             int rounds) {{
   for (uint walk = 0; hetcomp_walk(sync, wait, gate, rounds, walk); ++walk) {{
     for (int number = 0; number < count; ++number) {{
-      __global const int* step = steps + 10 * number;
+      __global const int* step = steps + 11 * number;
       __global const ulong* b = pointers + step[1];
       __global int* tickets = lines + 32 * step[9];
       int r0, r1, c0, c1;
       int4 all = (int4)(step[2], step[3], step[4], step[5]);
       if (!hetcomp_enter(sync, step[6])) return;
-      for (int turn = 0; hetcomp_next(tickets, step[8], turn, all, &r0, &r1, &c0, &c1); ++turn) {{
+      for (int turn = 0;
+           hetcomp_next(tickets, step[8], step[10], turn, all, &r0, &r1, &c0, &c1); ++turn) {{
         switch (step[0]) {{ {cases} }}
       }}
       hetcomp_leave(sync, step[7]);
@@ -233,12 +234,15 @@ def feeds(seed: int) -> dict[str, NDArray[np.float32]]:
 class Placing:
     """Where a task runs in a test's table: the CPU takes tiles [0, cut) of the axis.
 
-    With `ticket` both processors take so many tiles of the axis at a time.
+    With `ticket` both processors take so many tiles of the axis at a time, and either leaves so
+    many of the last ones to the other.
     """
 
     axis: Axis
     cut: int
     ticket: int = 0
+    cpu_leaves: int = 0
+    gpu_leaves: int = 0
 
 
 ALL_CPU = Placing(Axis.ROWS, ROW_GRID.extent)
@@ -279,8 +283,9 @@ def _share(index: int, placing: Placing, processor: str) -> Step | None:
     extent = rows[1] if placing.axis is Axis.ROWS else channels[1]
     part = (0, placing.cut) if processor == "cpu" else (placing.cut, extent)
     if placing.ticket:
-        by_rows = placing.axis is Axis.ROWS
-        return Step(index, *rows, *channels, ticket=placing.ticket if by_rows else -placing.ticket)
+        ticket = placing.ticket if placing.axis is Axis.ROWS else -placing.ticket
+        leave = placing.cpu_leaves if processor == "cpu" else placing.gpu_leaves
+        return Step(index, *rows, *channels, ticket=ticket, leave=leave, cut=placing.cut)
     if part[0] == part[1]:
         return None
     if placing.axis is Axis.ROWS:

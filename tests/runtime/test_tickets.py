@@ -20,9 +20,9 @@ from hetcomp.runtime import load
 N_TASKS = 8
 
 
-def table(ticket: int, axis: Axis = Axis.ROWS) -> StepTable:
+def table(ticket: int, axis: Axis = Axis.ROWS, **leaves: int) -> StepTable:
     return standin.make_table(
-        f"{ticket} {axis.value}", [standin.Placing(axis, 1, ticket)] * N_TASKS
+        f"{ticket} {axis.value}", [standin.Placing(axis, 1, ticket, **leaves)] * N_TASKS
     )
 
 
@@ -35,7 +35,9 @@ def random_table(seed: int) -> StepTable:
         grid = standin.ROW_GRID if axis is Axis.ROWS else standin.CHANNEL_GRID
         cut = grid.legal_cut(rng.randint(0, grid.extent))
         ticket = rng.choice([0, rng.randint(2 if grid.ragged else 1, grid.extent)])
-        placings.append(standin.Placing(axis, cut, ticket))
+        leaves = [0, rng.randint(0, grid.extent // ticket) if ticket else 0]
+        rng.shuffle(leaves)
+        placings.append(standin.Placing(axis, cut, ticket, *leaves))
     return standin.make_table(f"random-{seed}", placings, signal_all=rng.random() < 0.3)
 
 
@@ -50,6 +52,21 @@ def test_every_run_equals_numpy(
     with load(model, plan="rows", chain=chain) as session:
         session.set_table(table(ticket, axis))
         for seed in range(60):
+            assert_right(session, seed)
+        assert session.status().fallbacks == 0
+
+
+@pytest.mark.parametrize("chain", ["auto", "off"])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("side", ["cpu_leaves", "gpu_leaves"])
+@pytest.mark.parametrize("left", [1, 3, 6])
+def test_the_slower_one_leaves_the_last_tickets(
+    model: Path, opencl: str, left: int, side: str, threads: int, chain: str
+) -> None:
+    """Of six; who leaves all six computes nothing."""
+    with load(model, plan="rows", chain=chain, threads=threads) as session:
+        session.set_table(table(2, **{side: left}))
+        for seed in range(10):
             assert_right(session, seed)
         assert session.status().fallbacks == 0
 
@@ -124,6 +141,9 @@ def on_one_side(side: str, **fields: int) -> StepTable:
         (table(13), "tickets of 13 tiles of 12"),
         (table(9, Axis.CHANNELS), "tickets of 9 tiles of 8"),
         (table(-(2**31)), "tickets of"),
+        (table(2, cpu_leaves=7), "of 6 tickets one processor leaves 7"),
+        (table(2, gpu_leaves=-1), "one processor leaves -1"),
+        (table(2, cpu_leaves=1, gpu_leaves=2), "leaves 1 and the other one 2, one of them must"),
     ],
 )
 def test_bad_tickets_are_refused(model: Path, bad: StepTable, message: str) -> None:

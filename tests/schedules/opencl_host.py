@@ -104,9 +104,9 @@ def _launcher(program: c_void_p, record: Kernel) -> Callable[..., None]:
         if r0 == r1 or c0 == c1:
             return
         flags = c_void_p(sync.ctypes.data)
-        wait = signal = ticket = 0  # waits for nobody, and has its tiles to itself
+        wait = signal = ticket = leave = 0  # waits for nobody, and has its tiles to itself
         for place, value in enumerate(
-            [*pointers, r0, r1, c0, c1, flags, wait, signal, flags, ticket]
+            [*pointers, r0, r1, c0, c1, flags, wait, signal, flags, ticket, leave]
         ):
             if isinstance(value, c_void_p):
                 _done(cl.clSetKernelArgSVMPointer(kernel, c_uint(place), value))
