@@ -8,13 +8,36 @@ namespace {
 
 constexpr double kLeastFactor = 0.5;
 constexpr double kMostFactor = 64.0;
-constexpr int kHalvings = 12;
+constexpr int kRounds = 12;
 constexpr double kExplained = 0.95;  // of the time: the rest is chance
+
+// A step's time on a processor that is `factor` times slower. Tickets go to whoever is faster: both
+// take as long as it takes them together, of whom the CPU would do `share` as predicted.
+double StepUs(const Step& step, double factor, const Slowdown& slowdown) {
+  if (step.ticket == 0) return factor * step.predicted_us;
+  const bool by_rows = step.ticket > 0;
+  const int begin = by_rows ? step.range.row_begin : step.range.channel_begin;
+  const int end = by_rows ? step.range.row_end : step.range.channel_end;
+  const bool known = begin < step.cut && step.cut < end;
+  const double share = known ? static_cast<double>(step.cut - begin) / (end - begin) : 0.5;
+  return step.predicted_us / (share / slowdown.cpu + (1.0 - share) / slowdown.gpu);
+}
+
+// The factor with which the CPU's steps take `cpu_us`: at once where there are no tickets.
+double CpuFactor(const Table& table, double cpu_us, double gpu_factor) {
+  double factor = 1.0;
+  for (int i = 0; i < kRounds; ++i) {
+    const double seen = cpu_us / CpuBusyUs(table, {factor, gpu_factor});
+    factor = std::clamp(factor * seen, kLeastFactor, kMostFactor);
+  }
+  return factor;
+}
 
 // One processor on its way through its steps.
 struct Lane {
   const std::vector<Step>& steps;
   double factor;
+  Slowdown slowdown;
   std::vector<double> ends_us;
 
   // Runs all steps that need not wait any longer; false if there were none.
@@ -26,7 +49,7 @@ struct Lane {
       if (wait > other_ends_us.size()) break;
       const double own_us = ends_us.empty() ? 0.0 : ends_us.back();
       const double freed_us = wait > 0 ? other_ends_us[wait - 1] : 0.0;
-      ends_us.push_back(std::max(own_us, freed_us) + factor * step.predicted_us);
+      ends_us.push_back(std::max(own_us, freed_us) + StepUs(step, factor, slowdown));
     }
     return ends_us.size() > before;
   }
@@ -46,9 +69,15 @@ double PredictedUs(const std::vector<Step>& steps) {
   return sum_us;
 }
 
+double CpuBusyUs(const Table& table, const Slowdown& slowdown) {
+  double sum_us = 0.0;
+  for (const Step& step : table.cpu) sum_us += StepUs(step, slowdown.cpu, slowdown);
+  return sum_us;
+}
+
 double ReplayUs(const Table& table, const Slowdown& slowdown) {
-  Lane cpu{table.cpu, slowdown.cpu, {}};
-  Lane gpu{table.gpu, slowdown.gpu, {}};
+  Lane cpu{table.cpu, slowdown.cpu, slowdown, {}};
+  Lane gpu{table.gpu, slowdown.gpu, slowdown, {}};
   for (bool moved = true; moved;) {
     moved = cpu.Advance(gpu.ends_us);
     moved = gpu.Advance(cpu.ends_us) || moved;
@@ -60,10 +89,7 @@ double ReplayUs(const Table& table, const Slowdown& slowdown) {
 
 Slowdown Explain(const Table& table, double total_us, double cpu_us, const Slowdown& before) {
   Slowdown found = before;
-  const double predicted_us = PredictedUs(table.cpu);
-  if (predicted_us > 0.0) {
-    found.cpu = std::clamp(cpu_us / predicted_us, kLeastFactor, kMostFactor);
-  }
+  if (PredictedUs(table.cpu) > 0.0) found.cpu = CpuFactor(table, cpu_us, before.gpu);
   if (table.gpu.empty()) return found;
   if (table.cpu.empty()) {
     found.gpu = std::clamp(total_us / PredictedUs(table.gpu), kLeastFactor, kMostFactor);
@@ -76,7 +102,7 @@ Slowdown Explain(const Table& table, double total_us, double cpu_us, const Slowd
   double low = explains(1.0) ? kLeastFactor : 1.0;
   double high = explains(1.0) ? 1.0 : kMostFactor;
   if (explains(low)) return {found.cpu, 1.0};
-  for (int i = 0; i < kHalvings; ++i) {
+  for (int i = 0; i < kRounds; ++i) {
     const double middle = std::sqrt(low * high);
     (explains(middle) ? high : low) = middle;
   }

@@ -19,8 +19,11 @@ bool HasPredictions(const Table& table);
 double PredictedUs(const std::vector<Step>& steps);
 
 // Time of an inference: both processors work through their steps, wait as the table says, and take
-// their factor times what was predicted.
+// their factor times what was predicted. Tickets share the slow-down of either between both.
 double ReplayUs(const Table& table, const Slowdown& slowdown);
+
+// Of which the CPU spends so much in its steps.
+double CpuBusyUs(const Table& table, const Slowdown& slowdown);
 
 // What explains an inference of `total_us` of which the CPU spent `cpu_us` in its steps: the CPU's
 // factor is seen, the GPU's is the one that explains the rest. Of a processor that the table does

@@ -92,7 +92,7 @@ Observation Session::Observed() const {
   }
   if (load != nullptr) {
     seen.total_us = ReplayUs(table, {load->cpu_factor, load->gpu_factor});
-    seen.cpu_us = load->cpu_factor * PredictedUs(table.cpu);
+    seen.cpu_us = CpuBusyUs(table, {load->cpu_factor, load->gpu_factor});
     return seen;
   }
   seen.total_us = ready_->times.total_us;

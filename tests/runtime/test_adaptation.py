@@ -24,12 +24,15 @@ _TASK_US = 4000.0
 
 def _timed(table: StepTable) -> StepTable:
     def timed(steps: Sequence[Step]) -> tuple[Step, ...]:
-        return tuple(
-            replace(step, predicted_us=_TASK_US * (step.row_end - step.row_begin) / _TILES)
-            for step in steps
-        )
+        return tuple(replace(step, predicted_us=_predicted_us(step)) for step in steps)
 
     return replace(table, cpu=timed(table.cpu), gpu=timed(table.gpu))
+
+
+def _predicted_us(step: Step) -> float:
+    """Tickets are shared evenly."""
+    part = 0.5 if step.ticket else (step.row_end - step.row_begin) / _TILES
+    return _TASK_US * part
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +88,22 @@ def test_changes_over_and_back(
         f"home -> {expected}",
         f"{expected} -> home",
     ]
+
+
+def test_tickets_need_no_other_plan(opencl: str, tmp_path: Path) -> None:
+    """Both end together whoever is slower: a share made for the slow-down is no faster."""
+    cuts = {"home": 6, "less-cpu": 3, "gpu": 0, "cpu": _TILES}
+    tables = [
+        standin.make_table(name, [standin.Placing(Axis.ROWS, cut, 2 if name == "home" else 0)] * 8)
+        for name, cut in cuts.items()
+    ]
+    model = standin.build(tmp_path, model_tables=list(map(_timed, tables)))
+    with load(model, pretended_load=[(0, 1.0, 1.0), (20, 2.5, 1.0)]) as session:
+        plans = _check(session, 80)
+        found = session.stats().adaptation
+    assert plans[-1] == "home"
+    assert found.switches == ()
+    assert found.cpu_slowdown == pytest.approx(2.5, rel=0.25)  # both look slower alike
 
 
 def test_stats_tell_slow_downs(ladder: Path, opencl: str) -> None:
