@@ -87,7 +87,7 @@ def _measured_with(
         if why_no_gpu and options.strict:
             _check_strict_cpu(options, why_no_gpu)
         device = _device_name(session, options)
-        tier = "cpu" if why_no_gpu else _tier(session)
+        tier, one_counter = ("cpu", False) if why_no_gpu else _cooperation(session)
         if profile is not None and not why_no_gpu:
             check_device(profile, device, options.profile)
             forecast = profile_forecast(graph, profile, tier)
@@ -110,7 +110,9 @@ def _measured_with(
                 text += f"; the device profile {options.profile} was not used"
             notes = {"auto": text, "device": device}
             return Placement((dataclasses.replace(cpu, name="auto"), *plans), notes)
-        shared = _shared_plans(graph, forecast, options, by_profile=profile is not None)
+        shared = _shared_plans(
+            graph, forecast, options, by_profile=profile is not None, tickets=one_counter
+        )
         placement = _compare(session, graph, forecast, shared, plans, options, report, device)
         if session.status().fallbacks:
             raise DeviceError(session.status().why_no_gpu)  # the times were the CPU's
@@ -150,12 +152,13 @@ def _why_no_gpu(session: Session, graph: TaskGraph, options: CompileOptions) -> 
     return reason
 
 
-def _tier(session: Session) -> str:
-    """How this session waits for the device when it uses it."""
+def _cooperation(session: Session) -> tuple[str, bool]:
+    """How this session waits for the device when it uses it, and whether they share memory in
+    which a counter of tickets can be."""
     session.use_plan("gpu")
-    tier = session.status().tier
+    status = session.status()
     session.use_plan("cpu")
-    return tier
+    return status.tier, status.memory == "fine"
 
 
 def _memory(session: Session) -> str:
@@ -243,7 +246,12 @@ def _candidate(plan: Plan, times: TableTimes, comparison: Comparison) -> dict[st
 
 
 def _shared_plans(
-    graph: TaskGraph, forecast: Forecast, options: CompileOptions, *, by_profile: bool
+    graph: TaskGraph,
+    forecast: Forecast,
+    options: CompileOptions,
+    *,
+    by_profile: bool,
+    tickets: bool,
 ) -> list[Plan]:
     """Plans by what a profile predicts; or by what halves took and by what whole tasks took: what
     halves of both processors take from a shared cache at once lies between what was measured of
@@ -259,10 +267,11 @@ def _shared_plans(
     )
     costs, name = forecast.costs, "by profile" if by_profile else "by times"
     plan = plan_by(costs=costs, name=name, times=forecast.times)
-    others = [plan_by(costs=costs, name="with tickets", times=forecast.times, tickets=True)]
+    others = []
     if not by_profile:
-        whole = Costs(costs.tasks, costs.device)
-        others.insert(0, plan_by(costs=whole, name="by whole tasks"))
+        others.append(plan_by(costs=Costs(costs.tasks, costs.device), name="by whole tasks"))
+    if tickets:
+        others.append(plan_by(costs=costs, name="with tickets", times=forecast.times, tickets=True))
     if 0.0 < options.goal.gpu_cap < 1.0:  # should the others be over the cap when measured
         goal = dataclasses.replace(options.goal, gpu_cap=_SPARE * options.goal.gpu_cap)
         others.append(plan_by(costs=costs, name="within cap", times=forecast.times, goal=goal))

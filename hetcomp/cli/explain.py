@@ -25,7 +25,7 @@ from hetcomp.errors import InputError
 from hetcomp.options import TIERS
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.io import write_plan
-from hetcomp.plan.plan import Decision, Plan
+from hetcomp.plan.plan import Decision, Mode, Plan
 from hetcomp.plan.transfer import share_of
 
 __all__ = ["explain"]
@@ -159,6 +159,8 @@ def _task_json(graph: TaskGraph, task: Task, decision: Decision) -> dict[str, An
         "cpu_share": share_of(task, decision).cpu,
         "axis": decision.axis.value if decision.place.value == "split" else None,
         "cut": decision.cut if decision.place.value == "split" else None,
+        "mode": decision.mode.value if decision.place.value == "split" else None,
+        "ticket": decision.ticket if decision.mode is Mode.TICKETS else None,
         "cpu_us": decision.cpu_us,
         "gpu_us": decision.gpu_us,
         "predicted_us": decision.predicted_us,
@@ -176,7 +178,8 @@ def _ranges_json(build: dict[str, Any], task: Task) -> dict[str, Any]:
 
 def _row(graph: TaskGraph, task: Task, decision: Decision) -> tuple[str, ...]:
     split = decision.place.value == "split"
-    place = f"split {decision.axis.value}" if split else decision.place.value
+    how = "tickets" if decision.mode is Mode.TICKETS else "split"
+    place = f"{how} {decision.axis.value}" if split else decision.place.value
     return (
         task.name,
         _kind(task, graph.kernels[task.kernel].variant),

@@ -31,12 +31,13 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Drawn:
-    """What is drawn for one task; share and tickets count for a split only."""
+    """What is drawn for one task; share, tickets and who leaves the last one for a split only."""
 
     place: Place
     axis: Axis
     share: float
     tickets: int
+    leaves: tuple[int, int]
 
     def decision(self, graph: TaskGraph, task: Task) -> Decision:
         grid = grid_of(task, self.axis)
@@ -49,7 +50,9 @@ class Drawn:
         cut = grid.legal_cut(round(self.share * grid.extent))
         ticket = max(2 if grid.ragged else 1, grid.extent // max(1, self.tickets))
         mode = Mode.TICKETS if self.tickets and kernel.items == (1, 1) else Mode.STATIC
-        return Decision(task.name, Place.SPLIT, self.axis, cut, mode, ticket, reason="drawn")
+        last = min(1, grid.extent // ticket)  # one processor may leave the last one
+        leaves = (last * side for side in self.leaves)
+        return Decision(task.name, Place.SPLIT, self.axis, cut, mode, ticket, *leaves, "drawn")
 
 
 DRAWN = st.builds(
@@ -58,6 +61,7 @@ DRAWN = st.builds(
     st.sampled_from(Axis),
     st.integers(0, 16).map(lambda sixteenths: sixteenths / 16),
     st.sampled_from((0, 0, 1, 3, 12)),
+    st.sampled_from(((0, 0), (1, 0), (0, 1))),
 )
 
 
