@@ -182,8 +182,8 @@ class SyncCost:
     to_cpu_copy_us: float = 0.0
     to_gpu_copy_us: float = 0.0
     ahead: bool = True
-    cpu_ticket_us: float = 0.3
-    gpu_ticket_us: float = 0.3
+    cpu_ticket_us: float = 0.2
+    gpu_ticket_us: float = 0.4
 
     def enqueued_us(self, steps: int) -> float:
         """CPU time before its first step, where so many GPU steps are enqueued then."""
