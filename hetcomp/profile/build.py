@@ -54,12 +54,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Build:
-    """A compiled model and the seconds that it took to compile, and to open the first time."""
+    """A compiled model and the seconds that it took to compile."""
 
     job: Job
     path: Path
     compile_s: float
-    open_s: float
 
     @property
     def gpu(self) -> bool:
@@ -91,10 +90,10 @@ def _build(job: Job, folder: str) -> Build:
     options = CompileOptions(plan=plan, gpu=job.gpu, exact=job.exact, precision=job.precision)
     begin = time.perf_counter()
     compile_model(model_of(job.layers, job.seed), output=path, options=options)
-    compiled = time.perf_counter()
+    compile_s = time.perf_counter() - begin
     if job.gpu:
         _open(path)
-    return Build(job, path, compiled - begin, time.perf_counter() - compiled)
+    return Build(job, path, compile_s)
 
 
 def _open(path: Path) -> None:

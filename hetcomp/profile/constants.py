@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 from hetcomp.cost.costs import SyncCost
 from hetcomp.profile.border import measure_border
 from hetcomp.profile.build import Build
 from hetcomp.profile.contention import measure_slow_down
 from hetcomp.profile.copies import copying_costs, measure_copies
+from hetcomp.profile.first_open import first_open_us
 from hetcomp.profile.lines import line_costs, measure_lines
+from hetcomp.profile.passes import Passes
 from hetcomp.profile.peaks import measure_peaks
 from hetcomp.profile.probes import Room, room_of
 from hetcomp.profile.threads import measure_threads
@@ -59,32 +59,46 @@ def is_complete(constants: Constants, *, gpu: bool) -> bool:
 
 
 def measure_constants(
-    build: Build, lock: Path | None, passes: int, report: Callable[[str], None]
+    build: Build,
+    lock: Path | None,
+    passes: int,
+    report: Callable[[str], None],
+    kept: Passes,
 ) -> Constants:
     """Measure every stage, some passes over all of them, and take each figure's median.
 
-    `report` hears the name of each stage before it begins.
+    Parameters
+    ----------
+    build, lock
+        The model of probes, and the file to hold while it is timed.
+    passes
+        Over all stages but those of starting up and of threads.
+    report
+        Hears the name of each stage before it begins.
+    kept
+        What an interrupted run measured is not measured again; what is measured is added.
     """
     gpu = build.gpu
-    found: dict[str, list[Mapping[str, float]]] = defaultdict(list)
-    report("start-up")
+
+    def add(stage: str, times: int, measure: Callable[[], Mapping[str, float]]) -> None:
+        if kept.count(stage) < times:
+            report(stage)
+            kept.add(stage, measure())
+
     begin = time.perf_counter()
     with load(build.path, plan="gpu" if gpu else "cpu", pin="on", quiet=True) as session:
         opened_s = time.perf_counter() - begin
-        found["start-up"].append(_start_up(build, session, opened_s))
+        add("start-up", 1, partial(_start_up, build, session, opened_s))
         bench, room = Bench(session, lock), room_of(session.graph)
-        for _ in range(passes):
-            report("peaks")
-            found["peaks"].append(measure_peaks(bench, room, gpu=gpu))
+        for number in range(1, passes + 1):
+            add("peaks", number, partial(measure_peaks, bench, room, gpu=gpu))
             for stage, measure in _TOGETHER.items() if gpu else ():
-                report(stage)
-                found[stage].append(measure(bench, room))
+                add(stage, number, partial(measure, bench, room))
             for stage, measure_it in _of_tiers(build, session, lock) if gpu else ():
-                report(stage)
-                found[stage].append(measure_it())
-    report("threads")
-    found["threads"].append(measure_threads(build.path, lock, len(os.sched_getaffinity(0))))
-    return {stage: _medians(values) for stage, values in found.items()}
+                add(stage, number, measure_it)
+    cores = len(os.sched_getaffinity(0))
+    add("threads", 1, partial(measure_threads, build.path, lock, cores))
+    return kept.medians()
 
 
 def _of_tiers(
@@ -102,18 +116,15 @@ def _of_tiers(
 
 
 def _start_up(build: Build, session: Session, opened_s: float) -> Mapping[str, float]:
-    """`pinned` says whether the device's kernels keep to one core."""
+    """`open_us` is with all caches full, `first_open_us` with none; `pinned` says whether the
+    device's kernels keep to one core."""
     kernels = len(session.graph.kernels)
     return {
         "open_us": opened_s * 1e6,
-        "first_open_us": build.open_s * 1e6,
+        "first_open_us": first_open_us(build),
         "compile_us_per_kernel": build.compile_s * 1e6 / kernels,
         "pinned": float(session.status().gpu_pinned),
     }
-
-
-def _medians(passes: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
-    return {key: median(values[key] for values in passes) for key in passes[0]}
 
 
 def sync_of(constants: Constants) -> Mapping[str, SyncCost]:

@@ -21,7 +21,7 @@ from hetcomp.profile.layers import layer_from_json, layer_to_json
 
 __all__ = ["Batch", "Header", "MeasureLog"]
 
-LOG_VERSION = 1
+LOG_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,25 @@ class Batch:
 
 @dataclass
 class MeasureLog:
-    """Constants by their stage, batches of kernels, and why some failed; each kept as it comes."""
+    """Constants by their stage, batches of kernels, and why some failed; each kept as it comes.
+
+    Attributes
+    ----------
+    path, header
+        The file, and what it belongs to.
+    passes
+        Of stages of constants, each pass over them.
+    constants
+        By stage, of all passes, once all stages have them.
+    batches, failures
+        Kernels that were measured, and why others were not.
+    spent_s
+        Time spent.
+    """
 
     path: Path
     header: Header
+    passes: dict[str, list[Mapping[str, float]]] = field(default_factory=dict)
     constants: dict[str, Mapping[str, float]] = field(default_factory=dict)
     batches: list[Batch] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -94,6 +109,11 @@ class MeasureLog:
         else:
             os.truncate(path, sum(len(line) + 1 for line in lines[:-1]))
         return log
+
+    def put_pass(self, stage: str, values: Mapping[str, float]) -> None:
+        """Keep one pass over a stage of constants."""
+        self.passes.setdefault(stage, []).append(values)
+        self._append({"pass": stage, "values": dict(values)})
 
     def put_constants(self, stage: str, values: Mapping[str, float]) -> None:
         """Keep the constants of a stage."""
@@ -146,6 +166,8 @@ class MeasureLog:
             data = json.loads(line)
             if "constants" in data:
                 self.constants[data["constants"]] = data["values"]
+            elif "pass" in data:
+                self.passes.setdefault(data["pass"], []).append(data["values"])
             elif "failure" in data:
                 self.failures.append(str(data["failure"]))
             elif "spent_s" in data:

@@ -43,6 +43,7 @@ from hetcomp.profile.log import Batch, Header, MeasureLog
 from hetcomp.profile.measurer import Measurer
 from hetcomp.profile.misses import find_misses
 from hetcomp.profile.options import ProfileOptions
+from hetcomp.profile.passes import Passes
 from hetcomp.profile.probes import PROBES
 from hetcomp.profile.rounds import Finished, Rounds
 from hetcomp.profile.sampler import Sampler
@@ -201,7 +202,8 @@ class _Run:
     def _constants(self, future: Future[Build]) -> None:
         build = future.result()
         passes = 1 if self._options.quick else _PASSES
-        found = measure_constants(build, self._lock, passes, self._report)
+        kept = Passes(self._log.passes, self._log.put_pass)
+        found = measure_constants(build, self._lock, passes, self._report, kept)
         for stage, values in found.items():
             self._log.put_constants(stage, values)
 

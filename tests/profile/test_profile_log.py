@@ -12,6 +12,7 @@ from hetcomp.errors import ProfileError
 from hetcomp.profile.constants import is_complete
 from hetcomp.profile.families import Point
 from hetcomp.profile.log import Batch, Header, MeasureLog
+from hetcomp.profile.passes import Passes
 from hetcomp.profile.products import Linear
 
 HEADER = Header("here", "0.1", 0)
@@ -75,6 +76,23 @@ def test_a_log_of_failures_alone_is_begun_anew(tmp_path: Path) -> None:
     again = MeasureLog.open(path, HEADER)
     assert (again.constants, again.failures, again.spent_s) == ({}, [], 0.0)
     assert MeasureLog.open(path, HEADER) == again
+
+
+def test_passes_over_constants_go_on_where_a_run_ended(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    first = Passes({}, MeasureLog.open(path, HEADER).put_pass)
+    first.add("peaks", {"flops": 3.0})
+    first.add("lines", {"read_ns": 5.0})
+    log = MeasureLog.open(path, HEADER)
+    again = Passes(log.passes, log.put_pass)
+    assert (again.count("peaks"), again.count("lines"), again.count("threads")) == (1, 1, 0)
+    for flops in (1.0, 2.0):
+        again.add("peaks", {"flops": flops})
+    expected = {"peaks": {"flops": 2.0}, "lines": {"read_ns": 5.0}}
+    assert again.medians() == expected
+    reopened = MeasureLog.open(path, HEADER)
+    assert Passes(reopened.passes, reopened.put_pass).medians() == expected
+    assert not is_complete(reopened.constants, gpu=False)
 
 
 def test_constants_that_a_kill_left_incomplete_are_measured_again() -> None:

@@ -33,7 +33,7 @@ class Fake:
 
 
 def build(number: int) -> Build:
-    return Build(Job(number, (), 0, False, False), Path(f"batch{number}.so"), 0.0, 0.0)
+    return Build(Job(number, (), 0, False, False), Path(f"batch{number}.so"), 0.0)
 
 
 def test_every_batch_has_its_visits_some_batches_apart() -> None:
