@@ -1,16 +1,22 @@
-"""Gradient-boosted trees on features: trained, asked, and as plain data, with xgboost."""
+"""Gradient-boosted trees on features: trained, asked, and as plain data, with xgboost.
+
+xgboost is imported where trees are at work: it takes 70 MB and a second, and most compilations need
+none.
+"""
 
 from __future__ import annotations
 
 import base64
 import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xgboost
 
 from hetcomp.cost.launches import Array
+
+if TYPE_CHECKING:
+    import xgboost
 
 __all__ = ["QUANTILES", "TrainOptions", "booster_from_text", "booster_to_text", "predict", "train"]
 
@@ -69,6 +75,8 @@ def train(
     values: Array, target: Array, options: TrainOptions, quantiles: tuple[float, ...] = ()
 ) -> xgboost.Booster:
     """Trees for the mean of `target` (n,) over `values` (n, features), or for its quantiles."""
+    import xgboost
+
     parameters = options.parameters()
     parameters["objective"] = "reg:squarederror"
     rounds = options.rounds
@@ -93,6 +101,8 @@ def booster_to_text(booster: xgboost.Booster) -> str:
 
 def booster_from_text(text: str, threads: int = 1) -> xgboost.Booster:
     """Inverse of `booster_to_text`."""
+    import xgboost
+
     booster = xgboost.Booster({"nthread": threads})
     booster.load_model(bytearray(zlib.decompress(base64.b64decode(text))))
     return booster

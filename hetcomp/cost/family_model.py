@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xgboost
 
 from hetcomp.cost.booster import (
     QUANTILES,
@@ -27,6 +26,9 @@ from hetcomp.cost.features import FEATURES, FEATURES_VERSION, SCALES, Features, 
 from hetcomp.cost.launches import Array, Launches
 from hetcomp.cost.roofline import ProcessorFacts
 from hetcomp.errors import ProfileError
+
+if TYPE_CHECKING:
+    import xgboost
 
 __all__ = ["FamilyModel", "Prediction", "train_family"]
 

@@ -10,7 +10,6 @@ import warnings
 
 import numpy as np
 import onnx
-from onnx.reference import ReferenceEvaluator
 
 from hetcomp.frontend.values import Values, is_onnx_domain
 
@@ -84,6 +83,8 @@ def _grows(node: onnx.NodeProto, values: Values) -> bool:
 
 
 def _reference(node: onnx.NodeProto, values: Values) -> list[np.ndarray] | None:
+    from onnx.reference import ReferenceEvaluator  # 12 MB that many models need not
+
     model = values.model_of([node], list(node.output), limit=1 << 62)
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from hetcomp.cost.costs import Costs, TaskCost
 from hetcomp.plan.candidates import Choice
@@ -14,6 +13,9 @@ from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Place
 from hetcomp.plan.transfer import Share, Transfers, share_of
 
+if TYPE_CHECKING:
+    import networkx as nx
+
 __all__ = ["alike_candidates", "dependences", "unit_starts"]
 
 _SHARES = tuple(sixteenth / 16 for sixteenth in range(2, 15))
@@ -22,6 +24,8 @@ _SHARES = tuple(sixteenth / 16 for sixteenth in range(2, 15))
 
 def dependences(graph: TaskGraph) -> nx.DiGraph:
     """Tasks by index, with an edge from each to every one that reads what it made."""
+    import networkx as nx
+
     found = nx.DiGraph()
     found.add_nodes_from(range(len(graph.tasks)))
     for user, inputs in enumerate(Transfers(graph).inputs):
