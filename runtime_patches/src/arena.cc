@@ -5,6 +5,10 @@
 
 #include "error.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 namespace hetcomp {
 namespace {
 
@@ -23,9 +27,21 @@ Block HostBlock(size_t bytes) {
 }
 
 Block SvmBlock(size_t bytes, const OpenClDevice& device) {
+  Block block = UnsetSvmBlock(bytes, device);
+  std::memset(block.get(), 0, bytes);
+  return block;
+}
+
+Block UnsetSvmBlock(size_t bytes, const OpenClDevice& device) {
   const ClHandles cl = device.cl();
-  char* memory = static_cast<char*>(AllocateSvm(cl, bytes == 0 ? kTensorAlignment : bytes));
+  char* memory = static_cast<char*>(ReserveSvm(cl, bytes == 0 ? kTensorAlignment : bytes));
   return Block(memory, [cl](char* freed) { cl.api->clSVMFree(cl.context, freed); });
+}
+
+void GiveBackFreed() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 Block ConstantsInImage(const Image& image) {

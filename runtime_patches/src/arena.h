@@ -21,8 +21,14 @@ Block HostBlock(size_t bytes);
 // after a hang, leak an owner instead.
 Block SvmBlock(size_t bytes, const OpenClDevice& device);
 
+// The same with any contents: it takes no memory before it is written.
+Block UnsetSvmBlock(size_t bytes, const OpenClDevice& device);
+
 // The constants where they are, in the mapped image: read-only, owned by nobody.
 Block ConstantsInImage(const Image& image);
+
+// Gives what was freed back to the system, where the C library can: drivers' compilers free a lot.
+void GiveBackFreed();
 
 // Where the tensors of one step table live. Copies share the blocks.
 struct Memory {

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
@@ -20,6 +21,7 @@ namespace {
 constexpr char kMagic[8] = {'H', 'E', 'T', 'C', 'O', 'M', 'P', '\0'};
 constexpr uint32_t kFormat = 5;
 constexpr size_t kPageBytes = 4096;
+constexpr size_t kMoveBytes = size_t{4} << 20;
 
 // Little-endian, as hetcomp/codegen/image.py writes it.
 struct Header {
@@ -56,13 +58,24 @@ bool ExtentsFit(const Header& header, size_t available) {
          header.constants_size <= header.total_size - header.constants_offset;
 }
 
+// From a page's beginning. A failure costs memory, nothing else. The pages are those of a file,
+// mapped read-only.
+void Release(const char* begin, size_t size) {
+  const size_t pages = size / kPageBytes * kPageBytes;
+  static_cast<void>(madvise(const_cast<char*>(begin), pages, MADV_DONTNEED));
+}
+
 }  // namespace
 
-void ReleaseConstants(const Image& image) {
-  const size_t pages = image.constants_bytes / kPageBytes * kPageBytes;
-  // A failure costs memory, nothing else. The pages are those of a file, mapped read-only.
-  static_cast<void>(madvise(const_cast<char*>(image.constants), pages, MADV_DONTNEED));
+void MoveConstants(const Image& image, char* to) {
+  for (size_t offset = 0; offset < image.constants_bytes; offset += kMoveBytes) {
+    const size_t size = std::min(kMoveBytes, image.constants_bytes - offset);
+    std::memcpy(to + offset, image.constants + offset, size);
+    Release(image.constants + offset, size);
+  }
 }
+
+void ReleaseConstants(const Image& image) { Release(image.constants, image.constants_bytes); }
 
 Image ReadImage() {
   const char* begin = hetcomp_image_begin;

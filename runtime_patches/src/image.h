@@ -23,6 +23,9 @@ Image ReadImage();
 // Reads all constants, once a process. Throws Error where they are not those that were compiled.
 void CheckConstants(const Image& image);
 
+// Copies the constants and gives their pages back as it goes: at no time are they in memory twice.
+void MoveConstants(const Image& image, char* to);
+
 // Gives back the memory of the constants' pages; they are read from the file again where needed.
 void ReleaseConstants(const Image& image);
 

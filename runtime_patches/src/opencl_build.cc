@@ -90,7 +90,7 @@ void SetPointerArgument(const ClHandles& cl, cl_kernel kernel, cl_uint index, co
   HETCOMP_CL_CHECK(cl.api->clSetKernelArgSVMPointer(kernel, index, pointer));
 }
 
-void* AllocateSvm(const ClHandles& cl, size_t bytes) {
+void* ReserveSvm(const ClHandles& cl, size_t bytes) {
   constexpr cl_bitfield kFlags =
       CL_MEM_READ_WRITE | CL_MEM_SVM_FINE_GRAIN_BUFFER | CL_MEM_SVM_ATOMICS;
   constexpr cl_uint kAlignment = 128;  // more is refused by every runtime that was tried
@@ -98,6 +98,11 @@ void* AllocateSvm(const ClHandles& cl, size_t bytes) {
   if (memory == nullptr || reinterpret_cast<uintptr_t>(memory) % kAlignment != 0) {
     throw Error(ErrorKind::kDevice, "clSVMAlloc of " + std::to_string(bytes) + " bytes failed");
   }
+  return memory;
+}
+
+void* AllocateSvm(const ClHandles& cl, size_t bytes) {
+  void* memory = ReserveSvm(cl, bytes);
   std::memset(memory, 0, bytes);
   return memory;
 }

@@ -61,7 +61,11 @@ KernelOwner CreateKernel(const ClHandles& cl, cl_program program, const std::str
 void SetIntArgument(const ClHandles& cl, cl_kernel kernel, cl_uint index, int value);
 void SetPointerArgument(const ClHandles& cl, cl_kernel kernel, cl_uint index, const void* pointer);
 
-// Fine-grained SVM with atomics, zeroed, 128-byte aligned. Throws Error(kDevice) when refused.
+// Fine-grained SVM with atomics, 128-byte aligned, with any contents. Throws Error(kDevice) when
+// refused.
+void* ReserveSvm(const ClHandles& cl, size_t bytes);
+
+// The same, zeroed.
 void* AllocateSvm(const ClHandles& cl, size_t bytes);
 
 // The same for one T, and with an owner.

@@ -127,6 +127,7 @@ void Session::PrepareGpu() {
   // A kernel that waits for the CPU keeps others off the device as one that computes does.
   const bool short_launches = options_.gpu_slice_us > 0.0 && !options_.tier.has_value();
   if (short_launches && tier_.tier == Tier::kSvmAhead) tier_.tier = Tier::kSvm;
+  ReleaseConstants(image_);  // the driver's compiler takes much memory for a while
   channel_ = std::make_unique<GpuChannel>(
       device_, device_->Program(image_.opencl_source, tier_.memory, options_.cache).program(),
       tier_, options_.timeout_ms, options_.epoch_start);
@@ -135,9 +136,8 @@ void Session::PrepareGpu() {
 
 Memory Session::SvmMemory(size_t arena_bytes) {
   if (svm_constants_ == nullptr) {
-    svm_constants_ = SvmBlock(image_.constants_bytes, *device_);
-    std::memcpy(svm_constants_.get(), image_.constants, image_.constants_bytes);
-    ReleaseConstants(image_);  // they are in memory twice otherwise
+    svm_constants_ = UnsetSvmBlock(image_.constants_bytes, *device_);
+    svm_constants_set_ = false;
   }
   // One arena for all tables, of which one runs at a time.
   for (const Table* table : ladder_) arena_bytes = std::max(arena_bytes, table->arena_bytes);
@@ -148,12 +148,23 @@ Memory Session::SvmMemory(size_t arena_bytes) {
   return {svm_arena_, svm_arena_bytes_, svm_constants_, nullptr, io_is_svm_ ? io_ : nullptr};
 }
 
+// Call before anything runs, and after the driver has compiled.
+void Session::SetSvmConstants() {
+  if (svm_constants_ == nullptr || svm_constants_set_) return;
+  GiveBackFreed();
+  MoveConstants(image_, svm_constants_.get());
+  svm_constants_set_ = true;
+}
+
 Memory Session::HostMemory(size_t arena_bytes) {
   if (host_arena_ == nullptr || host_arena_bytes_ < arena_bytes) {
     host_arena_ = HostBlock(arena_bytes);
     host_arena_bytes_ = arena_bytes;
   }
-  return {host_arena_, host_arena_bytes_, ConstantsInImage(image_), nullptr, io_};
+  // Where the device has them already they are not read from the file once more.
+  const bool there = svm_constants_ != nullptr && svm_constants_set_;
+  Block constants = there ? svm_constants_ : ConstantsInImage(image_);
+  return {host_arena_, host_arena_bytes_, constants, nullptr, io_};
 }
 
 void Session::MakeMirror(size_t arena_bytes) {
@@ -176,6 +187,7 @@ std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table, bool meas
   } else {
     MakeGpuReady(ready.get(), measured, warm_up_us);
   }
+  SetSvmConstants();
   ready->cpu =
       std::make_unique<CpuProgram>(model_.graph, ready->table, ready->memory, options_.threads);
   return ready;

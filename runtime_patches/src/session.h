@@ -115,6 +115,7 @@ class Session {
   void MakeGpuReady(Ready* ready, bool measured, double warm_up_us);
   void MakeMirror(size_t arena_bytes);
   Memory SvmMemory(size_t arena_bytes);
+  void SetSvmConstants();
   Memory HostMemory(size_t arena_bytes);
   void InstallOrFallBack(const Table& table);
   void AllocateIo();
@@ -175,6 +176,7 @@ class Session {
   Block svm_arena_;
   size_t svm_arena_bytes_ = 0;
   Block svm_constants_;
+  bool svm_constants_set_ = false;
   std::shared_ptr<Mirror> mirror_;  // null: the device shares memory, or there is none
   Block io_;                        // null: nobody has asked for a buffer
   bool io_is_svm_ = false;
