@@ -39,12 +39,15 @@ CPU, GPU = "cpu", "gpu"
 class MeasureOptions:
     """How long to measure.
 
-    `rounds` turns of `reps` inferences a table, cut short after `cap_seconds`; a task that a
-    whole inference cannot time is timed alone, `alone_reps` times.
+    `rounds` turns of `reps` inferences a table; `least_rounds` will do once `enough_seconds` have
+    passed, and any number after `cap_seconds`. A task that a whole inference cannot time is timed
+    alone, `alone_reps` times.
     """
 
     rounds: int = 8
+    least_rounds: int = 4
     reps: int = 3
+    enough_seconds: float = 3.0
     cap_seconds: float = 15.0
     alone_reps: int = 5
 
@@ -134,13 +137,15 @@ def _measure(
     progress: Callable[[str, float], None] | None,
 ) -> dict[TimeKey, float]:
     runs: list[list[RunTimes]] = [[] for _ in tables]
-    end = time.perf_counter() + options.cap_seconds
+    begin = time.perf_counter()
     for number in range(options.rounds):
         for table, found in zip(tables, runs, strict=True):
             found += _runs(session, table.steps, options.reps)
         if progress:
             progress("measuring tasks", (number + 1) / options.rounds)
-        if time.perf_counter() > end:
+        spent = time.perf_counter() - begin
+        enough = spent > options.enough_seconds and number + 1 >= options.least_rounds
+        if enough or spent > options.cap_seconds:
             break
     samples: dict[TimeKey, list[float]] = defaultdict(list)
     for table, found in zip(tables, runs, strict=True):

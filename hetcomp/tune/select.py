@@ -132,7 +132,9 @@ def time_tables(
     feeds: Feeds,
     *,
     rounds: int = 9,
+    least_rounds: int = 5,
     most_rounds: int = 40,
+    enough_seconds: float = 5.0,
     cap_seconds: float = 10.0,
     progress: Callable[[str, float], None] | None = None,
     time_runs: TimeRuns | None = None,
@@ -147,8 +149,9 @@ def time_tables(
         The candidates.
     feeds
         Inputs to run with; indices among them must be valid.
-    rounds, most_rounds
-        Turns of every table, and how many there may be while too few are calm for two of them.
+    rounds, least_rounds, most_rounds
+        Turns of every table, how many will do once `enough_seconds` have passed, and how many there
+        may be while too few are calm for two of them.
     cap_seconds
         No further round starts after this time; the first is always done.
     progress
@@ -164,8 +167,10 @@ def time_tables(
     time_runs = time_runs or partial(timed_here, session, feeds)
     found: list[list[Round]] = [[] for _ in tables]
     begin = time.perf_counter()
+    spent = 0.0
     for number in range(most_rounds):
-        if number >= rounds and _all_comparable(found):
+        wanted = least_rounds if spent > enough_seconds else rounds
+        if number >= wanted and _all_comparable(found):
             break
         for turn in range(len(tables)):
             index = (turn + number) % len(tables)
