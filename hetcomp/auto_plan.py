@@ -49,7 +49,6 @@ _SPARE = 0.8
 
 
 def measured_placement(
-    graph: TaskGraph,
     options: CompileOptions,
     trial: Path,
     progress: Progress,
@@ -57,32 +56,27 @@ def measured_placement(
 ) -> Placement:
     """Time or predict every task on either processor, plan by that, time the plans, keep the best.
 
-    See `hetcomp.placement.choose_plan`.
+    Parameters
+    ----------
+    options, trial, progress
+        See `hetcomp.placement.choose_plan`.
+    profile
+        Predicts the tasks' times; None measures them.
+
+    Raises
+    ------
+    DeviceError
+        OpenCL failed while it was measured.
     """
 
     def report(text: str, done: float) -> None:
         progress(text, 0.75 + 0.2 * done)
 
-    try:
-        return _measured_with(graph, options, trial, report, profile)
-    except DeviceError as error:
-        if options.strict:
-            raise
-        notes = {"auto": f"all on the CPU: the device failed while measuring: {error}"}
-        base = base_plans(graph)
-        return Placement((dataclasses.replace(base[0], name="auto"), *base), notes)
-
-
-def _measured_with(
-    graph: TaskGraph,
-    options: CompileOptions,
-    trial: Path,
-    report: Progress,
-    profile: DeviceProfile | None,
-) -> Placement:
     cache = TimesCache() if options.use_cache and not options.rpc else None
     limits = MeasureOptions(cap_seconds=options.measure_seconds)
     with favoured(), opened(trial, options) as session:
+        graph = session.graph
+        report("opening the trial", 0.0)
         why_no_gpu = _why_no_gpu(session, graph, options)
         if why_no_gpu and options.strict:
             _check_strict_cpu(options, why_no_gpu)

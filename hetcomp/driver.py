@@ -14,15 +14,15 @@ import onnx
 
 from hetcomp import cpu_alone
 from hetcomp.codegen.image import write_image
-from hetcomp.codegen.kernels import cpu_object, opencl_source
+from hetcomp.codegen.kernels import cpu_objects, opencl_source
 from hetcomp.codegen.link import link_model
 from hetcomp.codegen.lower import Lowered, lower_tasks
-from hetcomp.cost.profile import DeviceProfile
 from hetcomp.cost.profile_file import load_profile
 from hetcomp.device_class import find_groups
 from hetcomp.errors import InputError
 from hetcomp.frontend import ImportedModel, import_onnx
 from hetcomp.goal import Goal
+from hetcomp.memory import give_back, peak_bytes
 from hetcomp.options import CompileOptions
 from hetcomp.passes.static_shapes import require_static_shapes
 from hetcomp.pipeline import fusion_pipeline
@@ -58,12 +58,19 @@ class Artifact:
         Its task graph.
     seconds
         Time spent per stage, in seconds.
+    why
+        How `auto` found its plan; empty for other plans.
+    peak_bytes
+        Largest memory of `compiler`, this process, and `trial`, the one in which `auto` measured;
+        only as far as the system tells.
     """
 
     path: Path
     plan: Plan
     graph: TaskGraph
     seconds: Mapping[str, float]
+    why: str
+    peak_bytes: Mapping[str, int]
 
 
 def compile(
@@ -117,14 +124,15 @@ def compile(
     compile_target = find_target(target, f16_products=options.multiplies_f16)
     if options.plan_is_file:
         read_plan(options.plan)  # a bad file is refused before minutes of work
-    profile = load_profile(options.profile) if options.profile else None
+    if options.profile:
+        load_profile(options.profile)
     stages = _Stages(progress or (lambda _stage, _done: None))
     with stages.stage("import", 0.05):
         imported = import_onnx(model, shapes=shapes)
     with tempfile.TemporaryDirectory(prefix="hetcomp-") as folder:
         kernels = _generate(imported, compile_target, options, Path(folder), stages)
         with stages.stage("plan", 0.75):
-            placement = _place(kernels, options, Path(folder), stages, profile)
+            placement = _place(kernels, options, Path(folder), stages)
         if kernels.groups is not None and options.plan == "auto":
             with stages.stage("CPU alone", 0.9):
                 rival = _CpuAlone(imported, compile_target, options, Path(folder) / "alone")
@@ -132,7 +140,15 @@ def compile(
         with stages.stage("link", 0.95):
             _link(kernels, placement, options, path)
     stages.report("done", 1.0)
-    return Artifact(path, placement.plans[0], kernels.lowered.graph, dict(stages.seconds))
+    peaks = {"compiler": peak_bytes(), "trial": placement.peak_bytes}
+    return Artifact(
+        path,
+        placement.plans[0],
+        kernels.lowered.graph,
+        dict(stages.seconds),
+        placement.notes.get("auto", ""),
+        {name: size for name, size in peaks.items() if size is not None},
+    )
 
 
 @dataclass(frozen=True)
@@ -141,7 +157,7 @@ class _Kernels:
 
     lowered: Lowered
     groups: GroupFacts | None
-    object_file: Path
+    objects: tuple[Path, ...]
     opencl: str
     target: CompileTarget
     folder: Path
@@ -173,10 +189,10 @@ def _generate(
             half=FORMATS.get(options.precision),
         )
     with stages.stage("CPU kernels", 0.25):
-        object_file = cpu_object(lowered.kernels, target.cpu, target.llvm, folder / "kernels.o")
+        objects = cpu_objects(lowered.kernels, target.cpu, target.llvm, folder)
     with stages.stage("OpenCL kernels", 0.55):
         opencl = opencl_source(lowered.kernels, target.opencl) if options.gpu else ""
-    return _Kernels(lowered, groups, object_file, opencl, target, folder, imported.name)
+    return _Kernels(lowered, groups, objects, opencl, target, folder, imported.name)
 
 
 def _groups(options: CompileOptions) -> GroupFacts | None:
@@ -196,20 +212,14 @@ def _choices(
     return tuned_choices(options, target, groups)
 
 
-def _place(
-    kernels: _Kernels,
-    options: CompileOptions,
-    folder: Path,
-    stages: _Stages,
-    profile: DeviceProfile | None,
-) -> Placement:
+def _place(kernels: _Kernels, options: CompileOptions, folder: Path, stages: _Stages) -> Placement:
     """Choose the plans; `auto` links a trial .so and measures on this machine."""
     graph = kernels.lowered.graph
     if options.plan != "auto":
         return choose_plan(graph, options, None, stages.report)
     trial = folder / "trial.so"
     _link(kernels, Placement(base_plans(graph), {}), options, trial)
-    return choose_plan(graph, options, trial, stages.report, profile)
+    return choose_plan(graph, options, trial, stages.report)
 
 
 @dataclass(frozen=True)
@@ -254,12 +264,12 @@ def _link(kernels: _Kernels, placement: Placement, options: CompileOptions, outp
         {"model": kernels.model_name, "objective": options.goal.objective, **placement.notes},
         target=kernels.target.name,
     )
-    link_model([kernels.object_file], graph.kernels, image, output)
+    link_model(kernels.objects, graph.kernels, image, output)
 
 
 @dataclass
 class _Stages:
-    """Times stages and passes progress on."""
+    """Times stages, passes progress on, and keeps no stage's memory."""
 
     report: Progress
     seconds: dict[str, float] = field(default_factory=dict)
@@ -269,4 +279,5 @@ class _Stages:
         self.report(name, done)
         begin = time.perf_counter()
         yield
+        give_back()
         self.seconds[name] = time.perf_counter() - begin

@@ -6,9 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from hetcomp.auto_plan import measured_placement
-from hetcomp.cost.profile import DeviceProfile
-from hetcomp.errors import PlanError
+from hetcomp.errors import DeviceError, PlanError
 from hetcomp.options import CompileOptions
 from hetcomp.plan.check import check_plan
 from hetcomp.plan.graph import TaskGraph
@@ -16,6 +14,7 @@ from hetcomp.plan.io import read_plan
 from hetcomp.plan.placement import Placement
 from hetcomp.plan.plan import Place, Plan
 from hetcomp.plan.planners import base_plans
+from hetcomp.trial_process import measured_apart
 
 __all__ = ["choose_plan"]
 
@@ -27,7 +26,6 @@ def choose_plan(
     options: CompileOptions,
     trial: Path | None,
     progress: Progress,
-    profile: DeviceProfile | None = None,
 ) -> Placement:
     """Plans for `options.plan`.
 
@@ -41,8 +39,6 @@ def choose_plan(
         A linked .so to measure on; needed for `auto`.
     progress
         Called while measuring.
-    profile
-        Predicts the tasks' times for `auto`; None measures them.
 
     Raises
     ------
@@ -50,10 +46,12 @@ def choose_plan(
         The plan does not fit the model, or `strict` forbids what it would fall back to.
     ProfileError
         The profile is another device's.
+    DeviceError
+        `strict`, and the device failed while `auto` measured.
     """
     if options.plan == "auto":
         assert trial is not None
-        return measured_placement(graph, options, trial, progress, profile)
+        return _measured(graph, options, trial, progress)
     base = base_plans(graph)
     if options.plan_is_file:
         chosen = read_plan(options.plan)
@@ -65,6 +63,24 @@ def choose_plan(
         _check_strict(graph, options, chosen)
     others = [plan for plan in base if plan.name != chosen.name]
     return Placement((chosen, *others), {})
+
+
+def _measured(
+    graph: TaskGraph, options: CompileOptions, trial: Path, progress: Progress
+) -> Placement:
+    """Plan `auto`: measured, or all on the CPU where the device fails."""
+    try:
+        if options.rpc:  # nothing is loaded here
+            from hetcomp.auto_plan import measured_placement
+
+            return measured_placement(options, trial, progress, None)
+        return measured_apart(graph, options, trial, progress)
+    except DeviceError as error:
+        if options.strict:
+            raise
+        notes = {"auto": f"all on the CPU: the device failed while measuring: {error}"}
+        base = base_plans(graph)
+        return Placement((dataclasses.replace(base[0], name="auto"), *base), notes)
 
 
 def _file_name(plan: Plan, base: tuple[Plan, ...]) -> str:

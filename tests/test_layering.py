@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = (
-    ("_version", "errors", "files", "exclusive", "goal", "remote", "options", "devices"),
+    ("_version", "errors", "files", "memory", "exclusive", "goal", "remote", "options", "devices"),
     ("cost",),
     ("plan", "passes", "schedules", "frontend"),
     ("tune", "codegen", "runtime", "targets"),
@@ -20,6 +20,7 @@ LAYERS = (
         "placement",
         "auto_plan",
         "cpu_alone",
+        "trial_process",
         "remote_session",
         "device_class",
         "precision",

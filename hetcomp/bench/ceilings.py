@@ -22,7 +22,7 @@ from onnx import helper, numpy_helper
 
 import hetcomp
 from hetcomp.codegen.image import write_image
-from hetcomp.codegen.kernels import cpu_object, opencl_source
+from hetcomp.codegen.kernels import cpu_objects, opencl_source
 from hetcomp.codegen.link import link_model
 from hetcomp.codegen.lower import Lowered, lower_tasks
 from hetcomp.codegen.lowered_kernel import LoweredKernel
@@ -129,14 +129,14 @@ def _build(path: Path, folder: Path, gpu: bool) -> None:
     imported = import_onnx(_model())
     module = fusion_pipeline()(imported.mod)
     lowered = _with_peak(lower_tasks(imported, module, target.cpu, gpu=gpu), target.cpu, gpu)
-    object_file = cpu_object(lowered.kernels, target.cpu, target.llvm, folder / "kernels.o")
+    objects = cpu_objects(lowered.kernels, target.cpu, target.llvm, folder)
     opencl = opencl_source(lowered.kernels, target.opencl) if gpu else ""
     graph = lowered.graph
     plans = [single(graph, place) for place in ([Place.CPU, Place.GPU] if gpu else [Place.CPU])]
     tables = [make_table(graph, plan) for plan in plans]
     image = folder / "image.bin"
     write_image(image, graph, plans, tables, opencl, lowered.constants, {}, target=target.name)
-    link_model([object_file], graph.kernels, image, path)
+    link_model(objects, graph.kernels, image, path)
 
 
 def _model() -> onnx.ModelProto:

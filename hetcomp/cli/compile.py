@@ -134,6 +134,8 @@ def compile_command(
         f"{result['output']}: {size_text(result['size_bytes'])}, plan {result['plan']} with "
         f"{places}; compiled in {sum(result['seconds'].values()):.1f} s"
     )
+    if result["why"]:
+        click.echo(f"  {result['plan']}: {result['why']}")
     for answer, names in _by_answer(result["tuned"]).items():
         click.echo(f"  tuned {answer} ({len(names)}): {', '.join(names)}")
 
@@ -177,6 +179,8 @@ def _result(artifact: Any) -> dict[str, Any]:
         "predicted_us": artifact.plan.predicted_us,
         "measured_us": artifact.plan.measured_us,
         "seconds": dict(artifact.seconds),
+        "why": artifact.why,
+        "peak_bytes": dict(artifact.peak_bytes),
         "tuned": {
             task.name: artifact.graph.kernels[task.kernel].tuned
             for task in artifact.graph.tasks

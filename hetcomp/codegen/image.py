@@ -35,7 +35,7 @@ __all__ = ["constant_tensors", "word_sum", "write_image"]
 
 _ALIGNMENT = 128
 _WORD_BYTES = 8
-_CHUNK_WORDS = 1 << 19
+_CHUNK_WORDS = 1 << 16
 
 
 def write_image(

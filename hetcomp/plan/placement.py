@@ -31,12 +31,15 @@ class Placement:
         Predicts the plans' steps; None where no times are known.
     goal
         What the plans are for. The runtime does not change over to a plan that misses it.
+    peak_bytes
+        Largest memory of the process that measured; None where there was none, or none is known.
     """
 
     plans: tuple[Plan, ...]
     notes: Mapping[str, Any]
     simulator: Simulator | None = None
     goal: Goal = field(default_factory=Goal)
+    peak_bytes: int | None = None
 
     def tables(self, graph: TaskGraph, limit_bytes: int = 0) -> tuple[StepTable, ...]:
         """A step table for every plan, with predicted times as far as they are known."""

@@ -20,7 +20,7 @@ import numpy as np
 from hetcomp.codegen.constants import ConstantPool
 from hetcomp.codegen.functions import function_from_json
 from hetcomp.codegen.image import write_image
-from hetcomp.codegen.kernels import cpu_object, opencl_source
+from hetcomp.codegen.kernels import cpu_objects, opencl_source
 from hetcomp.codegen.link import link_model
 from hetcomp.codegen.lowered_kernel import LoweredKernel, kernel_record, lowered_kernel
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
@@ -97,7 +97,7 @@ def build_trial(trial: Trial, output: Path) -> None:
     graph, arrays = _Graph(func, trial, kernels).build(records)
     with tempfile.TemporaryDirectory(prefix="hetcomp-trial-") as name:
         folder = Path(name)
-        object_file = cpu_object(kernels, target.cpu, target.llvm, folder / "kernels.o")
+        objects = cpu_objects(kernels, target.cpu, target.llvm, folder)
         source = opencl_source(kernels, target.opencl) if trial.opencl else ""
         plans = [single(graph, Place.CPU)]
         if trial.opencl:
@@ -105,7 +105,7 @@ def build_trial(trial: Trial, output: Path) -> None:
         tables = [make_table(graph, plan) for plan in plans]
         image = folder / "image.bin"
         write_image(image, graph, plans, tables, source, arrays, {}, target=target.name)
-        link_model([object_file], graph.kernels, image, output)
+        link_model(objects, graph.kernels, image, output)
 
 
 class _Graph:

@@ -40,7 +40,9 @@ def test_auto_measures_under_the_lock(tmp_path: Path, monkeypatch: pytest.Monkey
 
     watch("measure")
     watch("time_tables")
+    trial = tmp_path / "trial.so"
+    hetcomp.compile(zoo.build("deepfm"), output=trial, options=CompileOptions(plan="cpu"))
     options = CompileOptions(measure_seconds=0.3, use_cache=False, lock=lock)
-    hetcomp.compile(zoo.build("deepfm"), output=tmp_path / "m.so", options=options)
+    auto_plan.measured_placement(options, trial, lambda _text, _done: None, None)
     assert held == {"measure": True, "time_tables": True}
     assert not is_held(lock)

@@ -16,7 +16,7 @@ import tvm
 from arena import Arena, Image
 from kernel_harness import FILLS
 
-from hetcomp.codegen.kernels import cpu_object
+from hetcomp.codegen.kernels import cpu_objects
 from hetcomp.codegen.lower import LoweredKernel
 from hetcomp.schedules.facts import CpuFacts, DeviceFacts
 
@@ -81,7 +81,7 @@ def _program(arena: Arena) -> npt.NDArray[np.int64]:
 
 
 def _build(kernels: Sequence[LoweredKernel], cpu: ArmCpu, folder: Path) -> Path:
-    objects = cpu_object(kernels, cpu.facts, cpu.llvm, folder / "kernels.o")
+    objects = cpu_objects(kernels, cpu.facts, cpu.llvm, folder)
     names = [f"__tvm_ffi_{kernel.symbol}" for kernel in kernels]
     table = folder / "table.c"
     table.write_text(
@@ -91,7 +91,7 @@ def _build(kernels: Sequence[LoweredKernel], cpu: ArmCpu, folder: Path) -> Path:
     )
     here = Path(__file__).parent
     program = folder / "program"
-    sources = [os.fspath(path) for path in (table, here / "arm_driver.c", objects)]
+    sources = [os.fspath(path) for path in (table, here / "arm_driver.c", *objects)]
     _run_tool([COMPILER, "-O1", "-static", f"-I{here}", *sources, "-o", os.fspath(program), "-lm"])
     return program
 
