@@ -54,16 +54,9 @@ def test_a_hanging_driver_is_not_waited_for(
     trial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HETCOMP_OPENCL_LIBRARY", driver(tmp_path, HANG))
-    heard: list[str] = []
-    with pytest.raises(DeviceError, match="the driver hangs: nothing came of it for 3 s"):
-        measured_apart(
-            read_image(trial).graph,
-            CompileOptions(),
-            trial,
-            lambda text, _done: heard.append(text),
-            silence_s=3.0,
-        )
-    assert heard == ["opening the trial"]
+    graph = read_image(trial).graph
+    with pytest.raises(DeviceError, match="the driver hangs: nothing came of it for 5 s"):
+        measured_apart(graph, CompileOptions(), trial, lambda _text, _done: None, silence_s=5.0)
 
 
 def test_strict_does_not_fall_back(
