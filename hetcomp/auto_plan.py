@@ -81,7 +81,7 @@ def measured_placement(
         if why_no_gpu and options.strict:
             _check_strict_cpu(options, why_no_gpu)
         device = _device_name(session, options)
-        tier, one_counter = ("cpu", False) if why_no_gpu else _cooperation(session)
+        tier, memory = ("cpu", "") if why_no_gpu else _cooperation(session)
         if profile is not None and not why_no_gpu:
             check_device(profile, device, options.profile)
             forecast = profile_forecast(graph, profile, tier)
@@ -95,7 +95,7 @@ def measured_placement(
                     options=limits,
                     progress=report,
                 )
-            forecast = measured_forecast(graph, times, tier, _memory(session))
+            forecast = measured_forecast(graph, times, tier, memory)
         plans = base_plans(graph, forecast.costs)
         if why_no_gpu:
             cpu = plans[0]
@@ -104,8 +104,9 @@ def measured_placement(
                 text += f"; the device profile {options.profile} was not used"
             notes = {"auto": text, "device": device}
             return Placement((dataclasses.replace(cpu, name="auto"), *plans), notes)
+        counter = memory == "fine"  # of tickets, which both processors take
         shared = _shared_plans(
-            graph, forecast, options, by_profile=profile is not None, tickets=one_counter
+            graph, forecast, options, by_profile=profile is not None, tickets=counter
         )
         placement = _compare(session, graph, forecast, shared, plans, options, report, device)
         if session.status().fallbacks:
@@ -146,21 +147,12 @@ def _why_no_gpu(session: Session, graph: TaskGraph, options: CompileOptions) -> 
     return reason
 
 
-def _cooperation(session: Session) -> tuple[str, bool]:
-    """How this session waits for the device when it uses it, and whether they share memory in
-    which a counter of tickets can be."""
+def _cooperation(session: Session) -> tuple[str, str]:
+    """How this session waits for the device when it uses it, and where the tensors of both are."""
     session.use_plan("gpu")
     status = session.status()
     session.use_plan("cpu")
-    return status.tier, status.memory == "fine"
-
-
-def _memory(session: Session) -> str:
-    """Where the tensors are that both processors use."""
-    session.use_plan("gpu")
-    memory = session.status().memory
-    session.use_plan("cpu")
-    return memory
+    return status.tier, status.memory
 
 
 def _compare(
