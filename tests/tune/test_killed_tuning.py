@@ -80,6 +80,57 @@ def test_a_killed_tuning_goes_on_and_its_winners_are_not_slower(tmp_path: Path) 
         assert_second_measurement(winner)
 
 
+class Killed(BaseException):
+    """What nobody catches: nothing runs after it, as after a signal."""
+
+
+class DyingRunner(FakeRunner):
+    """Ends the tuning in the middle of its measurement number `dies_at`, counted from 0."""
+
+    def __init__(self, dies_at: int | None = None) -> None:
+        super().__init__(lambda choice: 100.0 if choice == Choice() else 80.0)
+        self.dies_at, self.calls = dies_at, 0
+
+    def run(self, trial: Trial, protocol: Protocol) -> Outcome:
+        self.calls += 1
+        if self.calls - 1 == self.dies_at:
+            raise Killed
+        return super().run(trial, protocol)
+
+
+def tune(path: Path, runner: FakeRunner) -> tuple[Record, ...]:
+    """Tune `small_tasks` with a data base at `path`; all that it holds then."""
+    options = LoopOptions(trials=TRIALS)
+    TuneLoop(small_tasks(), Database(path), any_runner(runner), STAMP, options).run()
+    return Database(path).records
+
+
+def test_a_tuning_killed_anywhere_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    """Killed in each measurement, of trials and of winners, with half a line written last."""
+    whole = DyingRunner()
+    tune(tmp_path / "whole", whole)
+    assert whole.calls == 2 * len(small_tasks())  # of each task its trials, then its winner
+    for dies_at in range(whole.calls):
+        path = tmp_path / f"db{dies_at}"
+        with pytest.raises(Killed):
+            tune(path, DyingRunner(dies_at))
+        before = Database(path).records
+        if path.exists():
+            with path.open("a") as stream:
+                stream.write('{"version": ')
+        records = tune(path, DyingRunner())
+        assert records[: len(before)] == before
+        trials = [record for record in records if record.role == "trial"]
+        assert len({json.dumps([t.task, t.choice], sort_keys=True) for t in trials}) == TRIALS
+        winners = [record for record in records if record.role == "winner"]
+        assert sorted(w.task for w in winners) == sorted({t.task for t in trials})
+        for winner in winners:
+            assert_second_measurement(winner)
+        again = DyingRunner()
+        assert tune(path, again) == records
+        assert again.calls == 0
+
+
 class NoisyRunner(FakeRunner):
     """The first, short measurement is worth little; the second tells the truth."""
 
