@@ -24,6 +24,7 @@ from hetcomp.frontend import ImportedModel, import_onnx
 from hetcomp.goal import Goal
 from hetcomp.memory import give_back, peak_bytes
 from hetcomp.options import CompileOptions
+from hetcomp.npu import describe
 from hetcomp.passes.static_shapes import require_static_shapes
 from hetcomp.pipeline import fusion_pipeline
 from hetcomp.placement import choose_plan
@@ -187,6 +188,7 @@ def _generate(
             choose=choose,
             exact=options.exact,
             half=FORMATS.get(options.precision),
+            npu=bool(options.npu),
         )
     with stages.stage("CPU kernels", 0.25):
         objects = cpu_objects(lowered.kernels, target.cpu, target.llvm, folder)
@@ -263,6 +265,7 @@ def _link(kernels: _Kernels, placement: Placement, options: CompileOptions, outp
         kernels.lowered.constants,
         {"model": kernels.model_name, "objective": options.goal.objective, **placement.notes},
         target=kernels.target.name,
+        npu=describe(kernels.lowered.operators, options.npu) if options.npu else None,
     )
     link_model(kernels.objects, graph.kernels, image, output)
 

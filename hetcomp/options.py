@@ -12,6 +12,7 @@ from hetcomp.remote import Remote
 __all__ = [
     "DEVICE_CLASSES",
     "EXPERIMENTAL_TIERS",
+    "NPU_DRIVERS",
     "OPENCL_F16",
     "PLAN_NAMES",
     "PRECISIONS",
@@ -19,8 +20,11 @@ __all__ = [
     "CompileOptions",
 ]
 
-PLAN_NAMES = ("auto", "cpu", "gpu", "split")
+PLAN_NAMES = ("auto", "cpu", "gpu", "split", "npu")
 """Plans that can be asked for by name; anything else is the path of a plan file."""
+
+NPU_DRIVERS = ("reference",)
+"""Drivers of the `npu` backend: `reference` is its oracle, in portable C++."""
 
 DEVICE_CLASSES = ("auto", "cpu-like", "gpu")
 """Kinds of OpenCL kernels."""
@@ -48,7 +52,8 @@ class CompileOptions:
     ----------
     plan
         `auto` measures and takes the fastest, `cpu` and `gpu` use one processor, `split` shares
-        every task half and half; anything else is the path of a plan file.
+        every task half and half, `npu` puts what the NPU takes there and the rest on the CPU;
+        anything else is the path of a plan file.
     strict
         Fail instead of falling back: where a task cannot run where the plan wants it.
     gpu
@@ -91,6 +96,9 @@ class CompileOptions:
     rpc
         `HOST:PORT` of a TVM RPC server, or `HOST:PORT,KEY` of a tracker: `auto` measures there, on
         a machine of this one's kind. Empty: here.
+    npu_driver
+        Describe the tasks to NPU drivers, this one above all, and add the plan `npu` to the file.
+        Empty: only for plan `npu`, to the driver `reference`.
     lock
         Held while `auto` measures, see `hetcomp.exclusive`.
 
@@ -120,6 +128,7 @@ class CompileOptions:
     memory_limit: int = 0
     profile: str = ""
     rpc: str = ""
+    npu_driver: str = ""
     lock: Path | None = None
 
     def __post_init__(self) -> None:
@@ -155,6 +164,11 @@ class CompileOptions:
             raise InputError(f"a device profile is for plan auto, not '{self.plan}'")
         if self.rpc:
             self._check_rpc()
+        if self.npu_driver and self.npu_driver not in NPU_DRIVERS:
+            raise InputError(
+                f"npu_driver must be one of {', '.join(NPU_DRIVERS)}, got '{self.npu_driver}'; "
+                "`hetcomp devices` says why a driver is missing"
+            )
         if self.plan in ("gpu", "split") and not self.gpu:
             raise InputError(f"plan '{self.plan}' needs OpenCL kernels, but gpu is off")
 
@@ -169,6 +183,11 @@ class CompileOptions:
     def multiplies_f16(self) -> bool:
         """Whether sums of products may be float16 for a while, where a processor has them."""
         return self.precision == "f16" and not self.exact
+
+    @property
+    def npu(self) -> str:
+        """The NPU driver that the file is for; empty: none."""
+        return self.npu_driver or (NPU_DRIVERS[0] if self.plan == "npu" else "")
 
     @property
     def plan_is_file(self) -> bool:

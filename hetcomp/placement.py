@@ -13,7 +13,7 @@ from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.io import read_plan
 from hetcomp.plan.placement import Placement
 from hetcomp.plan.plan import Place, Plan
-from hetcomp.plan.planners import base_plans
+from hetcomp.plan.planners import base_plans, on_npu
 from hetcomp.trial_process import measured_apart
 
 __all__ = ["choose_plan"]
@@ -49,10 +49,12 @@ def choose_plan(
     DeviceError
         `strict`, and the device failed while `auto` measured.
     """
+    npu = (on_npu(graph),) if options.npu else ()
     if options.plan == "auto":
         assert trial is not None
-        return _measured(graph, options, trial, progress)
-    base = base_plans(graph)
+        measured = _measured(graph, options, trial, progress)
+        return dataclasses.replace(measured, plans=(*measured.plans, *npu))
+    base = (*base_plans(graph), *npu)
     if options.plan_is_file:
         chosen = read_plan(options.plan)
         check_plan(graph, chosen)
@@ -89,7 +91,7 @@ def _file_name(plan: Plan, base: tuple[Plan, ...]) -> str:
 
 
 def _check_strict(graph: TaskGraph, options: CompileOptions, plan: Plan) -> None:
-    if options.plan not in ("gpu", "split"):
+    if options.plan not in ("gpu", "split", "npu"):
         return
     fallen = [decision for decision in plan.decisions if decision.place is Place.CPU]
     if fallen:

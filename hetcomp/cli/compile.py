@@ -14,7 +14,14 @@ from hetcomp.cli.goal import goal_options, parse_goal, parse_size
 from hetcomp.cli.output import print_json, progress_bar, size_text
 from hetcomp.cli.shapes import parse_shapes
 from hetcomp.errors import InputError, PlanError
-from hetcomp.options import DEVICE_CLASSES, OPENCL_F16, PLAN_NAMES, PRECISIONS, CompileOptions
+from hetcomp.options import (
+    DEVICE_CLASSES,
+    NPU_DRIVERS,
+    OPENCL_F16,
+    PLAN_NAMES,
+    PRECISIONS,
+    CompileOptions,
+)
 
 __all__ = ["compile_command"]
 
@@ -30,7 +37,7 @@ __all__ = ["compile_command"]
     help="What to compile for; this version knows host, the machine it runs on.",
 )  # fmt: skip
 @click.option(
-    "--plan", default="auto", show_default=True, metavar="auto|cpu|gpu|split|F.json",
+    "--plan", default="auto", show_default=True, metavar="auto|cpu|gpu|split|npu|F.json",
     help="auto measures and takes the fastest, by prediction only where disturbed times tie; a "
     "file is a plan that explain wrote.",
 )  # fmt: skip
@@ -51,6 +58,11 @@ __all__ = ["compile_command"]
     "--opencl-f16", type=click.Choice(OPENCL_F16), default="auto", show_default=True,
     help="Kernels of class gpu multiply float16 in precision f16; auto: where this machine's "
     "device does. One that does not computes them in f32.",
+)  # fmt: skip
+@click.option(
+    "--npu-driver", type=click.Choice(NPU_DRIVERS), default=None,
+    help="Describe the tasks to NPU drivers, this one above all; adds the plan npu to the file. "
+    "reference is portable C++: an oracle, not fast. Default with --plan npu.",
 )  # fmt: skip
 @click.option(
     "--tuned", metavar="DB", type=click.Path(path_type=Path),
@@ -85,6 +97,7 @@ def compile_command(
     shapes: tuple[str, ...],
     device_class: str,
     opencl_f16: str,
+    npu_driver: str | None,
     tuned: Path | None,
     profile: Path | None,
     rpc: str,
@@ -109,6 +122,7 @@ def compile_command(
         tuned=str(tuned or ""),
         profile=str(profile or ""),
         rpc=rpc,
+        npu_driver=npu_driver or "",
         exact=exact,
         precision=precision,
         goal=parse_goal(objective, granularity, gpu_cap, watts),
@@ -149,8 +163,6 @@ def _by_answer(tuned: dict[str, str]) -> dict[str, list[str]]:
 
 
 def _check_plan_name(plan: str) -> None:
-    if plan == "npu":
-        raise PlanError(f"plan 'npu' is not in this version; use {', '.join(PLAN_NAMES)}")
     if plan not in PLAN_NAMES and not Path(plan).is_file():
         raise PlanError(f"'{plan}' is neither a plan ({', '.join(PLAN_NAMES)}) nor a file")
 

@@ -48,6 +48,7 @@ def write_image(
     build_info: Mapping[str, Any],
     *,
     target: str = "",
+    npu: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the image of a model to `path`.
 
@@ -66,6 +67,8 @@ def write_image(
         Free-form JSON data for `explain`.
     target
         Target triple, for `explain`.
+    npu
+        Operators for NPU drivers, see `hetcomp.npu.operators`; None: the file has none.
 
     Raises
     ------
@@ -83,6 +86,7 @@ def write_image(
         "plans": [plan.to_json() for plan in plans],
         "tables": [table.to_json() for table in tables],
         "build": dict(build_info),
+        "npu": None if npu is None else dict(npu),
     }
     text = json.dumps(description, separators=(",", ":"), allow_nan=False).encode()
     source = opencl_source.encode()

@@ -14,6 +14,7 @@ from tvm import relax, tirx
 
 from hetcomp.errors import UnsupportedOperatorError
 from hetcomp.frontend import ImportedModel
+from hetcomp.npu import Operator, OperatorReader, packings
 from hetcomp.passes.relax_values import constant_value
 from hetcomp.passes.task_names import value_names
 from hetcomp.plan.graph import Grid, Kernel, RowSpan, Space, Task, TaskGraph, Tensor
@@ -62,11 +63,14 @@ class Lowered:
         Schedules, in the order of `graph.kernels`.
     constants
         Arrays of the constant tensors, in the order of their offsets, in a temporary file.
+    operators
+        For each task, what NPU drivers read of it; None where they take it not.
     """
 
     graph: TaskGraph
     kernels: tuple[LoweredKernel, ...]
     constants: StoredArrays
+    operators: tuple[Operator | None, ...] = ()
 
 
 def lower_tasks(
@@ -79,6 +83,7 @@ def lower_tasks(
     groups: GroupFacts | None = None,
     exact: bool = False,
     half: HalfFormat | None = None,
+    npu: bool = False,
 ) -> Lowered:
     """Make the task graph of a fused module.
 
@@ -100,10 +105,12 @@ def lower_tasks(
         Keep to direct methods; so does class `gpu`, which has no kernels for others.
     half
         Format of what lies between tasks, see `hetcomp.schedules.half`; None keeps float32.
+    npu
+        Whether tasks are described to NPU drivers.
     """
     nodes, direct = NodeNames(imported.model), exact or groups is not None
     builder = _Builder(
-        mod, facts, nodes, gpu=gpu, choose=choose, groups=groups, direct=direct, half=half
+        mod, facts, nodes, gpu=gpu, choose=choose, groups=groups, direct=direct, half=half, npu=npu
     )
     return builder.build(imported)
 
@@ -114,6 +121,7 @@ class _Builder:
     def __init__(
         self, mod: Any, facts: DeviceFacts, nodes: NodeNames, *, gpu: bool,
         choose: Choose | None, groups: GroupFacts | None, direct: bool, half: HalfFormat | None,
+        npu: bool,
     ) -> None:  # fmt: skip
         self._mod, self._facts, self._nodes, self._gpu = mod, facts, nodes, gpu
         self._choose, self._groups = choose, groups
@@ -132,6 +140,8 @@ class _Builder:
         self._default_of: dict[tuple[str, frozenset[int]], Scheduled] = {}
         self._values: dict[Any, tuple[int, ...]] = {}
         self._constants = ConstantPool()
+        self._reader = OperatorReader() if npu else None
+        self._operators: list[Operator | None] = []
 
     def build(self, imported: ImportedModel) -> Lowered:
         main = self._mod["main"]
@@ -160,7 +170,8 @@ class _Builder:
             outputs=tuple(outputs),
             constants_bytes=self._constants.size_bytes,
         )
-        return Lowered(graph, tuple(self._kernels), self._constants.arrays)
+        arrays = self._constants.arrays
+        return Lowered(graph, tuple(self._kernels), arrays, tuple(self._operators))
 
     def _bind(self, var: Any, value: Any) -> tuple[int, ...]:
         if isinstance(value, relax.Call) and isinstance(value.op, tvm.ir.Op):
@@ -215,17 +226,37 @@ class _Builder:
             else self._constant(array, scheduled.packings.get(i) or as_half(halves.get(i)))
             for i, array in enumerate(arrays)
         ]
-        self._tasks.append(
-            _task_record(
-                self._source(var),
-                scheduled,
-                index,
-                self._footprints[index],
-                inputs,
-                outputs,
-                self._tensors,
-            )
+        task = _task_record(
+            self._source(var),
+            scheduled,
+            index,
+            self._footprints[index],
+            inputs,
+            outputs,
+            self._tensors,
         )
+        if self._reader is not None:
+            operator, verdict = self._reader.read(
+                index, scheduled, func, constants, pitches, halves
+            )
+            task = dataclasses.replace(task, npu=verdict.ok, why_no_npu=verdict.reason)
+            self._operators.append(operator and self._on_tensors(operator, arrays, computed, outputs))
+        self._tasks.append(task)
+
+    def _on_tensors(
+        self,
+        operator: Operator,
+        arrays: Sequence[Array | None],
+        computed: Mapping[int, int],
+        outputs: Sequence[int],
+    ) -> Operator:
+        """`operator`, which counts a function's parameters, on the tensors of one call."""
+        packed = packings(operator)
+        operands = [
+            computed[i] if array is None else self._constant(array, packed.get(i))
+            for i, array in enumerate(arrays)
+        ]
+        return dataclasses.replace(operator, operands=tuple(operands), output=outputs[0])
 
     def _is_sliced(self, var: Any, call: Any) -> bool:
         """Whether `var` is a concatenation some parts of which are written in place."""

@@ -26,7 +26,7 @@ def check_plan(graph: TaskGraph, plan: Plan) -> None:
     ------
     PlanError
         A task is unknown, missing or decided twice; a task without an OpenCL kernel is placed on
-        the GPU; a split has no tiles to cut or cuts where two tiles overlap.
+        the GPU, or one on the NPU that it does not take; a split has no tiles to cut or cuts where two tiles overlap.
     """
     _check_names(graph, plan)
     by_name = {task.name: task for task in graph.tasks}
@@ -61,6 +61,13 @@ def _check_decision(graph: TaskGraph, plan: str, task: Task, decision: Decision)
     where = f"plan '{plan}', task '{task.name}'"
     kernel = graph.kernels[task.kernel]
     if decision.place is Place.CPU:
+        return
+    if decision.place is Place.NPU:
+        if not task.npu:
+            raise PlanError(
+                f"{where}: placed on 'npu', which does not take it: {task.why_no_npu}; set place "
+                "to 'cpu', or compile with --npu-driver where the file has no NPU programs"
+            )
         return
     if not kernel.opencl:
         why = kernel.why_no_opencl or "no reason given"

@@ -177,6 +177,8 @@ class Task:
     row_spans
         For each input, then each output, what of it row tiles touch; None where that is not known
         or is all of it, and empty where nothing is known.
+    npu
+        Whether the file describes it to NPU drivers; `why_no_npu` says why not.
     """
 
     name: str
@@ -195,6 +197,8 @@ class Task:
     source: tuple[str, ...] = ()
     in_place: tuple[int, ...] = ()
     row_spans: tuple[RowSpan | None, ...] = ()
+    npu: bool = False
+    why_no_npu: str = "compiled without NPU programs"
 
     def span_of(self, position: int) -> RowSpan | None:
         """The span of an input, or of an output behind the inputs."""

@@ -213,6 +213,8 @@ def _blocks(graph: TaskGraph, keys: Mapping[int, str], heirs: Mapping[int, int])
 
 
 def _owner(decision: Decision, extent: int, size_bytes: int) -> str:
+    if decision.place is Place.NPU:
+        return "cpu"  # who copies the NPU's outputs
     if decision.place is not Place.SPLIT:
         return str(decision.place.value)
     if decision.mode is Mode.TICKETS:

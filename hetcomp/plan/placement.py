@@ -28,7 +28,7 @@ class Placement:
     notes
         For `explain`.
     simulator
-        Predicts the plans' steps; None where no times are known.
+        Predicts the steps of plans without the NPU; None where no times are known.
     goal
         What the plans are for. The runtime does not change over to a plan that misses it.
     peak_bytes
@@ -47,11 +47,13 @@ class Placement:
         simulator = self.simulator
         if simulator is None:
             return tuple(tables)
-        runs = [simulator.run(table) for table in tables]
-        return tuple(
-            replace(with_times(table, run), stands_in=table is tables[0] or self._serves(run))
-            for table, run in zip(tables, runs, strict=True)
-        )
+        return tuple(self._timed(simulator, table, table is tables[0]) for table in tables)
+
+    def _timed(self, simulator: Simulator, table: StepTable, default: bool) -> StepTable:
+        if table.npu:
+            return replace(table, stands_in=default)
+        run = simulator.run(table)
+        return replace(with_times(table, run), stands_in=default or self._serves(run))
 
     def _serves(self, simulation: Simulation) -> bool:
         """Whether the goal is met by this plan when it is the fastest."""

@@ -10,11 +10,12 @@ __all__ = ["Axis", "Decision", "Mode", "Place", "Plan"]
 
 
 class Place(str, Enum):
-    """Which processors run a task."""
+    """Which processors run a task; `split`: CPU and GPU."""
 
     CPU = "cpu"
     GPU = "gpu"
     SPLIT = "split"
+    NPU = "npu"
 
 
 class Axis(str, Enum):

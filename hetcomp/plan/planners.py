@@ -12,7 +12,7 @@ from hetcomp.plan.cuts import cut_at, other_axis, split_axis
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Place, Plan
 
-__all__ = ["base_plans", "by_times", "fixed_split", "single"]
+__all__ = ["base_plans", "by_times", "fixed_split", "on_npu", "single"]
 
 
 def single(
@@ -39,8 +39,8 @@ def single(
     Plan
         Named `cpu` or `gpu`.
     """
-    if place is Place.SPLIT:
-        raise ValueError("single() takes Place.CPU or Place.GPU; see fixed_split()")
+    if place not in (Place.CPU, Place.GPU):
+        raise ValueError("single() takes Place.CPU or Place.GPU; see fixed_split() and on_npu()")
     decisions = []
     for index, task in enumerate(graph.tasks):
         kernel = graph.kernels[task.kernel]
@@ -88,6 +88,23 @@ def fixed_split(
         for index, task in enumerate(graph.tasks)
     )
     return Plan(name="split", decisions=decisions)
+
+
+def on_npu(graph: TaskGraph, why: str = "asked for the whole network") -> Plan:
+    """Place every task on the NPU that it takes, the others on the CPU.
+
+    Returns
+    -------
+    Plan
+        Named `npu`.
+    """
+    decisions = (
+        Decision(task.name, Place.NPU, reason=f"npu: {why}")
+        if task.npu
+        else Decision(task.name, Place.CPU, reason=f"cpu: not on the npu: {task.why_no_npu}")
+        for task in graph.tasks
+    )
+    return Plan(name="npu", decisions=tuple(decisions))
 
 
 def base_plans(

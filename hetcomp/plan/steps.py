@@ -2,7 +2,8 @@
 
 The unit of dependence is bytes in the arena: a step waits for every earlier step of the other
 processor that wrote bytes it touches or read bytes it writes (RAW, WAW, WAR, memory re-use
-included). Cut by rows, a step touches the rows of its tiles and the halo of its window, where the
+included). A region of the NPU is two steps of the CPU, which hands it over and waits for it; what
+follows runs beside it as far as it touches other bytes. Cut by rows, a step touches the rows of its tiles and the halo of its window, where the
 task says so (`Task.row_spans`), so that halves with equal cuts run ahead of each other where no
 halo crosses. The two halves of one task write disjoint elements and do not wait for each
 other. Steps follow the task order and wait only for earlier tasks, so no cycle can arise.
@@ -16,7 +17,8 @@ from hetcomp.plan.check import check_plan
 from hetcomp.plan.graph import Space, Task, TaskGraph
 from hetcomp.plan.memory import ROOM, MemoryMap, owners, plan_memory
 from hetcomp.plan.plan import Axis, Decision, Mode, Place, Plan
-from hetcomp.plan.table import Step, StepTable
+from hetcomp.plan.regions import npu_steps
+from hetcomp.plan.table import NpuStep, Step, StepTable
 
 __all__ = ["make_table"]
 
@@ -98,25 +100,86 @@ def make_table(
     check_plan(graph, plan)
     memory = plan_memory(graph, owners(graph, plan), room, limit_bytes)
     by_task = {decision.task: decision for decision in plan.decisions}
-    cpu, gpu = _Lane(), _Lane()
+    maker = _Maker(graph, memory, npu_steps(graph, by_task))
     for index, task in enumerate(graph.tasks):
+        if by_task[task.name].place is Place.NPU:
+            maker.hand_over(index)
+            continue
         cpu_step, gpu_step = _steps(task, index, by_task[task.name])
         if cpu_step is not None:
-            cpu.add(cpu_step, _access(graph, memory, cpu_step), gpu)
+            maker.add(cpu_step, maker.cpu, maker.gpu)
         if gpu_step is not None:
-            gpu.add(gpu_step, _access(graph, memory, gpu_step), cpu)
+            maker.add(gpu_step, maker.gpu, maker.cpu)
+    maker.collect_all()
+    cpu, gpu = maker.cpu, maker.gpu
     return StepTable(
         name=plan.name,
         cpu=_with_signals(cpu, gpu, last_signals=False),
         gpu=_with_signals(gpu, cpu, last_signals=True),
         offsets=memory.offsets,
         arena_bytes=memory.arena_bytes,
+        npu=maker.regions,
     )
+
+
+class _Maker:
+    """Appends steps; takes a region's outputs over as late as what follows allows."""
+
+    def __init__(
+        self, graph: TaskGraph, memory: MemoryMap, regions: tuple[NpuStep, ...]
+    ) -> None:
+        self.cpu, self.gpu, self.regions = _Lane(), _Lane(), regions
+        self._graph, self._memory = graph, memory
+        self._numbers = {region.tasks[0]: i for i, region in enumerate(regions, start=1)}
+        self._running: dict[int, _Access] = {}  # by number: what each region may touch
+
+    def add(self, step: Step, lane: _Lane, other: _Lane) -> None:
+        """A kernel's step."""
+        access = _access(self._graph, self._memory, step)
+        self._collect_before(access)
+        lane.add(step, access, other)
+
+    def hand_over(self, task: int) -> None:
+        """Start the region that begins with `task`, if one does."""
+        number = self._numbers.get(task)
+        if number is None:
+            return
+        access = self._access_of(number)
+        self._collect_before(access)
+        reads = replace(access, writes=())  # the CPU writes the outputs when it takes them over
+        self.cpu.add(self._step(number, number), reads, self.gpu)
+        self._running[number] = access
+
+    def collect_all(self) -> None:
+        """Take over what is still running."""
+        for number in list(self._running):
+            self._collect(number)
+
+    def _collect_before(self, access: _Access) -> None:
+        for number, running in list(self._running.items()):
+            if running.conflicts(access):
+                self._collect(number)
+
+    def _collect(self, number: int) -> None:
+        self.cpu.add(self._step(number, -number), self._running.pop(number), self.gpu)
+
+    def _step(self, number: int, npu: int) -> Step:
+        index = self.regions[number - 1].tasks[0]
+        return replace(_whole(self._graph.tasks[index], index), npu=npu)
+
+    def _access_of(self, number: int) -> _Access:
+        """All that its tasks touch: the CPU runs them where the NPU fails."""
+        tasks = self.regions[number - 1].tasks
+        steps = (_whole(self._graph.tasks[index], index) for index in tasks)
+        accesses = [_access(self._graph, self._memory, step) for step in steps]
+        reads = (span for access in accesses for span in access.reads)
+        writes = (span for access in accesses for span in access.writes)
+        return _Access(tasks[0], tuple(reads), tuple(writes))
 
 
 def _steps(task: Task, index: int, decision: Decision) -> tuple[Step | None, Step | None]:
     """The CPU's and the GPU's step of a task; None where a processor has nothing to do."""
-    whole = Step(index, 0, task.rows.extent, 0, task.channels.extent)
+    whole = _whole(task, index)
     if decision.place is Place.CPU:
         return whole, None
     if decision.place is Place.GPU:
@@ -136,6 +199,10 @@ def _steps(task: Task, index: int, decision: Decision) -> tuple[Step | None, Ste
         extent = task.channels.extent
         halves = replace(whole, channel_end=cut), replace(whole, channel_begin=cut)
     return (halves[0] if cut > 0 else None), (halves[1] if cut < extent else None)
+
+
+def _whole(task: Task, index: int) -> Step:
+    return Step(index, 0, task.rows.extent, 0, task.channels.extent)
 
 
 def _access(graph: TaskGraph, memory: MemoryMap, step: Step) -> _Access:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Step", "StepTable"]
+__all__ = ["NpuStep", "Step", "StepTable"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,10 @@ class Step:
         at which they are expected to meet.
     predicted_us
         Predicted time with the other processor's steps beside it; 0 where not known.
+    npu
+        0: the step runs a kernel. k: it hands step k of the NPU over, -k: it waits until that has
+        ended and takes its outputs; the first step is 1. Of the CPU only, whose step stands for
+        the NPU's where the GPU waits: `task` is the region's first one.
     """
 
     task: int
@@ -46,6 +50,24 @@ class Step:
     leave: int = 0
     cut: int = 0
     predicted_us: float = 0.0
+    npu: int = 0
+
+
+@dataclass(frozen=True)
+class NpuStep:
+    """A region that the NPU runs as one.
+
+    Attributes
+    ----------
+    tasks
+        Indices into `TaskGraph.tasks`, ascending. Where the NPU fails, the CPU runs them instead.
+    inputs, outputs
+        Tensors that it reads from other tasks, and those that others read of it.
+    """
+
+    tasks: tuple[int, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -65,6 +87,8 @@ class StepTable:
         Size of the arena.
     stands_in
         Whether the runtime may change over to it by itself when a processor becomes slower.
+    npu
+        The NPU's steps, in the order in which the CPU hands them over.
     """
 
     name: str
@@ -73,6 +97,7 @@ class StepTable:
     offsets: tuple[int, ...]
     arena_bytes: int
     stands_in: bool = True
+    npu: tuple[NpuStep, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
@@ -88,4 +113,9 @@ class StepTable:
             offsets=tuple(data["offsets"]),
             arena_bytes=data["arena_bytes"],
             stands_in=data["stands_in"],
+            npu=tuple(_npu_step(item) for item in data.get("npu", ())),
         )
+
+
+def _npu_step(item: dict[str, Any]) -> NpuStep:
+    return NpuStep(**{key: tuple(value) for key, value in item.items()})

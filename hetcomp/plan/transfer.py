@@ -45,9 +45,9 @@ class Share:
 
 
 def share_of(task: Task, decision: Decision) -> Share:
-    """The CPU's share under `decision`."""
+    """The CPU's share under `decision`; the NPU's results come through the CPU."""
     if decision.place is not Place.SPLIT:
-        return Share(1.0 if decision.place is Place.CPU else 0.0)
+        return Share(0.0 if decision.place is Place.GPU else 1.0)
     extent = grid_of(task, decision.axis).extent
     cpu = decision.cut / extent
     if decision.mode is Mode.TICKETS:

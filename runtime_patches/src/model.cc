@@ -1,9 +1,5 @@
 #include "model.h"
 
-#include <tvm/ffi/container/array.h>
-#include <tvm/ffi/container/map.h>
-#include <tvm/ffi/extra/json.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -11,77 +7,14 @@
 
 #include "error.h"
 #include "io_memory.h"
+#include "json_fields.h"
 #include "kernels.h"
+#include "npu_operator.h"
 
 namespace hetcomp {
 namespace {
 
-namespace json = tvm::ffi::json;
 using tvm::ffi::Any;
-using tvm::ffi::String;
-
-json::Value ParseText(std::string_view text, const char* what) {
-  String error;
-  json::Value value = json::Parse(String(text.data(), text.size()), &error);
-  if (error.size() != 0) ThrowInput(std::string(what) + ": not JSON: " + std::string(error));
-  return value;
-}
-
-// Typed access to one JSON object; every failure names the key.
-class Fields {
- public:
-  Fields(const json::Value& value, const char* what) : what_(what) {
-    auto object = value.try_cast<json::Object>();
-    if (!object.has_value()) ThrowInput(std::string(what) + ": expected a JSON object");
-    object_ = *object;
-  }
-
-  Any At(const char* key) const {
-    auto it = object_.find(String(key));
-    if (it == object_.end()) ThrowInput(std::string(what_) + ": no key \"" + key + "\"");
-    return (*it).second;
-  }
-
-  int64_t Int(const char* key) const { return Cast<int64_t>(At(key), key); }
-  int SmallInt(const char* key) const {
-    const int64_t value = Int(key);
-    if (value < INT32_MIN || value > INT32_MAX) Bad(key);
-    return static_cast<int>(value);
-  }
-  size_t Size(const char* key) const {
-    const int64_t value = Int(key);
-    if (value < 0) Bad(key);
-    return static_cast<size_t>(value);
-  }
-  double Number(const char* key) const { return Cast<double>(At(key), key); }
-  bool Bool(const char* key) const { return Cast<bool>(At(key), key); }
-  std::string Text(const char* key) const { return std::string(Cast<String>(At(key), key)); }
-  json::Array List(const char* key) const { return Cast<json::Array>(At(key), key); }
-
-  template <typename T>
-  std::vector<T> Ints(const char* key) const {
-    std::vector<T> result;
-    for (const Any& item : List(key)) {
-      result.push_back(static_cast<T>(Cast<int64_t>(item, key)));
-    }
-    return result;
-  }
-
- private:
-  [[noreturn]] void Bad(const char* key) const {
-    ThrowInput(std::string(what_) + ": key \"" + key + "\" has a wrong type or value");
-  }
-
-  template <typename T>
-  T Cast(const Any& value, const char* key) const {
-    auto result = value.try_cast<T>();
-    if (!result.has_value()) Bad(key);
-    return *result;
-  }
-
-  const char* what_;
-  json::Object object_;
-};
 
 int CheckedIndex(int64_t index, size_t size, const char* what) {
   if (index < 0 || static_cast<size_t>(index) >= size) {

@@ -1,0 +1,86 @@
+#include "npu_lane.h"
+
+#include <cmath>
+#include <exception>
+#include <utility>
+
+namespace hetcomp {
+
+void NpuDevice::GiveUp(const std::string& why) {
+  if (why_bad_.empty()) why_bad_ = std::string("NPU driver ") + driver_->name() + ": " + why;
+  queue_.Abandon();
+}
+
+NpuLane::NpuLane(const Graph& graph, const Table& table, const Memory& memory,
+                 const char* constants, double timeout_ms, NpuDevice* device)
+    : device_(device), timeout_us_(timeout_ms * 1e3) {
+  for (const NpuStep& step : table.npu) {
+    Region region;
+    region.program = MakeRegion(graph, table, step, constants);
+    for (const NpuPort& port : region.program.inputs) {
+      region.inputs.push_back(memory.Address(graph, table, port.tensor));
+    }
+    for (const NpuPort& port : region.program.outputs) {
+      region.outputs.push_back(memory.Address(graph, table, port.tensor));
+    }
+    Open(&region);
+    regions_.push_back(std::move(region));
+  }
+}
+
+void NpuLane::Open(Region* region) {
+  try {
+    region->kernel = device_->driver().Open(region->program);
+    region->staging = std::make_shared<NpuStaging>(region->program);
+  } catch (const std::exception& error) {
+    region->kernel = nullptr;
+    why_not_ = std::string("NPU driver ") + device_->driver().name() + " refuses " +
+               region->program.name + ": " + error.what();
+  }
+}
+
+void NpuLane::Submit(int number) {
+  Region& region = regions_[static_cast<size_t>(number) - 1];
+  region.job = nullptr;
+  region.span = {};
+  if (region.kernel == nullptr || !device_->why_bad().empty()) return;
+  for (size_t i = 0; i < region.inputs.size(); ++i) {
+    GatherRows(region.program.inputs[i], region.inputs[i], region.staging->inputs[i].data());
+  }
+  region.job = device_->queue().Submit(region.kernel, region.staging);
+}
+
+bool NpuLane::Collect(int number) {
+  Region& region = regions_[static_cast<size_t>(number) - 1];
+  const std::shared_ptr<NpuJob> job = std::move(region.job);
+  if (job == nullptr || !device_->why_bad().empty()) return false;
+  switch (device_->queue().Wait(*job, timeout_us_)) {
+    case NpuResult::kDone:
+      break;
+    case NpuResult::kFailed:
+      device_->GiveUp(region.program.name + ": " + job->error);
+      return false;
+    case NpuResult::kTimedOut:
+      device_->GiveUp(region.program.name + ": no answer within " +
+                      std::to_string(std::lround(timeout_us_ * 1e-3)) + " ms");
+      return false;
+  }
+  for (size_t i = 0; i < region.outputs.size(); ++i) {
+    ScatterRows(region.program.outputs[i], region.staging->outputs[i].data(), region.outputs[i]);
+  }
+  region.span = {job->start_us, job->end_us, 0.0};
+  return true;
+}
+
+std::vector<StepSpan> NpuLane::Spans(double origin_us) const {
+  std::vector<StepSpan> spans;
+  for (const Region& region : regions_) {
+    const bool ran = region.span.end_us > 0.0;
+    spans.push_back(ran ? StepSpan{region.span.start_us - origin_us,
+                                   region.span.end_us - origin_us, 0.0}
+                        : StepSpan{});
+  }
+  return spans;
+}
+
+}  // namespace hetcomp
