@@ -62,6 +62,12 @@ class SessionStatus:
         cost of one poll of a waiting kernel; empty or zero before the device is needed.
     gpu_pinned, cpu_pinned, cpu_core, gpu_core
         Whether kernels and the calling thread run on one core each, and on which.
+    npu
+        Driver of the NPU in use; empty where there is none.
+    why_no_npu
+        Why what the plan puts on the NPU, or some of it, runs on the CPU; empty otherwise.
+    npu_steps, npu_fallbacks
+        Regions of the table in use; inferences of which the CPU computed some.
     threads, priority, timeout_ms
         As asked for.
     cpu_steps, gpu_steps, gpu_launches, arena_bytes
@@ -100,6 +106,10 @@ class SessionStatus:
     threads: int
     priority: int
     timeout_ms: float
+    npu: str
+    why_no_npu: str
+    npu_steps: int
+    npu_fallbacks: int
     cpu_steps: int
     gpu_steps: int
     gpu_launches: int

@@ -53,6 +53,7 @@ def load(
     ahead: str = "auto",
     chain: str = "auto",
     timeout_ms: float = 5000.0,
+    npu: str = "auto",
     adapt: str = "auto",
     gpu_slice_us: int = 0,
     trace: bool = False,
@@ -63,6 +64,7 @@ def load(
     cpu_core: int | None = None,
     gpu_core: int | None = None,
     fault: str = "",
+    npu_fault: str = "",
     epoch_start: int = 0,
     pretended_load: Sequence[tuple[int, float, float]] = (),
 ) -> Session:
@@ -112,6 +114,10 @@ def load(
         Longest launch on the OpenCL device, as predicted: steps are cut into such pieces, and none
         waits for the CPU on the device (tier `svm` at most), so that other clients are served
         between. 0: no limit. Together with `compile --gpu-cap`, which leaves them the time.
+    npu
+        Driver for what the plan puts on the NPU: `auto` takes the first that serves, `off` none.
+        Without one, or where it refuses, fails or does not answer within `timeout_ms`, the CPU
+        computes the same.
     adapt
         Whether the session changes to other plans of the file when a processor slows down, and back
         when it recovers: `on`, `off`, or `auto`, where `plan` is the file's first. Only plans that
@@ -131,6 +137,8 @@ def load(
         opens a large model faster.
     cpu_core, gpu_core
         Cores to pin to; None takes the first two allowed.
+    npu_fault
+        For tests: what goes wrong with the NPU's driver, see `NpuFault` in `options.h`.
     fault, epoch_start
         For tests: a deliberate failure (`wedge` or `enqueue`) and the first epoch.
     pretended_load
@@ -177,12 +185,14 @@ def load(
     }
     options["pipeline"] = _wants_pipeline(image, pipeline)
     options |= {"trace": trace, "quiet": quiet, "fault": fault, "epoch_start": epoch_start}
+    options["npu_fault"] = npu_fault
     chosen = {"plan": plan, "cpu_core": cpu_core, "gpu_core": gpu_core}
     chosen["device"] = None if device == "auto" else device
     chosen["tier"] = None if tier == "auto" else tier
     chosen["experimental"] = experimental or None
     chosen["memory"] = None if memory == "auto" else memory
     chosen["ahead"] = None if ahead == "auto" else ahead
+    chosen["npu"] = None if npu == "auto" else npu
     chosen["adapt"] = None if adapt == "auto" else adapt
     options["gpu_slice_us"] = gpu_slice_us
     options["pretended_load"] = [list(load) for load in pretended_load]

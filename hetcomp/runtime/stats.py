@@ -16,7 +16,7 @@ class StepAverage:
     Attributes
     ----------
     task, processor
-        Which; `cpu` or `gpu`.
+        Which; `cpu`, `gpu` or `npu`. A region of the NPU has the name of its first task.
     predicted_us
         Time that was predicted when compiling; 0 where it was not.
     mean_us, wait_us
@@ -84,9 +84,9 @@ class SessionStats:
         Time of one, without copies of inputs and outputs.
     cpu_wait_us
         Thereof the CPU's wait for the OpenCL device.
-    cpu_busy_share, gpu_busy_share
-        Parts of that time in which either processor ran steps; the device's is inferred from the
-        ends that the CPU saw.
+    cpu_busy_share, gpu_busy_share, npu_busy_share
+        Parts of that time in which each processor ran steps; the device's is inferred from the
+        ends that the CPU saw, and the CPU's contains its waits for the NPU.
     gpu_slice_us
         Limit of a launch that was asked for (`load(gpu_slice_us=)`); 0: none. It holds as far as
         the predictions do; steps without one and steps with tickets stay whole.
@@ -109,6 +109,7 @@ class SessionStats:
     gpu_busy_share: float
     gpu_slice_us: float
     longest_gpu_us: float
+    npu_busy_share: float
     adaptation: Adaptation
     steps: tuple[StepAverage, ...]
 

@@ -48,7 +48,9 @@ std::vector<Range> DivideRange(const Task& task, const Range& range, int parts) 
 }
 
 CpuProgram::CpuProgram(const Graph& graph, const Table& table, const Memory& memory, int threads) {
-  for (const Step& step : table.cpu) AddStep(graph, table, memory, step, threads);
+  for (const Step& step : table.cpu) {
+    steps_.push_back(MakeStep(graph, table, memory, step, threads));
+  }
   // Only now is arguments_ at its final address.
   const TVMFFIAny* begin = arguments_.data();
   const auto resolve = [begin](CpuCall* call) { call->arguments = begin + call->first_argument; };
@@ -58,11 +60,30 @@ CpuProgram::CpuProgram(const Graph& graph, const Table& table, const Memory& mem
   }
 }
 
-void CpuProgram::AddStep(const Graph& graph, const Table& table, const Memory& memory,
-                         const Step& step, int threads) {
-  const Task& task = graph.tasks[static_cast<size_t>(step.task)];
+CpuStep CpuProgram::MakeStep(const Graph& graph, const Table& table, const Memory& memory,
+                             const Step& step, int threads) {
   CpuStep result;
   result.first_call = calls_.size();
+  if (step.npu == 0) AddCalls(graph, table, memory, step, threads);
+  result.n_calls = static_cast<int>(calls_.size() - result.first_call);
+  result.wait = static_cast<uint32_t>(step.wait);
+  result.signal = step.signal;
+  result.task = step.task;
+  result.npu = step.npu;
+  if (step.npu >= 0) return result;
+  for (int index : table.npu[static_cast<size_t>(-step.npu) - 1].tasks) {
+    const Task& task = graph.tasks[static_cast<size_t>(index)];
+    Step whole;
+    whole.task = index;
+    whole.range = {0, task.rows, 0, task.channels};
+    result.instead.push_back(MakeStep(graph, table, memory, whole, threads));
+  }
+  return result;
+}
+
+void CpuProgram::AddCalls(const Graph& graph, const Table& table, const Memory& memory,
+                          const Step& step, int threads) {
+  const Task& task = graph.tasks[static_cast<size_t>(step.task)];
   if (step.ticket != 0) {
     AddTickets(graph, table, memory, step);
     // Each thread takes tickets.
@@ -72,11 +93,6 @@ void CpuProgram::AddStep(const Graph& graph, const Table& table, const Memory& m
       calls_.push_back(MakeCall(graph, table, memory, task, range));
     }
   }
-  result.n_calls = static_cast<int>(calls_.size() - result.first_call);
-  result.wait = static_cast<uint32_t>(step.wait);
-  result.signal = step.signal;
-  result.task = step.task;
-  steps_.push_back(result);
 }
 
 void CpuProgram::AddTickets(const Graph& graph, const Table& table, const Memory& memory,

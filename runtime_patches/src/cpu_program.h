@@ -15,10 +15,12 @@ namespace hetcomp {
 
 struct CpuStep {
   size_t first_call = 0;
-  int n_calls = 0;  // more than one: the pool's threads share the step
+  int n_calls = 0;  // more than one: the pool's threads share the step; 0: see `npu`
   uint32_t wait = 0;
   bool signal = false;
   int task = 0;
+  int npu = 0;  // as in Step; where that is below 0, `instead` is what to run where the NPU fails
+  std::vector<CpuStep> instead;
 };
 
 // Immutable after construction. Does not own the memory it points into.
@@ -33,8 +35,10 @@ class CpuProgram {
   const CpuCall* calls(const CpuStep& step) const { return &calls_[step.first_call]; }
 
  private:
-  void AddStep(const Graph& graph, const Table& table, const Memory& memory, const Step& step,
-               int threads);
+  CpuStep MakeStep(const Graph& graph, const Table& table, const Memory& memory, const Step& step,
+                   int threads);
+  void AddCalls(const Graph& graph, const Table& table, const Memory& memory, const Step& step,
+                int threads);
   void AddTickets(const Graph& graph, const Table& table, const Memory& memory, const Step& step);
   CpuCall MakeCall(const Graph& graph, const Table& table, const Memory& memory, const Task& task,
                    const Range& range);

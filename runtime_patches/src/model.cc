@@ -145,7 +145,13 @@ Step ParseStep(const json::Value& value) {
   step.leave = fields.SmallInt("leave");
   step.cut = fields.SmallInt("cut");
   step.predicted_us = fields.Number("predicted_us");
+  step.npu = fields.SmallInt("npu");
   return step;
+}
+
+NpuStep ParseNpuStep(const json::Value& value) {
+  Fields fields(value, "NPU step");
+  return {fields.Ints<int>("tasks"), fields.Ints<int>("inputs"), fields.Ints<int>("outputs")};
 }
 
 Table TableFromJson(const json::Value& value, const Graph& graph) {
@@ -154,6 +160,7 @@ Table TableFromJson(const json::Value& value, const Graph& graph) {
   table.name = fields.Text("name");
   for (const Any& item : fields.List("cpu")) table.cpu.push_back(ParseStep(item));
   for (const Any& item : fields.List("gpu")) table.gpu.push_back(ParseStep(item));
+  for (const Any& item : fields.List("npu")) table.npu.push_back(ParseNpuStep(item));
   for (int64_t offset : fields.Ints<int64_t>("offsets")) {
     if (offset < 0) ThrowInput("step table " + table.name + ": negative offset");
     table.offsets.push_back(static_cast<size_t>(offset));
@@ -186,6 +193,8 @@ Model ParseModel(std::string_view text, size_t constants_bytes) {
   Model model;
   model.graph = ParseGraph(fields.At("graph"));
   ResolveAliases(fields.At("graph"), &model.graph);
+  model.graph.operators = ParseNpuOperators(fields.At("npu"), model.graph.tasks.size(),
+                                            model.graph.tensors.size());
   LayOutIo(&model.graph);
   if (model.graph.constants_bytes > constants_bytes) {
     ThrowInput("model description: " + std::to_string(model.graph.constants_bytes) +
@@ -198,6 +207,12 @@ Model ParseModel(std::string_view text, size_t constants_bytes) {
     ThrowInput("model description: no step table \"cpu\" without GPU steps to fall back to");
   }
   return model;
+}
+
+std::string StepName(const Graph& graph, const Step& step) {
+  const std::string& name = graph.tasks[static_cast<size_t>(step.task)].name;
+  if (step.npu == 0) return name;
+  return (step.npu > 0 ? "hand over to npu: " : "take over from npu: ") + name;
 }
 
 Table ParseTable(std::string_view text, const Graph& graph) {

@@ -7,12 +7,14 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "byte_rect.h"
+#include "npu_operator.h"
 
 namespace hetcomp {
 
@@ -80,6 +82,7 @@ struct Graph {
   std::vector<int> outputs;
   size_t constants_bytes = 0;
   size_t io_bytes = 0;  // of all inputs and outputs with their own memory
+  std::vector<std::shared_ptr<const NpuOperator>> operators;  // by task; null: not for NPUs
 };
 
 struct Range {
@@ -108,12 +111,23 @@ struct Step {
   int leave = 0;   // tickets at the end that the other processor gets
   int cut = 0;     // where the tickets of both are expected to meet; 0: not known
   double predicted_us = 0.0;  // beside the other processor's steps; 0 = not known
+  // Of the CPU: 0 = runs a kernel; k = hands the NPU's step k over, -k = waits for it and takes its
+  // outputs over; `task` is the region's first.
+  int npu = 0;
+};
+
+// A region that the NPU runs as one: tasks, what it reads of others, and what others read of it.
+struct NpuStep {
+  std::vector<int> tasks;
+  std::vector<int> inputs;  // tensors
+  std::vector<int> outputs;
 };
 
 struct Table {
   std::string name;
   std::vector<Step> cpu;
   std::vector<Step> gpu;
+  std::vector<NpuStep> npu;
   std::vector<size_t> offsets;
   size_t arena_bytes = 0;
   bool stands_in = true;  // when a processor becomes slower
@@ -125,7 +139,12 @@ struct Model {
 };
 
 // Whether this is the table to which the runtime can always fall back.
-inline bool IsCpuTable(const Table& table) { return table.name == "cpu" && table.gpu.empty(); }
+inline bool IsCpuTable(const Table& table) {
+  return table.name == "cpu" && table.gpu.empty() && table.npu.empty();
+}
+
+// What a step does, for stats and traces.
+std::string StepName(const Graph& graph, const Step& step);
 
 // Parses the image's JSON, finds every kernel's function and checks every table.
 Model ParseModel(std::string_view json, size_t constants_bytes);

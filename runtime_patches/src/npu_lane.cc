@@ -41,6 +41,7 @@ void NpuLane::Open(Region* region) {
 
 void NpuLane::Submit(int number) {
   Region& region = regions_[static_cast<size_t>(number) - 1];
+  if (number == 1) took_over_ = false;
   region.job = nullptr;
   region.span = {};
   if (region.kernel == nullptr || !device_->why_bad().empty()) return;
@@ -51,6 +52,12 @@ void NpuLane::Submit(int number) {
 }
 
 bool NpuLane::Collect(int number) {
+  const bool done = Finish(number);
+  if (!done) took_over_ = true;
+  return done;
+}
+
+bool NpuLane::Finish(int number) {
   Region& region = regions_[static_cast<size_t>(number) - 1];
   const std::shared_ptr<NpuJob> job = std::move(region.job);
   if (job == nullptr || !device_->why_bad().empty()) return false;
@@ -72,15 +79,12 @@ bool NpuLane::Collect(int number) {
   return true;
 }
 
-std::vector<StepSpan> NpuLane::Spans(double origin_us) const {
-  std::vector<StepSpan> spans;
-  for (const Region& region : regions_) {
-    const bool ran = region.span.end_us > 0.0;
-    spans.push_back(ran ? StepSpan{region.span.start_us - origin_us,
-                                   region.span.end_us - origin_us, 0.0}
-                        : StepSpan{});
+void NpuLane::FillSpans(double origin_us, std::vector<StepSpan>* spans) const {
+  for (size_t i = 0; i < regions_.size(); ++i) {
+    const StepSpan& span = regions_[i].span;
+    const bool ran = span.end_us > 0.0;
+    (*spans)[i] = ran ? StepSpan{span.start_us - origin_us, span.end_us - origin_us, 0.0} : span;
   }
-  return spans;
 }
 
 }  // namespace hetcomp

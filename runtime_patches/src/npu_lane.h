@@ -46,8 +46,10 @@ class NpuLane {
 
   // Why some regions are not on the NPU; "" where all are.
   const std::string& why_not() const { return why_not_; }
-  // Of the latest inference, from the start of the walk on; empty where the CPU took over.
-  std::vector<StepSpan> Spans(double origin_us) const;
+  // When regions ran in the latest inference, from the start of the walk on.
+  void FillSpans(double origin_us, std::vector<StepSpan>* spans) const;
+  // Whether the CPU computed a region of it.
+  bool cpu_took_over() const { return took_over_; }
 
  private:
   struct Region {
@@ -61,11 +63,13 @@ class NpuLane {
   };
 
   void Open(Region* region);
+  bool Finish(int number);
 
   NpuDevice* const device_;
   const double timeout_us_;
   std::vector<Region> regions_;
   std::string why_not_;
+  bool took_over_ = false;
 };
 
 }  // namespace hetcomp

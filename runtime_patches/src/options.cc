@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "error.h"
+#include "npu_driver.h"
 
 namespace hetcomp {
 namespace {
@@ -128,6 +129,21 @@ Fault FaultOf(const std::string& key, const std::string& value) {
   BadValue(key, "\"\", \"wedge\" or \"enqueue\", got \"" + value + "\"");
 }
 
+NpuFault NpuFaultOf(const std::string& key, const std::string& value) {
+  const std::array<const char*, 7> names = {"", "missing", "refuse", "memory", "fail", "die", "hang"};
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (value == names[i]) return static_cast<NpuFault>(i);
+  }
+  BadValue(key, "a fault of an NPU driver, got \"" + value + "\"");
+}
+
+std::string Npu(const std::string& key, const std::string& value) {
+  if (value == "auto" || value == "off" || FindNpuDriver(value) != nullptr) return value;
+  std::string names = "\"auto\", \"off\"";
+  for (const std::string& name : NpuDriverNames()) names += ", \"" + name + "\"";
+  BadValue(key, names + ", got \"" + value + "\"");
+}
+
 // Where the user's caches are; "" where nobody says so.
 std::string CacheFolder() {
   const struct {
@@ -168,6 +184,7 @@ void ReadEnvironment(Options* options) {
     options->memory = MemoryOf("HETCOMP_MEMORY", value);
   }
   if (const char* value = std::getenv("HETCOMP_PIN")) options->pin = Pin("HETCOMP_PIN", value);
+  if (const char* value = std::getenv("HETCOMP_NPU")) options->npu = Npu("HETCOMP_NPU", value);
   if (const char* value = std::getenv("HETCOMP_OPENCL_LIBRARY")) options->opencl_library = value;
 }
 
@@ -211,6 +228,10 @@ void SetOption(const std::string& key, const Any& value, Options* options) {
     options->timeout_ms = Positive(key, value);
   } else if (key == "fault") {
     options->fault = FaultOf(key, Text(key, value));
+  } else if (key == "npu") {
+    options->npu = Npu(key, Text(key, value));
+  } else if (key == "npu_fault") {
+    options->npu_fault = NpuFaultOf(key, Text(key, value));
   } else if (key == "quiet") {
     options->quiet = Flag(key, value);
   } else if (key == "gpu_slice_us") {

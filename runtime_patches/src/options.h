@@ -31,6 +31,10 @@ struct PretendedLoad {
 // A deliberate failure, so that tests can see the way out of it; strikes once.
 enum class Fault { kNone, kWedge, kEnqueue };
 
+// The same for the NPU's driver, every time: it is not there, refuses every region or has no memory
+// for it, fails at the first inference or at the second, does not answer.
+enum class NpuFault { kNone, kMissing, kRefuse, kMemory, kFail, kDie, kHang };
+
 struct Options {
   std::string plan;           // "" = the model's first
   bool device_off = false;    // CPU only
@@ -50,6 +54,8 @@ struct Options {
   int priority = 0;       // for what models share; more goes first, see priority_turn.h
   double timeout_ms = 5000.0;
   Fault fault = Fault::kNone;
+  std::string npu = "auto";  // "off", or a driver's name
+  NpuFault npu_fault = NpuFault::kNone;
   bool quiet = false;
   AdaptMode adapt = AdaptMode::kAuto;
   double gpu_slice_us = 0.0;  // longest launch; 0 = as long as a step takes, see gpu_slices.h
@@ -62,7 +68,7 @@ struct Options {
 };
 
 // Defaults, overridden by HETCOMP_DEVICE, HETCOMP_TIER, HETCOMP_MEMORY, HETCOMP_PIN,
-// HETCOMP_OPENCL_LIBRARY, HETCOMP_EXPERIMENTAL and HETCOMP_CACHE_DIR, overridden by the keys of
+// HETCOMP_OPENCL_LIBRARY, HETCOMP_NPU, HETCOMP_EXPERIMENTAL and HETCOMP_CACHE_DIR, overridden by the keys of
 // `json`. Unknown keys and values are errors.
 Options ParseOptions(std::string_view json);
 

@@ -188,6 +188,7 @@ std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table, bool meas
     MakeGpuReady(ready.get(), measured, warm_up_us);
   }
   SetSvmConstants();
+  ready->npu = MakeNpuLane(*ready);
   ready->cpu =
       std::make_unique<CpuProgram>(model_.graph, ready->table, ready->memory, options_.threads);
   return ready;
@@ -324,6 +325,7 @@ std::string Session::StatusJson() {
   status.Count("threads", options_.threads)
       .Count("priority", options_.priority)
       .Number("timeout_ms", options_.timeout_ms);
+  AddNpuStatus(&status);
   status.Count("cpu_steps", static_cast<long long>(ready_->table.cpu.size()));
   status.Count("gpu_steps", static_cast<long long>(ready_->table.gpu.size()));
   status.Count("gpu_launches", gpu ? static_cast<long long>(ready_->lane->n_launches()) : 0);

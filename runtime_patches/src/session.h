@@ -15,7 +15,9 @@
 #include "gpu_channel.h"
 #include "gpu_lane.h"
 #include "image.h"
+#include "json_writer.h"
 #include "model.h"
+#include "npu_lane.h"
 #include "options.h"
 #include "shared_pool.h"
 #include "step_runner.h"
@@ -88,7 +90,8 @@ class Session {
     const Table table;
     Memory memory;
     std::unique_ptr<CpuProgram> cpu;
-    std::unique_ptr<GpuLane> lane;    // null: a table of the CPU alone
+    std::unique_ptr<GpuLane> lane;    // null: a table without the GPU
+    std::unique_ptr<NpuLane> npu;     // null: a table without the NPU, or there is none
     WalkTimes times;                  // of the latest inference
     std::vector<StepSpan> gpu_spans;  // likewise
     StepStats stats;
@@ -119,6 +122,13 @@ class Session {
   Memory HostMemory(size_t arena_bytes);
   void InstallOrFallBack(const Table& table);
   void AllocateIo();
+
+  // session_npu.cc: the NPU, and how it is given up.
+  std::unique_ptr<NpuLane> MakeNpuLane(const Ready& ready);
+  void PrepareNpu();
+  void NoteNpu(const std::string& why);
+  void AfterNpu();
+  void AddNpuStatus(JsonObject* status) const;
 
   // session_run.cc: inferences and the ways out of failures.
   int RunCore() const;
@@ -180,6 +190,10 @@ class Session {
   std::shared_ptr<Mirror> mirror_;  // null: the device shares memory, or there is none
   Block io_;                        // null: nobody has asked for a buffer
   bool io_is_svm_ = false;
+  std::unique_ptr<NpuDriver> faulty_npu_;  // tests
+  std::unique_ptr<NpuDevice> npu_;         // null: not needed so far, or missing
+  std::string why_no_npu_;
+  long long npu_fallbacks_ = 0;  // inferences of which the CPU computed regions of the NPU
   std::unique_ptr<Ready> ready_;
   std::unique_ptr<Adapter> adapter_;  // null: the table stays
   std::vector<const Table*> ladder_;  // the tables that the adapter chooses from

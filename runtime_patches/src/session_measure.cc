@@ -29,6 +29,7 @@ Table SingleTaskTable(const Table& base, Processor processor, const Step& step, 
   table.name = "time_task";
   table.cpu.clear();
   table.gpu.clear();
+  table.npu.clear();
   std::vector<Step>& steps = processor == Processor::kCpu ? table.cpu : table.gpu;
   steps.assign(static_cast<size_t>(copies), step);
   return table;

@@ -10,6 +10,7 @@ namespace hetcomp {
 
 void Session::Record() {
   Ready& ready = *ready_;
+  if (ready.npu != nullptr) ready.npu->FillSpans(ready.times.origin_us, &ready.times.npu);
   FillGpuSpans(ready.table, ready.times, &ready.gpu_spans);
   ready.stats.Add(ready.times, ready.gpu_spans);
   if (trace_ == nullptr) return;
@@ -36,6 +37,7 @@ std::string Session::StatsJson() {
       .Number("gpu_busy_share", stats.gpu_busy_share())
       .Number("gpu_slice_us", options_.gpu_slice_us)
       .Number("longest_gpu_us", stats.longest_gpu_us())
+      .Number("npu_busy_share", stats.npu_busy_share())
       .Raw("adaptation", AdaptationJson())
       .Raw("steps", stats.StepsJson(ready_->table, model_.graph))
       .Done();

@@ -39,6 +39,7 @@ WalkContext Session::Context(const Ready& ready) const {
   context.cpu = ready.cpu.get();
   context.pool = pool_.get();
   context.lane = ready.lane.get();
+  context.npu = ready.npu.get();
   return context;
 }
 
@@ -78,6 +79,7 @@ void Session::Run(const void* const* inputs, void* const* outputs) {
     RunCpu();
   }
   CopyOut(outputs);
+  AfterNpu();
   Record();
   TellAdapter();
   CountRun((NowUs() - start_us) * 1e-3);

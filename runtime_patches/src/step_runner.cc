@@ -1,5 +1,7 @@
 #include "step_runner.h"
 
+#include <algorithm>
+
 #include "clock.h"
 
 namespace hetcomp {
@@ -41,7 +43,21 @@ class GpuWaiter {
   uint32_t seen_ = 0;
 };
 
+bool RunStep(const WalkContext& context, const CpuStep& step);
+
+// Speaks to the NPU, and computes what does not come from there.
+bool RunNpuStep(const WalkContext& context, const CpuStep& step) {
+  if (step.npu > 0) {
+    if (context.npu != nullptr) context.npu->Submit(step.npu);
+    return true;
+  }
+  if (context.npu != nullptr && context.npu->Collect(-step.npu)) return true;
+  return std::all_of(step.instead.begin(), step.instead.end(),
+                     [&](const CpuStep& own) { return RunStep(context, own); });
+}
+
 bool RunStep(const WalkContext& context, const CpuStep& step) {
+  if (step.npu != 0) return RunNpuStep(context, step);
   const CpuCall* calls = context.cpu->calls(step);
   return context.pool != nullptr ? context.pool->Run(calls, step.n_calls) : Invoke(calls[0]) == 0;
 }

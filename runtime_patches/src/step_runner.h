@@ -6,6 +6,7 @@
 
 #include "cpu_program.h"
 #include "gpu_lane.h"
+#include "npu_lane.h"
 #include "shared_pool.h"
 #include "walk_times.h"
 
@@ -16,6 +17,7 @@ struct WalkContext {
   const CpuProgram* cpu = nullptr;
   SharedPool* pool = nullptr;  // null: one thread
   GpuLane* lane = nullptr;     // null: no GPU steps
+  NpuLane* npu = nullptr;      // null: the CPU computes the NPU's regions
 };
 
 enum class WalkResult { kDone, kTimedOut, kAborted, kKernelFailed };

@@ -15,7 +15,8 @@ double BusyUs(const std::vector<StepSpan>& spans) {
 
 }  // namespace
 
-StepStats::StepStats(const Table& table) : cpu_(table.cpu.size()), gpu_(table.gpu.size()) {}
+StepStats::StepStats(const Table& table)
+    : cpu_(table.cpu.size()), gpu_(table.gpu.size()), npu_(table.npu.size()) {}
 
 void StepStats::Add(const WalkTimes& times, const std::vector<StepSpan>& gpu) {
   const auto add = [](const StepSpan& span, StepAverage* average) {
@@ -26,11 +27,15 @@ void StepStats::Add(const WalkTimes& times, const std::vector<StepSpan>& gpu) {
   for (size_t i = 0; i < gpu_.size(); ++i) {
     if (times.gpu_watched[i]) add(gpu[i], &gpu_[i]);
   }
+  for (size_t i = 0; i < npu_.size(); ++i) {
+    if (times.npu[i].end_us > 0.0) add(times.npu[i], &npu_[i]);
+  }
   const double total_us = times.total_us > 0.0 ? times.total_us : 1.0;
   const double cpu_us = BusyUs(times.cpu);
   total_us_.Add(times.total_us);
   cpu_busy_.Add(cpu_us / total_us);
   gpu_busy_.Add(BusyUs(gpu) / total_us);
+  npu_busy_.Add(BusyUs(times.npu) / total_us);
   cpu_wait_us_.Add(times.total_us - cpu_us);
 }
 
@@ -44,7 +49,7 @@ std::string StepStats::StepsJson(const Table& table, const Graph& graph) const {
   std::vector<std::string> items;
   const auto add = [&](const char* processor, const Step& step, const StepAverage& average) {
     items.push_back(JsonObject()
-                        .Text("task", graph.tasks[static_cast<size_t>(step.task)].name)
+                        .Text("task", StepName(graph, step))
                         .Text("processor", processor)
                         .Number("predicted_us", step.predicted_us)
                         .Number("mean_us", average.time_us.value())
@@ -54,6 +59,11 @@ std::string StepStats::StepsJson(const Table& table, const Graph& graph) const {
   };
   for (size_t i = 0; i < cpu_.size(); ++i) add("cpu", table.cpu[i], cpu_[i]);
   for (size_t i = 0; i < gpu_.size(); ++i) add("gpu", table.gpu[i], gpu_[i]);
+  for (size_t i = 0; i < npu_.size(); ++i) {
+    Step first;
+    first.task = table.npu[i].tasks.front();
+    add("npu", first, npu_[i]);
+  }
   return JsonList(items);
 }
 

@@ -40,6 +40,7 @@ class StepStats {
   double gpu_busy_share() const { return gpu_busy_.value(); }
   // Of the device's steps, each of which is a launch of its own.
   double longest_gpu_us() const;
+  double npu_busy_share() const { return npu_busy_.value(); }
   double cpu_wait_us() const { return cpu_wait_us_.value(); }
 
   // JSON list: every step with its prediction and its averages.
@@ -53,9 +54,11 @@ class StepStats {
 
   std::vector<StepAverage> cpu_;
   std::vector<StepAverage> gpu_;  // steps whose end was watched
+  std::vector<StepAverage> npu_;  // regions that the NPU ran
   MovingAverage total_us_;
   MovingAverage cpu_busy_;
   MovingAverage gpu_busy_;
+  MovingAverage npu_busy_;
   MovingAverage cpu_wait_us_;
 };
 

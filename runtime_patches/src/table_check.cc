@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 #include "error.h"
 #include "model.h"
@@ -114,6 +115,49 @@ void CheckTickets(const Table& table, const Graph& graph, const Step& step,
   }
 }
 
+bool AreTensors(const std::vector<int>& list, const Graph& graph) {
+  return std::all_of(list.begin(), list.end(), [&](int tensor) {
+    return tensor >= 0 && static_cast<size_t>(tensor) < graph.tensors.size() &&
+           !graph.tensors[static_cast<size_t>(tensor)].constant;
+  });
+}
+
+void CheckRegion(const Table& table, const Graph& graph, const NpuStep& step) {
+  if (step.tasks.empty()) Bad(table, "a region of the NPU has no tasks");
+  for (int task : step.tasks) {
+    if (task < 0 || static_cast<size_t>(task) >= graph.tasks.size()) {
+      Bad(table, "no task " + std::to_string(task));
+    }
+    const auto& operation = graph.operators[static_cast<size_t>(task)];
+    const std::string& name = graph.tasks[static_cast<size_t>(task)].name;
+    if (operation == nullptr) Bad(table, "task " + name + " is on the NPU, which takes it not");
+    if (!AreTensors({operation->output}, graph)) Bad(table, "task " + name + " writes a constant");
+  }
+  if (!AreTensors(step.inputs, graph) || !AreTensors(step.outputs, graph)) {
+    Bad(table, "inputs and outputs of a region are no tensors of the arena");
+  }
+}
+
+// Every region is handed over once, and taken over once after that.
+void CheckRegions(const Table& table, const Graph& graph) {
+  for (const NpuStep& step : table.npu) CheckRegion(table, graph, step);
+  for (const Step& step : table.gpu) {
+    if (step.npu != 0) Bad(table, "the GPU cannot speak to the NPU");
+  }
+  std::vector<int> seen(table.npu.size(), 0);
+  for (const Step& step : table.cpu) {
+    if (step.npu == 0) continue;
+    const size_t number = static_cast<size_t>(std::abs(static_cast<long long>(step.npu)));
+    if (number > seen.size() || seen[number - 1] != (step.npu > 0 ? 0 : 1)) {
+      Bad(table, "step " + std::to_string(step.npu) + " of the NPU comes out of order");
+    }
+    ++seen[number - 1];
+  }
+  if (std::any_of(seen.begin(), seen.end(), [](int times) { return times != 2; })) {
+    Bad(table, "a region of the NPU is not handed over, or not waited for");
+  }
+}
+
 // Walks both lists as the processors would; neither may end up waiting for ever.
 void CheckProgress(const Table& table) {
   size_t cpu = 0;
@@ -140,6 +184,7 @@ void CheckTable(const Table& table, const Graph& graph) {
   CheckMemory(table, graph);
   for (const Step& step : table.cpu) CheckStep(table, graph, step, /*gpu=*/false);
   for (const Step& step : table.gpu) CheckStep(table, graph, step, /*gpu=*/true);
+  CheckRegions(table, graph);
   for (const Step& step : table.cpu) CheckWait(table, step, table.gpu);
   for (const Step& step : table.gpu) CheckWait(table, step, table.cpu);
   for (const Step& step : table.cpu) CheckTickets(table, graph, step, table.cpu, table.gpu);

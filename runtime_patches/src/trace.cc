@@ -11,6 +11,8 @@ namespace {
 constexpr int kInferenceLane = 0;
 constexpr int kCpuLane = 1;
 constexpr int kGpuLane = 2;
+constexpr int kNpuLane = 3;
+constexpr const char* kProcessors[] = {"", "cpu", "gpu", "npu"};  // by thread
 
 int32_t Tiles(const Range& range) {
   return (range.row_end - range.row_begin) * (range.channel_end - range.channel_begin);
@@ -46,13 +48,23 @@ void Trace::Add(const Table& table, Tier tier, const WalkTimes& times,
   const double origin_us = times.origin_us;
   const auto push = [&](Kind kind, const Step& step, const StepSpan& span) {
     Push({origin_us + span.start_us, origin_us + span.end_us, span.wait_us, plan, step.task,
-          Tiles(step.range), kind, tier});
+          Tiles(step.range), step.npu, kind, tier});
   };
-  Push({origin_us, origin_us + times.total_us, 0.0, plan, -1, 0, Kind::kInference, tier});
+  Push({origin_us, origin_us + times.total_us, 0.0, plan, -1, 0, 0, Kind::kInference, tier});
   for (size_t i = 0; i < table.cpu.size(); ++i) push(Kind::kCpu, table.cpu[i], times.cpu[i]);
   for (size_t i = 0; i < table.gpu.size(); ++i) {
     push(times.gpu_watched[i] ? Kind::kGpu : Kind::kGpuInferred, table.gpu[i], gpu[i]);
   }
+  for (size_t i = 0; i < table.npu.size(); ++i) {
+    Step first;
+    first.task = table.npu[i].tasks.front();
+    if (times.npu[i].end_us > 0.0) push(Kind::kNpu, first, times.npu[i]);
+  }
+}
+
+int Trace::LaneOf(Kind kind) {
+  if (kind == Kind::kNpu) return kNpuLane;
+  return kind == Kind::kCpu ? kCpuLane : kGpuLane;
 }
 
 void Trace::Mark(double now_us, const std::string& text) {
@@ -86,10 +98,12 @@ std::string Trace::SpanJson(const Span& span, const Graph& graph) const {
   int lane = kInferenceLane;
   if (span.kind != Kind::kInference) {
     const Task& task = graph.tasks[static_cast<size_t>(span.task)];
-    const bool cpu = span.kind == Kind::kCpu;
-    name = task.name;
-    lane = cpu ? kCpuLane : kGpuLane;
-    details.Text("processor", cpu ? "cpu" : "gpu").Number("wait_us", span.wait_us);
+    Step step;
+    step.task = span.task;
+    step.npu = span.npu;
+    name = StepName(graph, step);
+    lane = LaneOf(span.kind);
+    details.Text("processor", kProcessors[lane]).Number("wait_us", span.wait_us);
     details.Count("bytes", StepBytes(graph, task, span.tiles));
     details.Flag("end_seen", span.kind != Kind::kGpuInferred);
   }
@@ -100,8 +114,7 @@ std::string Trace::SpanJson(const Span& span, const Graph& graph) const {
 }
 
 std::string Trace::WaitJson(const Span& span) const {
-  const int lane = span.kind == Kind::kCpu ? kCpuLane : kGpuLane;
-  return EventOf("X", lane, "wait", span.start_us - span.wait_us - origin_us_)
+  return EventOf("X", LaneOf(span.kind), "wait", span.start_us - span.wait_us - origin_us_)
       .Number("dur", span.wait_us)
       .Text("cname", "grey")
       .Done();
@@ -109,7 +122,8 @@ std::string Trace::WaitJson(const Span& span) const {
 
 std::string Trace::Json(const Graph& graph) const {
   std::vector<std::string> events = {LaneName(kInferenceLane, "inferences"),
-                                     LaneName(kCpuLane, "CPU"), LaneName(kGpuLane, "OpenCL")};
+                                     LaneName(kCpuLane, "CPU"), LaneName(kGpuLane, "OpenCL"),
+                                     LaneName(kNpuLane, "NPU")};
   for (size_t i = 0; i < spans_.size(); ++i) {
     const Span& span = spans_[(next_ + i) % spans_.size()];
     events.push_back(SpanJson(span, graph));

@@ -31,7 +31,7 @@ class Trace {
   std::string Json(const Graph& graph) const;
 
  private:
-  enum class Kind : uint8_t { kInference, kCpu, kGpu, kGpuInferred };
+  enum class Kind : uint8_t { kInference, kCpu, kGpu, kGpuInferred, kNpu };
   struct Span {
     double start_us;  // on NowUs()'s clock
     double end_us;
@@ -39,6 +39,7 @@ class Trace {
     int32_t plan;  // of names_
     int32_t task;
     int32_t tiles;
+    int32_t npu;  // as in Step
     Kind kind;
     Tier tier;
   };
@@ -47,6 +48,7 @@ class Trace {
     std::string text;
   };
 
+  static int LaneOf(Kind kind);  // of a step
   int32_t PlanIndex(const std::string& name);
   void Push(const Span& span);
   std::string SpanJson(const Span& span, const Graph& graph) const;

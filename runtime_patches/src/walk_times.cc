@@ -20,6 +20,7 @@ size_t NextSeen(const WalkTimes& times, size_t index) {
 
 WalkTimes::WalkTimes(const Table& table)
     : cpu(table.cpu.size()),
+      npu(table.npu.size()),
       gpu_end_us(table.gpu.size(), -1.0),
       gpu_watched(table.gpu.size(), false) {}
 

@@ -26,6 +26,7 @@ struct WalkTimes {
   double origin_us = 0.0;  // NowUs() at the start
   double total_us = 0.0;
   std::vector<StepSpan> cpu;
+  std::vector<StepSpan> npu;  // an end of 0: the CPU ran the region
   // When the CPU saw each GPU step's signal; -1 if it saw a later one first.
   std::vector<double> gpu_end_us;
   // Whether the CPU was watching when the signal came; if not, the time is an upper bound.
