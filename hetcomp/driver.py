@@ -23,8 +23,8 @@ from hetcomp.errors import InputError
 from hetcomp.frontend import ImportedModel, import_onnx
 from hetcomp.goal import Goal
 from hetcomp.memory import give_back, peak_bytes
-from hetcomp.options import CompileOptions
 from hetcomp.npu import describe
+from hetcomp.options import CompileOptions
 from hetcomp.passes.static_shapes import require_static_shapes
 from hetcomp.pipeline import fusion_pipeline
 from hetcomp.placement import choose_plan

@@ -164,6 +164,8 @@ class CompileOptions:
             raise InputError(f"a device profile is for plan auto, not '{self.plan}'")
         if self.rpc:
             self._check_rpc()
+        if self.npu and self.precision in ("f16", "bf16"):
+            raise InputError(f"the NPU takes integers; leave out --precision {self.precision}")
         if self.npu_driver and self.npu_driver not in NPU_DRIVERS:
             raise InputError(
                 f"npu_driver must be one of {', '.join(NPU_DRIVERS)}, got '{self.npu_driver}'; "

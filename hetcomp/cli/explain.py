@@ -25,7 +25,7 @@ from hetcomp.errors import InputError
 from hetcomp.options import TIERS
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.io import write_plan
-from hetcomp.plan.plan import Decision, Mode, Plan
+from hetcomp.plan.plan import Decision, Mode, Place, Plan
 from hetcomp.plan.transfer import share_of
 
 __all__ = ["explain"]
@@ -127,6 +127,9 @@ def _print_tasks(graph: TaskGraph, plan: Plan) -> None:
             (*row, graph.kernels[task.kernel].tuned)
             for row, (task, _) in zip(rows, pairs, strict=True)
         ]
+    if any(task.npu for task in graph.tasks):
+        columns.append("npu")
+        rows = [(*row, _npu(task)) for row, (task, _) in zip(rows, pairs, strict=True)]
     print_table(f"{graph.name}: plan {plan.name}", columns, rows, right=_COLUMNS[3:7])
 
 
@@ -156,7 +159,7 @@ def _task_json(graph: TaskGraph, task: Task, decision: Decision) -> dict[str, An
         "work_group": graph.kernels[task.kernel].work_group,
         "tuned": graph.kernels[task.kernel].tuned or None,
         "processor": decision.place.value,
-        "cpu_share": share_of(task, decision).cpu,
+        "cpu_share": None if decision.place is Place.NPU else share_of(task, decision).cpu,
         "axis": decision.axis.value if decision.place.value == "split" else None,
         "cut": decision.cut if decision.place.value == "split" else None,
         "mode": decision.mode.value if decision.place.value == "split" else None,
@@ -165,6 +168,7 @@ def _task_json(graph: TaskGraph, task: Task, decision: Decision) -> dict[str, An
         "gpu_us": decision.gpu_us,
         "predicted_us": decision.predicted_us,
         "reason": decision.reason,
+        "npu": {"ok": task.npu, "reason": task.why_no_npu},
         "flops": task.flops,
         "source": task.source,
     }
@@ -184,12 +188,16 @@ def _row(graph: TaskGraph, task: Task, decision: Decision) -> tuple[str, ...]:
         task.name,
         _kind(task, graph.kernels[task.kernel].variant),
         place,
-        f"{100 * share_of(task, decision).cpu:.0f}%",
+        "-" if decision.place is Place.NPU else f"{100 * share_of(task, decision).cpu:.0f}%",
         number(decision.cpu_us),
         number(decision.gpu_us),
         number(decision.predicted_us),
         decision.reason,
     )
+
+
+def _npu(task: Task) -> str:
+    return "takes it" if task.npu else task.why_no_npu
 
 
 def _kind(task: Task, variant: str) -> str:

@@ -69,9 +69,14 @@ class Comparison:
 
 
 def simulate_plans(image: Image, forecast: Forecast | None = None) -> tuple[Simulation, ...]:
-    """Every plan by `forecast`, else as predicted when compiling; none where no times are known."""
+    """Every plan by `forecast`, else as predicted when compiling.
+
+    None where no times are known, and none of plans with the NPU, which no model knows.
+    """
     simulator = _simulator(image, forecast)
-    return tuple(map(simulator.run, image.tables)) if simulator else ()
+    if simulator is None:
+        return ()
+    return tuple(simulator.run(table) for table in image.tables if not table.npu)
 
 
 def is_pipelined(image: Image) -> bool:

@@ -16,7 +16,7 @@ from hetcomp.bench.reference import TOLERANCE, OutputError, compare, reference_o
 from hetcomp.cli.common import FAILED, command_options
 from hetcomp.cli.feeds import Array, random_feeds, read_npz, write_npz
 from hetcomp.cli.output import number, print_json, print_table
-from hetcomp.options import EXPERIMENTAL_TIERS, TIERS
+from hetcomp.options import EXPERIMENTAL_TIERS, NPU_DRIVERS, TIERS
 
 if TYPE_CHECKING:
     from hetcomp.runtime import SessionStatus
@@ -64,6 +64,10 @@ class _Times:
     help="How CPU and OpenCL device wait for each other; auto: the fastest that works. "
     "mailbox wants HETCOMP_EXPERIMENTAL=1.",
 )  # fmt: skip
+@click.option(
+    "--npu", type=click.Choice(("auto", "off", *NPU_DRIVERS)), default="auto", show_default=True,
+    help="Driver for what the plan puts on the NPU; off runs that on the CPU.",
+)  # fmt: skip
 @click.option("--plan", metavar="NAME", help="One of the plans in M.so; explain lists them.")
 @command_options
 def run(
@@ -74,6 +78,7 @@ def run(
     seed: int,
     device: str,
     tier: str,
+    npu: str,
     repeat: int,
     trace: Path | None,
     plan: str | None,
@@ -84,7 +89,7 @@ def run(
 
     tracing = trace is not None
     session, load_ms = _timed_ms(
-        lambda: hetcomp.load(model, plan=plan, device=device, tier=tier, trace=tracing)
+        lambda: hetcomp.load(model, plan=plan, device=device, tier=tier, npu=npu, trace=tracing)
     )
     with session:
         feeds = read_npz(inputs) if inputs else random_feeds(session.inputs, seed)
@@ -152,13 +157,16 @@ def _print(
     if errors:
         columns.append("max relative error")
     print_table("", columns, rows, right=columns[3:])
-    click.echo(f"plan {status.plan}, tier {status.tier}")
+    npu = f", npu driver {status.npu}" if status.npu else ""
+    click.echo(f"plan {status.plan}, tier {status.tier}{npu}")
     click.echo(
         f"load {times.load_ms:.2f} ms (program cache: {status.program_cache}), first inference "
         f"{times.first_ms:.2f} ms, warm {number(times.warm_ms, 2)} ms"
     )
     if status.why_no_gpu:
         click.echo(f"plan {status.requested_plan} was asked for: {status.why_no_gpu}")
+    if status.why_no_npu:
+        click.echo(f"{status.why_no_npu}; the CPU computes what was planned for the NPU")
     for refused, why in status.refused_tiers.items():
         click.echo(f"tier {refused} does not work: {why}")
     for error in errors:

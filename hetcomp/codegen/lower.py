@@ -240,7 +240,9 @@ class _Builder:
                 index, scheduled, func, constants, pitches, halves
             )
             task = dataclasses.replace(task, npu=verdict.ok, why_no_npu=verdict.reason)
-            self._operators.append(operator and self._on_tensors(operator, arrays, computed, outputs))
+            if operator is not None:
+                operator = self._on_tensors(operator, arrays, computed, outputs)
+            self._operators.append(operator)
         self._tasks.append(task)
 
     def _on_tensors(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hetcomp.devices.cpu import describe_cpu, describe_npu
+from hetcomp.devices.cpu import describe_cpu
 from hetcomp.devices.info import CacheInfo, CpuInfo, DeviceInfo, OpenClInfo
+from hetcomp.devices.npu import describe_npus
 from hetcomp.devices.opencl import describe_opencl
 from hetcomp.devices.verdict import Verdict
 
@@ -17,6 +18,7 @@ __all__ = [
     "Verdict",
     "describe_cpu",
     "describe_devices",
+    "describe_npus",
     "describe_opencl",
     "fingerprint",
     "machine_of",
@@ -27,11 +29,11 @@ _PINNING = {False: "pinned=0", True: "pinned=1"}
 
 
 def describe_devices() -> tuple[DeviceInfo, ...]:
-    """Describe the CPU, every OpenCL device, and the NPU, each with whether it is used and why.
+    """Describe the CPU, the OpenCL devices, and the NPU drivers, each with whether it is used, why.
 
     Takes up to 20 s where an OpenCL driver hangs; never hangs or crashes itself.
     """
-    return (describe_cpu(), *describe_opencl(), describe_npu())
+    return (describe_cpu(), *describe_opencl(), *describe_npus())
 
 
 def fingerprint(devices: Iterable[DeviceInfo], *, pinned: bool) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from hetcomp.devices.info import CacheInfo, CpuInfo, DeviceInfo
 from hetcomp.devices.verdict import Verdict
 
-__all__ = ["describe_cpu", "describe_npu", "parse_cpuinfo", "parse_size"]
+__all__ = ["cpu_features", "describe_cpu", "parse_cpuinfo", "parse_size"]
 
 # fmt: off
 _FEATURES = frozenset((
@@ -19,7 +19,6 @@ _FEATURES = frozenset((
     "neon", "asimd", "asimdhp", "asimddp", "fphp", "i8mm", "bf16", "sve", "sve2", "sme",
 ))
 # fmt: on
-_AMX = "amx_tile"
 
 
 def describe_cpu(root: Path = Path("/")) -> DeviceInfo:
@@ -37,12 +36,9 @@ def describe_cpu(root: Path = Path("/")) -> DeviceInfo:
     return DeviceInfo("cpu", _model(root, fields), verdict, cpu=info)
 
 
-def describe_npu(root: Path = Path("/")) -> DeviceInfo:
-    """Describe the matrix unit that could serve as an NPU; this version uses none."""
-    if _AMX in _features(_cpuinfo(root)):
-        return DeviceInfo("npu", "AMX", Verdict(False, "present, not used by this version"))
-    reason = "no AMX in /proc/cpuinfo, and no other NPU is known to this version"
-    return DeviceInfo("npu", "none", Verdict(False, reason))
+def cpu_features(root: Path = Path("/")) -> frozenset[str]:
+    """All instruction-set features that the kernel tells of, by its names."""
+    return _features(_cpuinfo(root))
 
 
 def parse_cpuinfo(text: str) -> dict[str, str]:

@@ -40,7 +40,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["FORMAT_VERSION", "Core", "Operator", "Product", "Reduction", "Value", "WindowProduct", "describe"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Core",
+    "Operator",
+    "Product",
+    "Reduction",
+    "Value",
+    "WindowProduct",
+    "describe",
+]
 
 FORMAT_VERSION = 1
 

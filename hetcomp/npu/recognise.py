@@ -55,16 +55,8 @@ def recognise(program: Program, constants: frozenset[int]) -> Operator:
     """
     _check_tensors(program)
     core_stage = _core_stage(program)
-    if core_stage is None:
-        kind, core = "map", None
-    elif core_stage.anchor is None:
-        kind, core = "reduce", _reduction(program, core_stage)
-    else:
-        kind = _kind(core_stage)
-        try:
-            core = _anchor_core(program, core_stage, kind, constants)
-        except NotStaged as reason:
-            raise Refused(str(reason)) from reason
+    kind = "map" if core_stage is None else _kind(core_stage)
+    core = None if core_stage is None else _core(program, core_stage, kind, constants)
     final = program.stages[-1]
     output = len(program.params) - 1
     return Operator(
@@ -109,17 +101,27 @@ def _check_tensors(program: Program) -> None:
 
 
 def _core_stage(program: Program) -> Stage | None:
-    found = [stage for stage in program.stages if stage.anchor is not None or stage.reduce]
+    found = [stage for stage in program.stages if stage.reduce]
     if len(found) > 1:
         raise Refused("it reduces more than once")
     return found[0] if found else None
 
 
 def _kind(stage: Stage) -> str:
+    if stage.anchor is None:
+        return "reduce"
     if stage.anchor not in _KINDS:
-        dtype = str(stage.buffer.dtype)
-        raise Refused(f"{stage.anchor} computes in {dtype}, not on bytes")
+        raise Refused(f"{stage.anchor} computes in {stage.buffer.dtype}, not on bytes")
     return _KINDS[stage.anchor]
+
+
+def _core(program: Program, stage: Stage, kind: str, constants: frozenset[int]) -> Core:
+    if kind == "reduce":
+        return _reduction(program, stage)
+    try:
+        return _product(program, stage, kind, constants)
+    except NotStaged as reason:
+        raise Refused(str(reason)) from reason
 
 
 def _pitch(program: Program, position: int) -> int:
@@ -147,8 +149,10 @@ class _Loader:
 
     def __call__(self, reader: ValueReader, buffer: Any, indices: tuple[Affine, ...]) -> int:
         stage = self._program.stage_of(buffer)
-        return self._element(reader, buffer, indices) if stage is None else self.stage(
-            reader, stage, indices
+        return (
+            self._element(reader, buffer, indices)
+            if stage is None
+            else self.stage(reader, stage, indices)
         )
 
     def stage(self, reader: ValueReader, stage: Stage, at: tuple[Affine, ...]) -> int:
@@ -199,7 +203,7 @@ def _init(expr: Any) -> float:
     return number
 
 
-def _anchor_core(program: Program, stage: Stage, kind: str, constants: frozenset[int]) -> Core:
+def _product(program: Program, stage: Stage, kind: str, constants: frozenset[int]) -> Core:
     if kind == "matmul":
         return _matmul(program, stage)
     data, weights = anchor_operands(program, stage, ("uint8", "int8"))

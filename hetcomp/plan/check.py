@@ -26,7 +26,8 @@ def check_plan(graph: TaskGraph, plan: Plan) -> None:
     ------
     PlanError
         A task is unknown, missing or decided twice; a task without an OpenCL kernel is placed on
-        the GPU, or one on the NPU that it does not take; a split has no tiles to cut or cuts where two tiles overlap.
+        the GPU, or one on the NPU that it takes not; a split has no tiles to cut or cuts where two
+        tiles overlap.
     """
     _check_names(graph, plan)
     by_name = {task.name: task for task in graph.tasks}
@@ -65,7 +66,7 @@ def _check_decision(graph: TaskGraph, plan: str, task: Task, decision: Decision)
     if decision.place is Place.NPU:
         if not task.npu:
             raise PlanError(
-                f"{where}: placed on 'npu', which does not take it: {task.why_no_npu}; set place "
+                f"{where}: placed on 'npu', which takes it not: {task.why_no_npu}; set place "
                 "to 'cpu', or compile with --npu-driver where the file has no NPU programs"
             )
         return

@@ -35,6 +35,9 @@ SHARE_STEPS = 8
 """Shares of a split are rounded to eighths before owners are compared."""
 
 
+_TO_NPU = "cpu to npu"
+
+
 @dataclass(frozen=True)
 class Lifetime:
     """Tasks `first` to `last` (both included) during which a tensor's bytes must be kept.
@@ -104,7 +107,8 @@ def owners(graph: TaskGraph, plan: Plan) -> dict[int, str]:
     """Who writes which bytes of each root tensor, as a key: equal keys, equal owners.
 
     Halves of a split fall on the same bytes only where size and share agree, so both are in the
-    key. Graph inputs are written by the CPU.
+    key. Graph inputs are written by the CPU. What the NPU reads of the CPU is apart, for it must
+    stay until the NPU has ended.
     """
     by_task = {decision.task: decision for decision in plan.decisions}
     found: dict[int, str] = {}
@@ -114,6 +118,10 @@ def owners(graph: TaskGraph, plan: Plan) -> dict[int, str]:
         for tensor in task.outputs:
             root = graph.root(tensor)
             found[root] = _owner(decision, extent, graph.tensors[root].size_bytes)
+    for task in graph.tasks:
+        if by_task[task.name].place is Place.NPU:
+            roots = {graph.root(tensor) for tensor in task.inputs}
+            found |= {root: _TO_NPU for root in roots if found.get(root, "cpu") == "cpu"}
     return found
 
 
@@ -213,8 +221,6 @@ def _blocks(graph: TaskGraph, keys: Mapping[int, str], heirs: Mapping[int, int])
 
 
 def _owner(decision: Decision, extent: int, size_bytes: int) -> str:
-    if decision.place is Place.NPU:
-        return "cpu"  # who copies the NPU's outputs
     if decision.place is not Place.SPLIT:
         return str(decision.place.value)
     if decision.mode is Mode.TICKETS:

@@ -3,10 +3,11 @@
 The unit of dependence is bytes in the arena: a step waits for every earlier step of the other
 processor that wrote bytes it touches or read bytes it writes (RAW, WAW, WAR, memory re-use
 included). A region of the NPU is two steps of the CPU, which hands it over and waits for it; what
-follows runs beside it as far as it touches other bytes. Cut by rows, a step touches the rows of its tiles and the halo of its window, where the
-task says so (`Task.row_spans`), so that halves with equal cuts run ahead of each other where no
-halo crosses. The two halves of one task write disjoint elements and do not wait for each
-other. Steps follow the task order and wait only for earlier tasks, so no cycle can arise.
+follows runs beside it as far as it touches other bytes. Cut by rows, a step touches the rows of its
+tiles and the halo of its window, where the task says so (`Task.row_spans`), so that halves with
+equal cuts run ahead of each other where no halo crosses. The two halves of one task write disjoint
+elements and do not wait for each other. Steps follow the task order and wait only for earlier
+tasks, so no cycle can arise.
 """
 
 from __future__ import annotations
@@ -125,9 +126,7 @@ def make_table(
 class _Maker:
     """Appends steps; takes a region's outputs over as late as what follows allows."""
 
-    def __init__(
-        self, graph: TaskGraph, memory: MemoryMap, regions: tuple[NpuStep, ...]
-    ) -> None:
+    def __init__(self, graph: TaskGraph, memory: MemoryMap, regions: tuple[NpuStep, ...]) -> None:
         self.cpu, self.gpu, self.regions = _Lane(), _Lane(), regions
         self._graph, self._memory = graph, memory
         self._numbers = {region.tasks[0]: i for i, region in enumerate(regions, start=1)}

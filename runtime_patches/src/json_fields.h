@@ -53,7 +53,9 @@ class Fields {
   }
   double Number(const char* key) const { return Cast<double>(At(key), key); }
   bool Bool(const char* key) const { return Cast<bool>(At(key), key); }
-  std::string Text(const char* key) const { return std::string(Cast<tvm::ffi::String>(At(key), key)); }
+  std::string Text(const char* key) const {
+    return std::string(Cast<tvm::ffi::String>(At(key), key));
+  }
   json::Array List(const char* key) const { return Cast<json::Array>(At(key), key); }
 
   template <typename T>

@@ -193,8 +193,8 @@ Model ParseModel(std::string_view text, size_t constants_bytes) {
   Model model;
   model.graph = ParseGraph(fields.At("graph"));
   ResolveAliases(fields.At("graph"), &model.graph);
-  model.graph.operators = ParseNpuOperators(fields.At("npu"), model.graph.tasks.size(),
-                                            model.graph.tensors.size());
+  model.graph.operators =
+      ParseNpuOperators(fields.At("npu"), model.graph.tasks.size(), model.graph.tensors.size());
   LayOutIo(&model.graph);
   if (model.graph.constants_bytes > constants_bytes) {
     ThrowInput("model description: " + std::to_string(model.graph.constants_bytes) +

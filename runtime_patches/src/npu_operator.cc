@@ -200,8 +200,7 @@ size_t SizeOf(NpuType type) {
   return type == NpuType::kInt16 || type == NpuType::kUint16 ? 2 : 1;
 }
 
-std::vector<std::shared_ptr<const NpuOperator>> ParseNpuOperators(const json::Value& value,
-                                                                  size_t n_tasks,
+std::vector<std::shared_ptr<const NpuOperator>> ParseNpuOperators(const Any& value, size_t n_tasks,
                                                                   size_t n_tensors) {
   std::vector<std::shared_ptr<const NpuOperator>> result(n_tasks);
   if (value == nullptr) return result;

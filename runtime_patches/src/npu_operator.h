@@ -98,10 +98,11 @@ struct NpuOperator {
   std::vector<NpuValue> values;
 };
 
-// By task; null where NPUs take it not. `value` is the description's entry "npu", which may be null.
-// Indices are within `n_tensors`, and values use those before them only. Throws Error(kInput).
-std::vector<std::shared_ptr<const NpuOperator>> ParseNpuOperators(
-    const tvm::ffi::json::Value& value, size_t n_tasks, size_t n_tensors);
+// By task; null where NPUs take it not. `value` is the description's entry "npu", which may be
+// null. Indices are within `n_tensors`, and values use those before them only. Throws
+// Error(kInput).
+std::vector<std::shared_ptr<const NpuOperator>> ParseNpuOperators(const tvm::ffi::Any& value,
+                                                                  size_t n_tasks, size_t n_tensors);
 
 }  // namespace hetcomp
 

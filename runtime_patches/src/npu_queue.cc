@@ -21,8 +21,7 @@ NpuStaging::NpuStaging(const NpuRegion& region) {
 }
 
 NpuQueue::NpuQueue()
-    : shared_(std::make_shared<Shared>()),
-      worker_([shared = shared_] { Work(shared); }) {}
+    : shared_(std::make_shared<Shared>()), worker_([shared = shared_] { Work(shared); }) {}
 
 NpuQueue::~NpuQueue() {
   Abandon();

@@ -68,8 +68,8 @@ struct Options {
 };
 
 // Defaults, overridden by HETCOMP_DEVICE, HETCOMP_TIER, HETCOMP_MEMORY, HETCOMP_PIN,
-// HETCOMP_OPENCL_LIBRARY, HETCOMP_NPU, HETCOMP_EXPERIMENTAL and HETCOMP_CACHE_DIR, overridden by the keys of
-// `json`. Unknown keys and values are errors.
+// HETCOMP_OPENCL_LIBRARY, HETCOMP_NPU, HETCOMP_EXPERIMENTAL and HETCOMP_CACHE_DIR, overridden by
+// the keys of `json`. Unknown keys and values are errors.
 Options ParseOptions(std::string_view json);
 
 }  // namespace hetcomp

@@ -177,6 +177,7 @@ void Session::MakeMirror(size_t arena_bytes) {
 std::unique_ptr<Session::Ready> Session::MakeReady(const Table& table, bool measured,
                                                    double warm_up_us) {
   if (!table.gpu.empty()) PrepareGpu();
+  CheckMemoryOfAll(table);
   const bool tickets = table.gpu.empty() || fine_memory();
   const Table shared = tickets ? table : WithoutTickets(table, model_.graph);
   const bool sliced = options_.gpu_slice_us > 0.0 && !measured;

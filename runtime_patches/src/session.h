@@ -125,6 +125,7 @@ class Session {
 
   // session_npu.cc: the NPU, and how it is given up.
   std::unique_ptr<NpuLane> MakeNpuLane(const Ready& ready);
+  void CheckMemoryOfAll(const Table& table) const;
   void PrepareNpu();
   void NoteNpu(const std::string& why);
   void AfterNpu();

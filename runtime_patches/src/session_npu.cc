@@ -6,6 +6,13 @@
 
 namespace hetcomp {
 
+// What crosses between two memories is known of kernels only, see crossings.h.
+void Session::CheckMemoryOfAll(const Table& table) const {
+  if (table.gpu.empty() || table.npu.empty() || fine_memory()) return;
+  throw Error(ErrorKind::kDevice,
+              "a plan with the NPU beside OpenCL needs fine-grained shared memory");
+}
+
 // Call with mutex_ held (or from the constructor). Leaves npu_ null, and why_no_npu_ said, where no
 // driver serves.
 void Session::PrepareNpu() {

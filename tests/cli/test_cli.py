@@ -136,7 +136,8 @@ def test_devices_json() -> None:
     ("arguments", "text"),
     [
         (("--precision", "f16", "--tuned", "db.jsonl"), "parameters for float32 kernels"),
-        (("--plan", "npu"), "plan 'npu' is not in this version"),
+        (("--plan", "npu", "--precision", "f16"), "the NPU takes integers"),
+        (("--npu-driver", "tpu"), "'tpu' is not 'reference'"),
         (("--plan", "fast"), "'fast' is neither a plan"),
         (("--shape", "x"), "expected NAME=N,N"),
         (("--shape", "=1"), "expected NAME=N,N"),

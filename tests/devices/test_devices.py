@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from hetcomp.devices import describe_devices, fingerprint, machine_of
+from hetcomp.devices import DeviceInfo, describe_devices, fingerprint, machine_of
 from hetcomp.devices import opencl as opencl_module
-from hetcomp.devices.cpu import describe_cpu, describe_npu, parse_size
+from hetcomp.devices.cpu import describe_cpu, parse_size
+from hetcomp.devices.npu import describe_npus
 from hetcomp.devices.opencl import describe_opencl
 
 ARM = "processor : 0\nFeatures : fp asimd i8mm sve2 crc32\nHardware : Some Board\n"
@@ -26,6 +27,10 @@ def machine(tmp_path: Path, cpuinfo: str) -> Path:
     return tmp_path
 
 
+def npus(root: Path) -> dict[str, DeviceInfo]:
+    return {device.name: device for device in describe_npus(root)}
+
+
 def test_arm_board(tmp_path: Path) -> None:
     device = describe_cpu(machine(tmp_path, ARM))
     assert device.name == "Some Board"
@@ -37,16 +42,25 @@ def test_arm_board(tmp_path: Path) -> None:
 def test_amx_is_seen_but_not_used(tmp_path: Path) -> None:
     root = machine(tmp_path, X86)
     assert describe_cpu(root).name == "Some CPU"
-    npu = describe_npu(root)
-    assert (npu.name, npu.verdict.ok) == ("AMX", False)
-    assert npu.verdict.reason == "present, not used by this version"
+    amx = npus(root)["amx"]
+    assert not amx.verdict
+    assert "amx_bf16" in amx.verdict.reason
+    (root / "proc/cpuinfo").write_text(X86.replace("amx_int8", "amx_int8 amx_bf16"))
+    assert npus(root)["amx"].verdict.reason.startswith("the CPU has it, but")
 
 
 def test_machine_that_tells_nothing(tmp_path: Path) -> None:
     device = describe_cpu(tmp_path)
     assert device.cpu is not None
     assert device.name == device.cpu.machine
-    assert not describe_npu(tmp_path).verdict
+    assert not npus(tmp_path)["amx"].verdict
+
+
+def test_npu_drivers_say_why_they_are_missing(tmp_path: Path) -> None:
+    found = npus(tmp_path)
+    assert [name for name, device in found.items() if device.verdict] == ["reference"]
+    assert "no amx_tile, amx_int8, amx_bf16" in found["amx"].verdict.reason
+    assert "onnxruntime-qnn is" in found["htp"].verdict.reason
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ class Drawn:
 
 DRAWN = st.builds(
     Drawn,
-    st.sampled_from(Place),
+    st.sampled_from((Place.CPU, Place.GPU, Place.SPLIT)),
     st.sampled_from(Axis),
     st.integers(0, 16).map(lambda sixteenths: sixteenths / 16),
     st.sampled_from((0, 0, 1, 3, 12)),

@@ -37,7 +37,8 @@ def drawn_plan(session: Session, seed: int) -> Plan:
         if seed < len(Axis):
             return Drawn(Place.SPLIT, list(Axis)[seed], 0.5, 0)
         axis, share = rng.choice(list(Axis)), rng.randint(0, 16) / 16
-        return Drawn(rng.choice(list(Place)), axis, share, rng.choice((0, 0, 3)))
+        place = rng.choice((Place.CPU, Place.GPU, Place.SPLIT))
+        return Drawn(place, axis, share, rng.choice((0, 0, 3)))
 
     graph = session.graph
     return Plan("drawn", tuple(drawn().decision(graph, task) for task in graph.tasks))

@@ -41,6 +41,7 @@ class GraphBuilder:
         axis: str = "rows",
         kind: str = "conv2d",
         heads: int = 0,
+        npu: bool = False,
     ) -> Task:
         number = len(self.tasks)
         why = "" if opencl else "gather is not generated"
@@ -57,6 +58,8 @@ class GraphBuilder:
             preferred_axis=axis,
             axis_reason="",
             heads=heads,
+            npu=npu,
+            why_no_npu="" if npu else "it sums floats",
         )
         self.tasks.append(task)
         return task

@@ -55,6 +55,13 @@ def test_gpu_without_opencl_names_the_reason(place: Place) -> None:
         check_plan(chain(1, opencl=False), plan)
 
 
+def test_npu_that_takes_it_not_names_the_reason() -> None:
+    plan = Plan("mine", (Decision("task0", Place.NPU),))
+    with pytest.raises(PlanError, match=r"takes it not: it sums floats; set place to 'cpu'"):
+        check_plan(chain(1), plan)
+    check_plan(chain(1, opencl=False, npu=True), plan)
+
+
 def test_legal_plan_passes() -> None:
     graph = chain(3, rows=Grid(8, ragged=True))
     check_plan(graph, fixed_split(graph, 0.9))
@@ -91,7 +98,7 @@ def test_unwritable_folder(tmp_path: Path) -> None:
         ('{"decisions": [], "plan": 1}', "unknown field 'plan'"),
         ('{"decisions": [1]}', "decision 0: expected a JSON object"),
         ('{"decisions": [{"task": "a"}]}', "field 'place' is missing"),
-        ('{"decisions": [{"task": "a", "place": "npu"}]}', "one of cpu, gpu, split, got 'npu'"),
+        ('{"decisions": [{"task": "a", "place": "tpu"}]}', "one of cpu, gpu, split, npu, got"),
         ('{"decisions": [{"task": "a", "place": ["cpu"]}]}', "'place' must be one of"),
         ('{"decisions": [{"task": "a", "place": "split"}]}', "needs 'cut'"),
         ('{"decisions": [{"task": "a", "place": "cpu", "cut": 0.5}]}', "whole number"),

@@ -14,7 +14,7 @@ from hetcomp.plan.check import grid_of
 from hetcomp.plan.graph import Grid, Space, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Place, Plan
 from hetcomp.plan.steps import make_table
-from hetcomp.plan.table import Step, StepTable
+from hetcomp.plan.table import NpuStep, Step, StepTable
 
 LINE = 128
 CPU, GPU = 0, 1
@@ -32,8 +32,9 @@ def graphs(draw: st.DrawFn) -> TaskGraph:
         outs = [builder.tensor(draw(sizes)) for _ in range(draw(st.integers(1, 2)))]
         rows = Grid(draw(st.integers(1, 5)), draw(st.booleans()))
         channels = Grid(draw(st.integers(1, 4)), draw(st.booleans()))
-        opencl = draw(st.integers(0, 5)) > 0
-        builder.task([*reads, weight], outs, rows=rows, channels=channels, opencl=opencl)
+        opencl, npu = draw(st.integers(0, 5)) > 0, draw(st.integers(0, 2)) > 0
+        grids = {"rows": rows, "channels": channels}
+        builder.task([*reads, weight], outs, **grids, opencl=opencl, npu=npu)
         known += outs
         if draw(st.booleans()):
             root = draw(st.sampled_from(known))
@@ -46,10 +47,10 @@ def graphs(draw: st.DrawFn) -> TaskGraph:
 def plans(draw: st.DrawFn, graph: TaskGraph) -> Plan:
     decisions = []
     for task in graph.tasks:
-        if not graph.kernels[task.kernel].opencl:
-            decisions.append(Decision(task.name, Place.CPU))
-            continue
-        place = draw(st.sampled_from(list(Place)))
+        places = [Place.CPU, *([Place.NPU] * task.npu)]
+        if graph.kernels[task.kernel].opencl:
+            places += [Place.GPU, Place.SPLIT]
+        place = draw(st.sampled_from(places))
         axis = draw(st.sampled_from(list(Axis)))
         grid = grid_of(task, axis)
         if place is Place.SPLIT and grid.extent < 2:
@@ -116,8 +117,15 @@ class Machine:
         ranges = (step.row_begin, step.row_end, step.channel_begin, step.channel_end)
         return (CPU, GPU) if ranges == whole else (side,)
 
-    def move(self, side: int) -> None:
-        step = self.steps(side)[self.done[side]]
+    def touch(self, side: int, step: Step) -> None:
+        """What a step does when it begins, and again when it ends."""
+        if step.npu > 0:
+            for tensor in self.table.npu[step.npu - 1].inputs:
+                self.memory.expect(tensor, True, (CPU, GPU))
+            return
+        if step.npu < 0:
+            self.run_region(self.table.npu[-step.npu - 1], ends=self.running[side])
+            return
         task = self.graph.tasks[step.task]
         sides = self.sides(step, side)
         for tensor in task.inputs:
@@ -127,6 +135,25 @@ class Machine:
             if self.running[side]:
                 self.memory.expect(tensor, False, sides)
             self.memory.write(tensor, self.running[side], sides)
+
+    def run_region(self, region: NpuStep, *, ends: bool) -> None:
+        """The CPU takes over: tasks in order, on inputs that have waited for it."""
+        if not ends:
+            for tensor in region.inputs:
+                self.memory.expect(tensor, True, (CPU, GPU))
+        made: set[int] = set()
+        for index in region.tasks:
+            task = self.graph.tasks[index]
+            for tensor in task.inputs:
+                if self.graph.root(tensor) in made:
+                    self.memory.expect(tensor, True, (CPU, GPU))
+            for tensor in task.outputs:
+                self.memory.write(tensor, True, (CPU, GPU))
+                made.add(self.graph.root(tensor))
+
+    def move(self, side: int) -> None:
+        step = self.steps(side)[self.done[side]]
+        self.touch(side, step)
         if self.running[side]:
             self.done[side] += 1
             if step.signal:

@@ -15,7 +15,7 @@ import standin
 from hetcomp.errors import InputError
 from hetcomp.runtime import load
 
-_LANES = {0: "inferences", 1: "CPU", 2: "OpenCL"}
+_LANES = {0: "inferences", 1: "CPU", 2: "OpenCL", 3: "NPU"}
 
 
 def _traced(model: Path, plan: str, path: Path, runs: int = 3) -> dict[str, Any]:

@@ -1,0 +1,160 @@
+"""QDQ networks on the NPU's reference driver: the CPU's bits, whatever the plan and what fails."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hetcomp
+from hetcomp.bench import zoo
+from hetcomp.options import CompileOptions
+from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.plan import Decision, Place, Plan
+from hetcomp.plan.steps import make_table
+from hetcomp.runtime import Session
+
+SIZES: dict[str, dict[str, Any]] = {
+    "mobilenetv2": {"size": 32, "width": 0.25},
+    "resnet50": {"size": 32, "width": 0.25},
+    "bert_tiny": {"size": 16},
+}
+ON_CPU = {"mobilenetv2": 1, "resnet50": 1, "bert_tiny": 12}
+"""Tasks that the NPU takes not: sums of floats, embeddings, normalisations."""
+PLANS = 8
+FAULTS = {
+    "missing": "it is missing",
+    "refuse": "it refuses",
+    "memory": "bad_alloc",
+    "fail": "it fails",
+    "die": "it dies",
+    "hang": "no answer within",
+}
+
+Compiled = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+    folder, done = tmp_path_factory.mktemp("npu"), dict[str, Path]()
+
+    def find(name: str) -> Path:
+        if name not in done:
+            done[name] = folder / f"{name}.so"
+            options = CompileOptions(plan="npu", gpu=False)
+            hetcomp.compile(model_of(name), output=done[name], options=options)
+        return done[name]
+
+    return find
+
+
+def model_of(name: str) -> Any:
+    return zoo.build(name, qdq=True, **SIZES[name])
+
+
+def by_cpu(path: Path, feeds: dict[str, Any]) -> dict[str, Any]:
+    with hetcomp.load(path, plan="cpu", quiet=True) as session:
+        return dict(session.run(feeds))
+
+
+def assert_same(got: dict[str, Any], expected: dict[str, Any]) -> None:
+    for name, want in expected.items():
+        np.testing.assert_array_equal(got[name], want, err_msg=name)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_equals_the_cpu(name: str, compiled: Compiled) -> None:
+    path, feeds = compiled(name), zoo.random_inputs(model_of(name))
+    expected = by_cpu(path, feeds)
+    with hetcomp.load(path) as session:
+        for _ in range(2):
+            assert_same(session.run(feeds), expected)
+        status = session.status()
+        assert session.plan is not None
+        places = [decision.place for decision in session.plan.decisions]
+        stats = session.stats()
+    assert (status.plan, status.npu, status.why_no_npu) == ("npu", "reference", "")
+    assert (status.npu_fallbacks, status.runs) == (0, 2)
+    assert status.npu_steps > 0
+    assert places.count(Place.CPU) == ON_CPU[name]
+    regions = [step for step in stats.steps if step.processor == "npu"]
+    assert len(regions) == status.npu_steps
+    assert all(step.count == 2 and step.mean_us > 0 for step in regions)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_cpu_takes_over(
+    fault: str, compiled: Compiled, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, feeds = compiled("mobilenetv2"), zoo.random_inputs(model_of("mobilenetv2"))
+    expected = by_cpu(path, feeds)
+    capfd.readouterr()
+    with hetcomp.load(path, npu_fault=fault, timeout_ms=400, trace=True) as session:
+        for _ in range(3):
+            assert_same(session.run(feeds), expected)
+        status = session.status()
+        session.trace(tmp_path / "trace.json")
+    assert FAULTS[fault] in status.why_no_npu
+    assert status.npu_fallbacks == (2 if fault == "die" else 3)
+    assert status.npu == ("reference" if fault in ("refuse", "memory") else "")
+    assert capfd.readouterr().err.count(FAULTS[fault]) == 1
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert any(event["ph"] == "i" and FAULTS[fault] in event["name"] for event in events)
+    ran = [event for event in events if event.get("args", {}).get("processor") == "npu"]
+    assert len(ran) == (2 if fault == "die" else 0)
+
+
+def test_switched_off(compiled: Compiled, capfd: pytest.CaptureFixture[str]) -> None:
+    path, feeds = compiled("mobilenetv2"), zoo.random_inputs(model_of("mobilenetv2"))
+    with hetcomp.load(path, npu="off") as session:
+        assert_same(session.run(feeds), by_cpu(path, feeds))
+        assert "switched off" in session.status().why_no_npu
+    assert capfd.readouterr().err == ""
+    with pytest.raises(hetcomp.InputError, match=r'"off", "reference", got "tpu"'):
+        hetcomp.load(path, npu="tpu")
+
+
+def drawn_plan(graph: TaskGraph, rng: random.Random, places: list[Place]) -> Plan:
+    """Each task on a processor that takes it, in runs of some length."""
+    decisions, place = [], places[0]
+    for task in graph.tasks:
+        if rng.random() < 0.4:
+            place = rng.choice(places)
+        fits = task.npu if place is Place.NPU else graph.kernels[task.kernel].opencl
+        decisions.append(Decision(task.name, place if fits or place is Place.CPU else Place.CPU))
+    return Plan("drawn", tuple(decisions))
+
+
+def check_plans(session: Session, places: list[Place], feeds: Any, expected: Any) -> None:
+    for seed in range(PLANS):
+        plan = drawn_plan(session.graph, random.Random(seed), places)
+        session.set_table(make_table(session.graph, plan))
+        for _ in range(2):
+            got = session.run(feeds)
+            try:
+                assert_same(got, expected)
+            except AssertionError as error:
+                raise AssertionError(f"seed {seed}: {json.dumps(plan.to_json())}") from error
+    status = session.status()
+    assert (status.npu_fallbacks, status.fallbacks, status.why_no_npu) == (0, 0, "")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_random_plans_on_cpu_and_npu(threads: int, compiled: Compiled) -> None:
+    path, feeds = compiled("mobilenetv2"), zoo.random_inputs(model_of("mobilenetv2"))
+    with hetcomp.load(path, threads=threads) as session:
+        check_plans(session, [Place.CPU, Place.NPU], feeds, by_cpu(path, feeds))
+
+
+@pytest.mark.usefixtures("opencl")
+def test_random_plans_on_three_processors(tmp_path: Path) -> None:
+    path, model = tmp_path / "three.so", model_of("mobilenetv2")
+    hetcomp.compile(model, output=path, options=CompileOptions(plan="npu"))
+    feeds = zoo.random_inputs(model)
+    with hetcomp.load(path, plan="npu") as session:
+        check_plans(session, [Place.CPU, Place.GPU, Place.NPU], feeds, by_cpu(path, feeds))

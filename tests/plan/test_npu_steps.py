@@ -1,0 +1,73 @@
+"""Regions of the NPU: which tasks, what goes in and out, and what runs beside them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+
+from plan_graphs import GraphBuilder, chain, two_branches
+
+from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.plan import Decision, Place, Plan
+from hetcomp.plan.planners import on_npu
+from hetcomp.plan.steps import make_table
+from hetcomp.plan.table import NpuStep, StepTable
+
+
+def placed(graph: TaskGraph, places: Sequence[Place]) -> StepTable:
+    pairs = zip(graph.tasks, places, strict=True)
+    plan = Plan("p", tuple(Decision(task.name, place) for task, place in pairs))
+    return make_table(graph, plan, room=math.inf)
+
+
+def test_a_whole_network_is_one_region() -> None:
+    graph = chain(3, npu=True)
+    table = make_table(graph, on_npu(graph))
+    assert table.npu == (NpuStep((0, 1, 2), inputs=(0,), outputs=(3,)),)
+    assert [step.npu for step in table.cpu] == [1, -1]
+    assert table.gpu == ()
+    assert StepTable.from_json(json.loads(json.dumps(table.to_json()))) == table
+
+
+def test_what_the_npu_takes_not_stays_on_the_cpu() -> None:
+    builder = GraphBuilder()
+    tensors = [builder.tensor() for _ in range(4)]
+    for index in range(3):
+        builder.task([tensors[index]], [tensors[index + 1]], npu=index != 1)
+    graph = builder.graph(tensors[:1], tensors[-1:])
+    plan = on_npu(graph)
+    assert [d.place for d in plan.decisions] == [Place.NPU, Place.CPU, Place.NPU]
+    assert plan.decisions[1].reason == "cpu: not on the npu: it sums floats"
+    table = make_table(graph, plan)
+    assert [(step.task, step.npu) for step in table.cpu] == [
+        *((0, 1), (0, -1), (1, 0), (2, 2), (2, -2))
+    ]
+
+
+def test_a_branch_of_the_cpu_runs_beside_one_of_the_npu() -> None:
+    graph = two_branches(npu=True)
+    npu, cpu = [Place.NPU] * 3, [Place.CPU] * 3
+    table = placed(graph, [*npu, *cpu, Place.CPU])
+    assert [step.npu for step in table.cpu] == [1, 0, 0, 0, -1, 0]
+
+
+def test_gpu_and_npu_wait_for_each_other_through_the_cpu() -> None:
+    graph = chain(3, npu=True)
+    table = placed(graph, [Place.GPU, Place.NPU, Place.GPU])
+    assert [(step.npu, step.wait) for step in table.cpu] == [(1, 1), (-1, 0)]
+    assert [step.wait for step in table.gpu] == [0, 2]
+
+
+def test_slices_that_others_write_are_inputs() -> None:
+    builder = GraphBuilder()
+    x, whole = builder.tensor(), builder.tensor(8192)
+    left = builder.tensor(4096, alias_of=whole)
+    right = builder.tensor(4096, alias_of=whole, offset_bytes=4096)
+    y = builder.tensor()
+    builder.task([x], [left])
+    builder.task([x], [right], npu=True)
+    builder.task([whole], [y], npu=True)
+    graph = builder.graph([x], [y])
+    (region,) = placed(graph, [Place.CPU, Place.NPU, Place.NPU]).npu
+    assert region == NpuStep((1, 2), inputs=(x, whole), outputs=(y,))
