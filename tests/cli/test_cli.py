@@ -104,7 +104,12 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         output.write_bytes(b"so")
         rest["progress"]("half", 0.5)
         return SimpleNamespace(
-            path=output, plan=fixed_split(GRAPH), graph=GRAPH, seconds={"build": 1.0}
+            path=output,
+            plan=fixed_split(GRAPH),
+            graph=GRAPH,
+            seconds={"build": 1.0},
+            why="it was asked for",
+            peak_bytes={"compiler": 1 << 20},
         )
 
     monkeypatch.setitem(vars(hetcomp), "compile", fake)
@@ -175,7 +180,7 @@ def test_compile_without_json_says_what_was_made(
     tmp_path: Path, compiled: list[dict[str, Any]]
 ) -> None:
     result = hetcomp_cli("compile", "m.onnx", "-o", tmp_path / "m.so")
-    assert "plan split with 1 split; compiled in 1.0 s" in result.stdout
+    assert "plan split with 1 split; compiled in 1.0 s\n  split: it was asked for" in result.stdout
     assert compiled[0]["shapes"] is None
 
 
