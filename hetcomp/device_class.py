@@ -7,7 +7,7 @@ from dataclasses import replace
 from hetcomp.devices import OpenClInfo, describe_opencl
 from hetcomp.schedules.facts import GroupFacts
 
-__all__ = ["find_groups", "group_facts"]
+__all__ = ["find_groups", "find_local_bytes", "group_facts"]
 
 _RANKS = {"gpu": 0, "accelerator": 1, "other": 1, "cpu": 2}
 """The order in which the runtime takes devices (`runtime_patches/src/opencl_select.cc`)."""
@@ -40,6 +40,12 @@ def find_groups(device_class: str, opencl_f16: str = "off") -> GroupFacts | None
     if facts is None or opencl_f16 == "auto":
         return facts
     return replace(facts, f16=opencl_f16 == "on")
+
+
+def find_local_bytes() -> int:
+    """Local memory of the OpenCL device that the runtime takes; 0 where there is none."""
+    device = _preferred()
+    return device.local_bytes if device is not None else 0
 
 
 def group_facts(device: OpenClInfo) -> GroupFacts:

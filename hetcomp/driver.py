@@ -18,7 +18,7 @@ from hetcomp.codegen.kernels import cpu_objects, opencl_source
 from hetcomp.codegen.link import link_model
 from hetcomp.codegen.lower import Lowered, lower_tasks
 from hetcomp.cost.profile_file import load_profile
-from hetcomp.device_class import find_groups
+from hetcomp.device_class import find_groups, find_local_bytes
 from hetcomp.errors import InputError
 from hetcomp.frontend import ImportedModel, import_onnx
 from hetcomp.goal import Goal
@@ -175,6 +175,8 @@ def _generate(
     with stages.stage("fuse", 0.1):
         require_static_shapes(imported.mod)
         groups = _groups(options)
+        if options.gpu and groups is None:
+            target = target.within(find_local_bytes())
         integers = computes_integers(imported, options.precision)
         module = fusion_pipeline(integers=integers, fuse_attention=groups is None)(imported.mod)
     with stages.stage("schedule and pack", 0.15):

@@ -39,6 +39,15 @@ class CompileTarget:
     cpu: DeviceFacts
     opencl: DeviceFacts
 
+    def within(self, local_bytes: int) -> CompileTarget:
+        """The same for an OpenCL device with so much local memory, where its kernels keep what the
+        CPU's keep in the cache; both have the same tiles. 0 is not known."""
+        if not local_bytes:
+            return self
+        size = min(self.cpu.scratch_bytes, local_bytes)
+        cpu, opencl = (replace(facts, scratch_bytes=size) for facts in (self.cpu, self.opencl))
+        return replace(self, cpu=cpu, opencl=opencl)
+
 
 def find_target(name: str, *, f16_products: bool = False) -> CompileTarget:
     """The target called `name`; this version knows `host`.
