@@ -27,6 +27,8 @@ Terms = dict[int, float]
 """A linear form: coefficients by variable."""
 
 _SLACK = 1.05
+_SOLVER_FAILED = 4
+"""Status of `milp`: neither solved nor out of time. Rare, in HiGHS's presolve of a sub-problem."""
 
 
 def exact(problem: Problem, objective: Objective = LATENCY, *, time_limit_s: float = 60.0) -> Found:
@@ -41,17 +43,23 @@ def exact(problem: Problem, objective: Objective = LATENCY, *, time_limit_s: flo
     # tightly: within its tolerances the solver takes the best plan for infeasible then.
     bound = _SLACK * search(problem, objective).value / objective.span
     programme = _Programme(problem, objective, bound)
-    result = milp(
-        programme.costs,
-        integrality=programme.integrality,
-        bounds=Bounds(np.zeros(len(programme.costs)), np.array(programme.upper)),
-        constraints=programme.constraints(),
-        options={"time_limit": time_limit_s, "mip_rel_gap": 1e-6},
-    )
+    result = _solve(programme, time_limit_s, presolve=True)
+    if result.status == _SOLVER_FAILED:
+        result = _solve(programme, time_limit_s, presolve=False)
     if result.status != 0:
         raise InternalError(f"no exact plan of {len(problem.tasks)} tasks: {result.message}")
     picks = tuple(int(np.argmax(result.x[ids])) for ids in programme.picks)
     return Found(picks, float(result.fun))
+
+
+def _solve(programme: _Programme, time_limit_s: float, *, presolve: bool) -> Any:
+    return milp(
+        programme.costs,
+        integrality=programme.integrality,
+        bounds=Bounds(np.zeros(len(programme.costs)), np.array(programme.upper)),
+        constraints=programme.constraints(),
+        options={"time_limit": time_limit_s, "mip_rel_gap": 1e-6, "presolve": presolve},
+    )
 
 
 class _Programme:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from plan_graphs import GraphBuilder, chain
+from scipy.optimize import milp
 
 from hetcomp.cost.costs import Costs, SyncCost, TaskCost
 from hetcomp.errors import InternalError
@@ -136,6 +139,23 @@ def test_twenty_tasks_are_solved_exactly() -> None:
     best = exact(problem, time_limit_s=300.0)
     assert best.value <= (found := search(problem).value) * (1.0 + EQUAL)
     assert found <= best.value * WITHIN
+
+
+def test_a_failure_of_the_solver_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def failing_once(*arguments: Any, **options: Any) -> Any:
+        tried.append(options["options"]["presolve"])
+        return SimpleNamespace(status=4) if len(tried) == 1 else milp(*arguments, **options)
+
+    monkeypatch.setattr("hetcomp.plan.exact.milp", failing_once)
+    graph = chain(3)
+    costs, sync = Costs((TaskCost(50.0, 60.0),) * 3), SyncCost()
+    problem = make_problem(
+        graph, candidates(graph, costs), measured_times(graph, costs, sync), sync
+    )
+    assert exact(problem).value == pytest.approx(search(problem).value)
+    assert tried == [True, False]
 
 
 def test_no_time_is_an_error() -> None:
