@@ -1,6 +1,8 @@
 """The search against the exact planner, on random graphs of a few tasks.
 
-`make test-exact` sets `HETCOMP_EXACT_GRAPHS=500`, which tries so many and larger ones.
+`make test-exact` sets `HETCOMP_EXACT_GRAPHS=500`, which tries so many and larger ones, other ones
+each time; else they are always the same. Known to fail there: of tasks of 3 µs with halos, where
+waits are most of the time, one in some hundred graphs is 2.1% off.
 """
 
 from __future__ import annotations
@@ -96,6 +98,7 @@ def problems(draw: st.DrawFn) -> Problem:
 
 @settings(
     max_examples=GRAPHS,
+    derandomize=not ASKED,
     deadline=None,
     database=None,
     print_blob=True,
