@@ -211,7 +211,13 @@ void Session::MakeGpuReady(Ready* ready, bool measured, double warm_up_us) {
   const Tier tier = measured ? MeasuringTier() : tier_.tier;
   ready->lane = MakeLane(*ready, program.program(), tier);
   const double start_us = NowUs();
-  ready->lane->WarmUp(warm_up_us);
+  try {
+    ready->lane->WarmUp(warm_up_us);
+  } catch (const Error&) {  // its kernels may be running still
+    KeepForEver(ready->memory.tickets);
+    KeepForEver(std::move(ready->lane));
+    throw;
+  }
   warmup_ms_ += (NowUs() - start_us) * 1e-3;
   program.Keep();
 }
