@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,13 @@ import onnx
 from hypothesis import strategies as st
 from kernel_harness import Array, make_model
 from quantized_models import Grid, QuantizedLayer
+
+
+def random_bytes(dtype: str, *shape: int) -> Array:
+    """Always the same for a shape."""
+    limits = np.iinfo(dtype)
+    rng = np.random.default_rng(sum(shape))
+    return rng.integers(limits.min, limits.max + 1, shape).astype(dtype)
 
 
 def numbers(draw: Any, dtype: str, *shape: int) -> Array:
@@ -77,12 +85,12 @@ def linear_layers(draw: Any) -> QuantizedLayer:
 
 
 @st.composite
-def conv_layers(draw: Any) -> QuantizedLayer:
+def conv_layers(draw: Any, depthwise: bool = False) -> QuantizedLayer:
     groups = draw(st.sampled_from([1, 1, 1, 2]))
     ins = groups * draw(st.sampled_from([1, 3, 4, 7, 8, 12, 16])) if groups == 1 else 8
     outs = groups * draw(st.sampled_from([1, 3, 16, 17, 33, 48]))
-    if draw(st.integers(0, 3)) == 0:
-        groups = outs = ins = draw(st.sampled_from([1, 3, 8, 16, 17, 40]))  # depthwise
+    if depthwise or draw(st.integers(0, 3)) == 0:
+        groups = outs = ins = draw(st.sampled_from([1, 3, 8, 16, 17, 40]))
     kernel = [draw(st.integers(1, 4)) for _ in range(2)]
     strides = [draw(st.integers(1, 2)) for _ in range(2)]
     dilations = [draw(st.integers(1, 2)) for _ in range(2)]
@@ -109,14 +117,20 @@ def attention_products(draw: Any) -> tuple[onnx.ModelProto, dict[str, Array], Ar
     shared = draw(st.booleans())
     a = numbers(draw, grids[0].dtype, batch, m, k)
     b = numbers(draw, grids[1].dtype, *(() if shared else (batch,)), k, n)
+    return product_of(a, b, grids, transposed=draw(st.booleans()))
+
+
+def product_of(
+    a: Array, b: Array, grids: Sequence[Grid], *, transposed: bool
+) -> tuple[onnx.ModelProto, dict[str, Array], Array]:
+    """`a @ b`; the model gets `b` with its last axes exchanged where it is `transposed`."""
     centred = [v.astype(np.int64) - g.points for v, g in zip((a, b), grids, strict=True)]
     sums = centred[0] @ centred[1]
-    product = np.float32(grids[0].scale) * np.float32(grids[1].scale)
-    scale = np.float32(max(1, np.abs(sums).max()) * product / 100)
+    scales = np.float32(grids[0].scale) * np.float32(grids[1].scale)
+    scale = np.float32(max(1, np.abs(sums).max()) * scales / 100)
     out = Grid(scale, np.asarray(100), "uint8")
-    scaled = sums.astype(np.int32).astype(np.float32) * np.float32(product / scale)
+    scaled = sums.astype(np.int32).astype(np.float32) * np.float32(scales / scale)
     expected = np.clip(np.rint(scaled) + 100, 0, 255).astype(np.uint8)
-    transposed = draw(st.booleans())
     fed = np.ascontiguousarray(np.swapaxes(b, -1, -2)) if transposed else b
     axes = ",".join(map(str, [*range(b.ndim - 2), b.ndim - 1, b.ndim - 2]))
     turn = f"t = Transpose<perm=[{axes}]>(bd)" if transposed else "t = Identity(bd)"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kernel_harness import EXACT, HOST, assert_close, lower, run_cut
-from quantized_layers import attention_products, conv_layers, linear_layers
-from quantized_models import QuantizedLayer
+from quantized_families import QUANTIZED_FAMILIES, QuantizedCase
 
 from hetcomp.schedules.facts import CpuFacts, DeviceFacts
 
@@ -23,31 +21,13 @@ FACTS = st.sampled_from(
 )
 
 
-def check(layer: QuantizedLayer, facts: DeviceFacts) -> set[str]:
-    """The layer's output under every cut is NumPy's; the kinds of its tasks."""
-    lowered = lower(layer.model(), facts)
-    (output,) = run_cut(lowered, {"x": layer.x}, facts)
-    assert_close(output, layer.oracle(), EXACT)
-    return {task.kind for task in lowered.graph.tasks}
-
-
+@pytest.mark.parametrize("family", QUANTIZED_FAMILIES)
 @SETTINGS
-@given(layer=linear_layers(), facts=FACTS)
-def test_linear(layer: QuantizedLayer, facts: DeviceFacts) -> None:
-    assert "linear" in check(layer, facts)
-
-
-@SETTINGS
-@given(layer=conv_layers(), facts=FACTS)
-def test_convolution(layer: QuantizedLayer, facts: DeviceFacts) -> None:
-    assert check(layer, facts) & {"conv2d", "depthwise"}
-
-
-@SETTINGS
-@given(case=attention_products(), facts=FACTS)
-def test_product_of_activations(case: Any, facts: DeviceFacts) -> None:
-    model, feeds, expected = case
-    lowered = lower(model, facts)
-    (output,) = run_cut(lowered, feeds, facts)
-    assert_close(output, expected, EXACT)
-    assert "matmul" in {task.kind for task in lowered.graph.tasks}
+@given(data=st.data(), facts=FACTS)
+def test_every_cut(family: str, data: st.DataObject, facts: DeviceFacts) -> None:
+    """The layer's output under every cut is NumPy's."""
+    case: QuantizedCase = data.draw(QUANTIZED_FAMILIES[family])
+    lowered = lower(case.model, facts)
+    (output,) = run_cut(lowered, case.feeds, facts)
+    assert_close(output, case.expected, EXACT)
+    assert case.kinds & {task.kind for task in lowered.graph.tasks}
