@@ -15,7 +15,7 @@ from tvm import tirx
 
 from ..facts import DeviceFacts
 from ..half import HalfBuffer
-from ..int8.dot import dot, word_at
+from ..int8.dot import dot, has_surplus, signed_dot, surplus, word_at
 from .frame import Frame
 from .half_tile import LEAST_CHAIN, ChainTile, StagedTile
 from .register_tile import RegisterTile
@@ -24,26 +24,48 @@ __all__ = ["BYTES", "FLOAT32", "Arithmetic", "ByteTile", "Operands"]
 
 
 class ByteTile(RegisterTile):
-    """Accumulators in int32 of products of bytes."""
+    """Accumulators in int32 of products of bytes.
+
+    Where products are of signed bytes, what steps of all rows add too much is the same for each:
+    it is added up once for a vector of weights, and taken off at the end. Steps of some of the rows
+    (taps beside the map) take it off at once.
+    """
 
     def __init__(self, frame: Frame, rows: int, width: int) -> None:
         super().__init__(frame, rows, width, "int32")
+        self._surplus: list[Any] = []
+        if not has_surplus(frame.facts, self._lanes):
+            return
+        zero = tirx.Broadcast(self._zero, self._lanes)
+        for _ in range(self._vectors):
+            self._surplus.append(frame.local("surplus", self._lanes, "int32"))
+            frame.store(self._surplus[-1], self.vector(0), zero)
 
     def multiply_add(
         self, left: Callable[[int], Any], right: Callable[[Any], Any], rows: Iterable[int]
     ) -> None:
         """As in `RegisterTile`: `left` gives words of activations, `right` words of weights."""
-        lanes = self._lanes
-        whole = self.vector(0)
-        weights = [self._frame.bind("w", right(whole + j * lanes)) for j in range(self._vectors)]
-        for i in rows:
-            word = self._frame.bind("x", left(i))
+        frame, lanes, whole, taken = self._frame, self._lanes, self.vector(0), list(rows)
+        weights = [frame.bind("w", right(whole + j * lanes)) for j in range(self._vectors)]
+        shared = bool(self._surplus) and len(taken) == len(self._cells)
+        for i in taken:
+            word = frame.bind("x", left(i))
             for cell, weight in zip(self._cells[i], weights, strict=True):
-                total = dot(self._frame.facts, cell[whole], word, weight, lanes)
-                self._frame.store(cell, whole, total)
+                if shared:
+                    total = signed_dot(cell[whole], word, weight, lanes)
+                else:
+                    total = dot(frame.facts, cell[whole], word, weight, lanes)
+                frame.store(cell, whole, total)
+        if shared:
+            for cell, weight in zip(self._surplus, weights, strict=True):
+                frame.store(cell, whole, surplus(cell[whole], weight, lanes))
 
-    def finish(self, store: Callable[[Any, Any, Any], None], valid: int | None = None) -> None:
+    def finish(self, store: Callable[[int, Any, Any], None], valid: int | None = None) -> None:
         """As in `RegisterTile`, in a loop over the rows."""
+        whole = self.vector(0)
+        for row in self._cells if self._surplus else ():
+            for cell, extra in zip(row, self._surplus, strict=True):
+                self._frame.store(cell, whole, cell[whole] - extra[whole])
         self.finish_rows(store, valid)
 
 

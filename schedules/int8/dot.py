@@ -11,8 +11,9 @@ vpmaddwd
 usdot
     ARM with i8mm: one instruction.
 sdot
-    ARM with dotprod: both operands signed, so 128 is taken off the activations and
-    128 times the weights added again.
+    ARM with dotprod: both operands signed, so 128 is taken off the activations and 128 times the
+    weights is added again: for each product, or once for all accumulators that add up the same
+    weights (`signed_dot` and `surplus`).
 (empty)
     Shifts and multiplications, on anything. OpenCL has functions of the kernels' text for it
     (`hetcomp.codegen.opencl_text`).
@@ -26,7 +27,7 @@ from tvm import tirx
 
 from ..facts import DeviceFacts
 
-__all__ = ["dot", "word_at"]
+__all__ = ["dot", "has_surplus", "signed_dot", "surplus", "word_at"]
 
 _VPDPBUSD = {16: "512", 8: "256", 4: "128"}
 _VPMADDWD = {
@@ -35,8 +36,9 @@ _VPMADDWD = {
     4: "llvm.x86.sse2.pmadd.wd",
 }
 _NEON_LANES = 4
+_SDOT = "llvm.aarch64.neon.sdot.v4i32.v16i8"
 _EVEN_BYTES = 0x00FF00FF
-_ALL_SIGNS = -0x7F7F7F80  # 0x80808080
+_ALL_SIGNS = -0x7F7F7F80  # 0x80808080, four times -128
 _BYTES = (0, 8, 16, 24)
 
 
@@ -61,9 +63,25 @@ def dot(facts: DeviceFacts, accumulator: Any, word: Any, weights: Any, lanes: in
     if facts.dot == "usdot" and lanes == _NEON_LANES:
         name = "llvm.aarch64.neon.usdot.v4i32.v16i8"
         return _bytes_intrinsic(name, accumulator, word, weights, lanes)
-    if facts.dot == "sdot" and lanes == _NEON_LANES:
-        return _signed(accumulator, word, weights, lanes)
+    if has_surplus(facts, lanes):
+        signed = signed_dot(accumulator, word, weights, lanes)
+        return signed - surplus(_broadcast(_i(0), lanes), weights, lanes)
     return _plain(accumulator, word, weights, lanes)
+
+
+def has_surplus(facts: DeviceFacts, lanes: int) -> bool:
+    """Whether the processor multiplies signed bytes only."""
+    return facts.dot == "sdot" and lanes == _NEON_LANES and not facts.opencl
+
+
+def signed_dot(accumulator: Any, word: Any, weights: Any, lanes: int) -> Any:
+    """As `dot`, less 128 times the sum of each lane's weights."""
+    return _bytes_intrinsic(_SDOT, accumulator, word ^ _i(_ALL_SIGNS), weights, lanes)
+
+
+def surplus(total: Any, weights: Any, lanes: int) -> Any:
+    """`total` plus what `signed_dot` adds too much: -128 times the sum of each lane's weights."""
+    return _bytes_intrinsic(_SDOT, total, _i(_ALL_SIGNS), weights, lanes)
 
 
 def _bytes_intrinsic(name: str, accumulator: Any, word: Any, weights: Any, lanes: int) -> Any:
@@ -71,16 +89,6 @@ def _bytes_intrinsic(name: str, accumulator: Any, word: Any, weights: Any, lanes
     left = tirx.reinterpret(kind, _broadcast(word, lanes))
     right = tirx.reinterpret(kind, weights)
     return tirx.call_llvm_pure_intrin(f"int32x{lanes}", name, accumulator, left, right)
-
-
-def _signed(accumulator: Any, word: Any, weights: Any, lanes: int) -> Any:
-    name = "llvm.aarch64.neon.sdot.v4i32.v16i8"
-    shifted = _bytes_intrinsic(name, accumulator, word ^ _i(_ALL_SIGNS), weights, lanes)
-    # 128 times the sum of each lane's weights: twice their product with 64.
-    half = _i(0x40404040)
-    for _ in range(2):
-        shifted = _bytes_intrinsic(name, shifted, half, weights, lanes)
-    return shifted
 
 
 def _pairs(name: str, accumulator: Any, word: Any, weights: Any, lanes: int) -> Any:

@@ -1,39 +1,71 @@
-"""Products of bytes use ARM's dot-product instructions: compiled for aarch64, read as assembly."""
+"""Products of bytes as ARM code: bit for bit under an emulator, and read as assembly."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import tvm
-from kernel_harness import lower, make_model
+from arena import Trial, run_trials
+from arm_harness import NEON, ArmCpu, execute_on_arm, why_not
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from kernel_harness import EXACT, assert_close, lower, make_model
+from quantized_families import QUANTIZED_FAMILIES, QuantizedCase
 
 from hetcomp.codegen.kernels import _compile
-from hetcomp.schedules.facts import CpuFacts, DeviceFacts
+from hetcomp.schedules.facts import CpuFacts
 
-CASES: list[tuple[DeviceFacts, str, str]] = [
-    (CpuFacts.NEON_I8MM, "+i8mm", "usdot"),
-    (CpuFacts.NEON_DOT, "+dotprod", "sdot"),
-]
+SETTINGS = settings(
+    max_examples=2,
+    deadline=None,
+    print_blob=True,
+    # Examples are whole batches: made smaller one kernel at a time they would take hours.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+OF_EACH = 4
+"""Layers of each family in a batch; the first batch has the smallest."""
+
+DOT = ArmCpu(CpuFacts.NEON_DOT, ("+neon", "+dotprod"), "cortex-a76")
+I8MM = ArmCpu(CpuFacts.NEON_I8MM, ("+neon", "+i8mm"), "max")
+"""QEMU before 8.1 names no CPU that has i8mm and lacks something."""
+CPUS = {cpu.facts.name: cpu for cpu in (NEON, DOT, I8MM)}
 
 
-def assembly(facts: DeviceFacts, feature: str) -> str:
+@pytest.mark.skipif(bool(why_not()), reason=why_not())
+@pytest.mark.parametrize("cpu", CPUS)
+@SETTINGS
+@given(
+    cases=st.tuples(*[st.tuples(*[family] * OF_EACH) for family in QUANTIZED_FAMILIES.values()]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_on_an_emulated_core(cases: Any, seed: int, cpu: str, tmp_path: Path) -> None:
+    """Right values; random cuts that fit; nothing read or written beside a buffer."""
+    flat: list[QuantizedCase] = [case for family in cases for case in family]
+    arm = CPUS[cpu]
+    trials = [Trial(lower(case.model, arm.facts), case.feeds) for case in flat]
+    outputs = run_trials(trials, seed, lambda arena: execute_on_arm(arena, arm, tmp_path))
+    for case, (got,) in zip(flat, outputs, strict=True):
+        assert_close(got, case.expected, EXACT)
+
+
+@pytest.mark.parametrize("cpu", ["neon-dotprod", "neon-i8mm"])
+def test_products_an_instruction(cpu: str) -> None:
+    """One for each accumulator of the tile; signed ones correct their sign once for all rows."""
     text = """g (uint8[64,96] x) => (uint8[64,48] y) { d = DequantizeLinear(x, s)
         e = DequantizeLinear(w, s) c = MatMul(d, e) y = QuantizeLinear(c, s) }"""
     weights = {"w": np.ones((96, 48), np.int8), "s": np.float32(0.1)}
-    lowered = lower(make_model(text, weights), facts)
+    lowered = lower(make_model(text, weights), CPUS[cpu].facts)
     kernel = next(k for k in lowered.kernels if k.scheduled.kind == "linear")
-    target: dict[str, Any] = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "num-cores": 1}
-    target["mattr"] = ["+neon", feature]
-    with tvm.transform.PassContext(disabled_pass=["tirx.StorageRewrite"]):
-        functions = {kernel.symbol: kernel.scheduled.emit(kernel.symbol, facts)}
-        module = _compile(functions, tvm.target.Target(target))
-    return str(module.inspect_source("asm"))
-
-
-@pytest.mark.parametrize(("facts", "feature", "instruction"), CASES, ids=lambda v: str(v))
-def test_dot_products(facts: DeviceFacts, feature: str, instruction: str) -> None:
-    found = re.findall(rf"\b{instruction}\s+v\d+\.4s", assembly(facts, feature))
-    assert len(found) >= facts.max_rows
+    functions = {kernel.symbol: kernel.scheduled.emit(kernel.symbol, CPUS[cpu].facts)}
+    assembly = str(_compile(functions, CPUS[cpu].llvm).inspect_source("asm"))
+    tile = kernel.scheduled.facts
+    vectors = tile.tile_width // CPUS[cpu].facts.lanes
+    found = re.findall(r"\b([us]+dot)\s+v\d+\.4s", assembly)
+    if cpu == "neon-i8mm":
+        assert found == ["usdot"] * (tile.tile_height * vectors)
+    else:
+        assert found == ["sdot"] * ((tile.tile_height + 1) * vectors)
