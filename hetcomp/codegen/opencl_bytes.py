@@ -1,7 +1,10 @@
 """OpenCL C for kernels that multiply bytes: what TVM's printer has no words for.
 
 `HETCOMP_DOT_n(acc, x, w)` adds the products of four unsigned bytes `x` with four signed bytes of
-each lane of `w`. A compiler for x86 has 16-bit multiplications of pairs; elsewhere shifts serve.
+each lane of `w`. A compiler for x86 has 16-bit multiplications of pairs, and one with
+cl_khr_integer_dot_product a function, which GPUs have an instruction for; elsewhere shifts serve.
+
+Words lie at multiples of four bytes, for steps of four fill the rows of whatever is multiplied.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ __all__ = ["BYTES_PROLOGUE"]
 
 _X86 = {16: ("__AVX512BW__", "pmaddwd512"), 8: ("__AVX2__", "pmaddwd256")}
 _HEAD = """\
-#define HETCOMP_WORD(p) as_int(vload4(0, (const __global uchar*)(p)))
+#define HETCOMP_WORD(p) (*(const __global int*)(p))
 #define HETCOMP_FLOATS_16(p) convert_float16(vload16(0, (const __global uchar*)(p)))
 #define HETCOMP_FLOATS_8(p) convert_float8(vload8(0, (const __global uchar*)(p)))
 #define HETCOMP_FLOATS_4(p) convert_float4(vload4(0, (const __global uchar*)(p)))
@@ -22,6 +25,14 @@ inline __attribute__((always_inline)) {int} HETCOMP_DOT_{n}({int} acc, int x, {i
   return acc + ((w << 24) >> 24) * (x & 255) + ((w << 16) >> 24) * ((x >> 8) & 255)
       + ((w << 8) >> 24) * ((x >> 16) & 255) + (w >> 24) * ((x >> 24) & 255);
 }}
+"""
+_FUNCTION = """\
+#ifdef __opencl_c_integer_dot_product_input_4x8bit_packed
+inline __attribute__((always_inline)) {int} HETCOMP_DOT_{n}({int} acc, int x, {int} w) {{
+  return acc + ({int})({each});
+}}
+#else
+{plain}#endif
 """
 _PAIRS = """\
 #ifdef {macro}
@@ -44,7 +55,9 @@ def _dot(lanes: int) -> str:
     kind = f"int{lanes}" if lanes > 1 else "int"
     plain = _PLAIN.format(int=kind, n=lanes)
     if lanes not in _X86:
-        return plain
+        words = [f"w.s{lane}" for lane in range(lanes)] if lanes > 1 else ["w"]
+        each = ", ".join(f"dot_4x8packed_us_int(as_uint(x), as_uint({word}))" for word in words)
+        return _FUNCTION.format(int=kind, n=lanes, each=each, plain=plain)
     macro, builtin = _X86[lanes]
     return _PAIRS.format(
         macro=macro, builtin=builtin, n=lanes, bytes=4 * lanes, int=kind, plain=plain

@@ -121,7 +121,7 @@ def conv2d(
     space = _space(_conv(program, anchor, (data, weight), facts, Choice(), arithmetic), facts)
     scheduled = _scheduled(conv, anchor, emit, weight, space)
     if arithmetic is not FLOAT32:
-        return replace(scheduled, single_bytes=True)
+        return replace(scheduled, for_groups=for_groups, single_bytes=True)
     return replace(
         scheduled,
         for_groups=for_groups,
@@ -130,17 +130,19 @@ def conv2d(
 
 
 def _product(conv: _Conv) -> GroupProduct:
-    w = conv.window
+    w, arithmetic = conv.window, conv.arithmetic
     return GroupProduct(
-        name=f"{w.kernel_h}x{w.kernel_w} convolution",
+        name=f"{arithmetic.name}{w.kernel_h}x{w.kernel_w} convolution",
         rows=w.batch * w.out_height * w.out_width,
         tile_rows=w.out_width,
         depth=conv.taps * conv.group_in,
         columns=conv.columns,
-        left=window_left(w, conv.group_in, conv.input_index),
-        run=1 if conv.nchw_input else conv.group_in,
+        left=window_left(w, conv.group_in, conv.input_index, arithmetic),
+        run=1 if conv.nchw_input or arithmetic.group > 1 else conv.group_in,
         groups=w.groups,
         across=conv.nchw_input,
+        arithmetic=arithmetic,
+        outside=int(arithmetic.constant(conv.pad_value).value),
     )
 
 

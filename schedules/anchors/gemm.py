@@ -103,8 +103,16 @@ def gemm(
 
     def for_groups(device: GroupFacts) -> GroupKernel:
         rows = tiling.per_unit * tiling.height
-        load = matrix_left(pitch)
-        product = GroupProduct("GEMM", shape.m, rows, shape.k, columns, load)
+        product = GroupProduct(
+            f"{arithmetic.name}GEMM",
+            shape.m,
+            rows,
+            shape.k,
+            columns,
+            matrix_left(pitch, arithmetic),
+            run=0 if arithmetic.group == 1 else 1,
+            arithmetic=arithmetic,
+        )
         kernel = group_gemv if shape.m <= min(rows, FEW_ROWS) else group_product
         return kernel(product, params, epilogue, (left, weight), device)
 
@@ -127,7 +135,7 @@ def gemm(
         packings={weight: packing.in_half(form)},
         rows_inner=_rows_inner(shape, choice.opencl),
         space=_space(shape, facts),
-        for_groups=for_groups if arithmetic is FLOAT32 else None,
+        for_groups=for_groups,
         single_bytes=arithmetic is not FLOAT32,
         pitched=frozenset(range(len(params))) - {weight} if arithmetic is FLOAT32 else frozenset(),
         facts=_facts(shape, tiling, arithmetic),

@@ -92,7 +92,7 @@ def matmul(
         def load(frame: Frame, which: int, at: Sequence[Any], k: Any) -> Any:
             return load_operand(program, anchor, frame, operands[which], at, k)
 
-        shared = GroupMatmul(p.batch, p.m, p.n, p.k, rows, load)
+        shared = GroupMatmul(p.batch, p.m, p.n, p.k, rows, load, arithmetic)
         return group_matmul(shared, params, epilogue, device)
 
     heads = product.batches if product.batches > 1 else 0
@@ -108,7 +108,7 @@ def matmul(
         flops=2 * product.batches * product.m * product.n * product.k * arithmetic.group,
         axis_reason=reason,
         heads=heads,
-        for_groups=for_groups if arithmetic is FLOAT32 else None,
+        for_groups=for_groups,
         space=_space(_product(anchor, facts, Choice(), arithmetic), facts),
         single_bytes=arithmetic is not FLOAT32,
         facts=_facts(product),

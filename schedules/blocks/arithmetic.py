@@ -75,6 +75,8 @@ class Arithmetic:
 
     Attributes
     ----------
+    name
+        In front of the name of a work-group's kernel.
     group
         Elements of the multiplied axis per step.
     operands
@@ -85,6 +87,7 @@ class Arithmetic:
         Class of the accumulators.
     """
 
+    name: str
     group: int
     operands: tuple[str, str]
     packed: str
@@ -136,7 +139,7 @@ class Operands:
     right: Any
 
 
-FLOAT32 = Arithmetic(1, ("float32", "float32"), "float32", RegisterTile)
+FLOAT32 = Arithmetic("", 1, ("float32", "float32"), "float32", RegisterTile)
 STAGED = replace(FLOAT32, tile=StagedTile)
 CHAINED = replace(FLOAT32, tile=ChainTile)
-BYTES = Arithmetic(4, ("uint8", "int8"), "int32", ByteTile)
+BYTES = Arithmetic("int8 ", 4, ("uint8", "int8"), "int32", ByteTile)

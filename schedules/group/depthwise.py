@@ -7,7 +7,7 @@ is staged: the windows of neighbouring pixels overlap in the cache.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tvm import tirx
@@ -22,7 +22,7 @@ from ..scheduled import GroupKernel, WorkGroup
 from .frame import GroupFrame, TileSpan, group_kernel
 from .window import inside_map
 
-__all__ = ["group_depthwise"]
+__all__ = ["DepthwiseItems", "group_depthwise"]
 
 _RUNS_PER_ITEM = 2
 """Vectors that an item computes, at least, where a tile is one short row."""
@@ -30,7 +30,8 @@ _RUNS_PER_ITEM = 2
 
 def group_depthwise(
     window: Window, params: Sequence[Param], epilogue: Epilogue, operands: tuple[int, int],
-    in_pitch: int, facts: GroupFacts,
+    in_pitch: int, facts: GroupFacts, items_of: type[DepthwiseItems] | None = None,
+    pad_value: int = 0,
 ) -> GroupKernel:  # fmt: skip
     """One filter per channel; a row tile is one output row.
 
@@ -40,27 +41,38 @@ def group_depthwise(
         Positions of map and weights.
     in_pitch
         Elements between neighbouring pixels of the map.
+    items_of
+        Emits what the items do; None for float32.
+    pad_value
+        What stands beside the map.
     """
     channels = epilogue.shape[-1]
     lanes = math.gcd(channels, facts.vector)
     runs = window.out_width * channels // lanes
     items = min(facts.items, -(-runs // facts.sub_group) * facts.sub_group)
     rows = max(1, min(window.out_height, _RUNS_PER_ITEM * items // runs))
-    group = WorkGroup((items, 1), (rows, 1), f"work-group depthwise, {rows} rows, {items} items")
+    emitter = items_of or DepthwiseItems
+    group = WorkGroup(
+        (items, 1), (rows, 1), f"work-group {emitter.name}depthwise, {rows} rows, {items} items"
+    )
 
     def body(frame: GroupFrame) -> None:
         with frame.spans() as span:
-            _Emitter(frame, window, epilogue, operands, in_pitch, lanes).span(span)
+            emitter(frame, window, epilogue, operands, in_pitch, lanes, pad_value).span(span)
 
     return group_kernel(facts, group, params, body)
 
 
-class _Emitter:
+class DepthwiseItems:
+    """Emits what the items of a work-group do: float32, zeros beside the map."""
+
+    name = ""
+
     def __init__(
         self, frame: GroupFrame, window: Window, epilogue: Epilogue, operands: tuple[int, int],
-        in_pitch: int, lanes: int,
+        in_pitch: int, lanes: int, pad_value: int,
     ) -> None:  # fmt: skip
-        self._in_pitch = in_pitch
+        self._in_pitch, self._pad_value = in_pitch, pad_value
         self._frame, self._window, self._epilogue = frame, window, epilogue
         self._x, self._weights = (frame.buffers[position] for position in operands)
         self._lanes, self._channels = lanes, epilogue.shape[-1]
@@ -83,19 +95,25 @@ class _Emitter:
             row = frame.bind("h", out_row * w.stride_h - w.pad_top + kh * w.dilation_h)
             with frame.loop(w.kernel_w) as kw:
                 column = frame.bind("w", out_column * w.stride_w - w.pad_left + kw * w.dilation_w)
-                with frame.when(inside_map(w, row, column)):
-                    self._tap(cell, (image, row, column), kh * w.kernel_w + kw, channel)
+                tap = frame.bind("k", (kh * w.kernel_w + kw) * self._channels + channel)
+                self._tap(cell, (image, row, column), tap, channel)
         self._store(cell, pixel, channel)
 
     def _tap(self, cell: Any, place: Sequence[Any], tap: Any, channel: Any) -> None:
-        frame, w = self._frame, self._window
+        """Add a tap whose weights begin at `tap`."""
+        with self._frame.when(inside_map(self._window, *place[1:])):
+            x = self._place(place, channel)
+            self._multiply_add(cell, tap, lambda lane: self._x[x + lane])
+
+    def _place(self, place: Sequence[Any], channel: Any) -> Any:
         image, row, column = place
-        pixel = (image * w.height + row) * w.width + column
-        x = frame.bind("x", pixel * self._in_pitch + channel)
-        weight = frame.bind("k", tap * self._channels + channel)
+        pixel = (image * self._window.height + row) * self._window.width + column
+        return self._frame.bind("x", pixel * self._in_pitch + channel)
+
+    def _multiply_add(self, cell: Any, tap: Any, x: Callable[[Any], Any]) -> None:
         self._each_lane(
-            lambda lane: frame.store(
-                cell, lane, cell[lane] + self._x[x + lane] * self._weights[weight + lane]
+            lambda lane: self._frame.store(
+                cell, lane, cell[lane] + x(lane) * self._weights[tap + lane]
             )
         )
 

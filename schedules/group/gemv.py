@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tvm import tirx
 from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
 
 from ..blocks.epilogue import Epilogue
@@ -18,6 +17,7 @@ from ..blocks.frame import Param, i32
 from ..expression import unravel
 from ..facts import GroupFacts
 from ..scheduled import GroupKernel, WorkGroup
+from .cells import clear, multiply_add, store_bytes
 from .frame import GroupFrame, TileSpan, group_kernel
 from .product import GroupProduct
 
@@ -38,7 +38,8 @@ def group_gemv(
     by_memory = facts.local_bytes // (4 * product.rows * product.columns.width)
     most = max(1, min(facts.items // wide, by_memory, product.depth // _LEAST_TERMS))
     parts = 1 << (most.bit_length() - 1)
-    text = f"work-group GEMV, {product.columns.width} columns, sum in {parts} parts"
+    name = f"{product.arithmetic.name}GEMV"
+    text = f"work-group {name}, {product.columns.width} columns, sum in {parts} parts"
     group = WorkGroup((wide, parts), (1, 1), text)
 
     def body(frame: GroupFrame) -> None:
@@ -57,13 +58,14 @@ class _Emitter:
         self._x, self._weights = (frame.buffers[position] for position in operands)
         self._parts = frame.group.items[1]
         self._column = frame.x * frame.facts.lanes
+        self._dtype = product.arithmetic.packed
 
     def span(self, span: TileSpan) -> None:
         """One channel tile of all rows."""
         frame, product = self._frame, self._product
-        cells = [frame.local("acc", frame.facts.lanes) for _ in range(product.rows)]
-        for cell in cells:
-            self._each_lane(cell, lambda _lane: tirx.FloatImm("float32", 0.0))
+        lanes, rows = frame.facts.lanes, range(product.rows)
+        cells = [frame.local("acc", lanes, self._dtype) for _ in rows]
+        clear(frame, cells)
         self._sum(cells, span.channel)
         if self._parts > 1:
             self._gather(cells)
@@ -73,7 +75,7 @@ class _Emitter:
     def _sum(self, cells: Sequence[Any], block: Any) -> None:
         """Add up the item's part of the terms."""
         frame, product, parts = self._frame, self._product, self._parts
-        w = frame.local("w", frame.facts.lanes)
+        w = frame.local("w", frame.facts.lanes, self._dtype)
         panel = frame.bind("panel", block * product.panel + self._column)
         with frame.loop(-(-product.depth // parts)) as step:
             k = frame.bind("k", step * parts + frame.y)
@@ -81,13 +83,12 @@ class _Emitter:
                 self._each_lane(w, lambda c: self._weights[panel + k * product.columns.width + c])
                 for row, cell in enumerate(cells):
                     run = product.left(frame, self._x, i32(0), i32(row), k)
-                    x = frame.bind("x", run.load(i32(0)))
-                    self._each_lane(cell, lambda c, cell=cell, x=x: cell[c] + x * w[c])
+                    multiply_add(frame, cell, frame.bind("x", run.load(i32(0))), w)
 
     def _gather(self, cells: Sequence[Any]) -> None:
         frame, width = self._frame, self._product.columns.width
         size = len(cells) * width
-        partial = frame.shared("partial", self._parts * size)
+        partial = frame.shared("partial", self._parts * size, self._dtype)
         own = [
             frame.bind("own", frame.y * size + row * width + self._column)
             for row in range(len(cells))
@@ -113,18 +114,25 @@ class _Emitter:
         frame, epilogue, columns = self._frame, self._epilogue, self._product.columns
         first = frame.bind("first", columns.begin(block) + self._column)
 
-        def store(row: int, lane: Any, value: Any) -> None:
-            at = [*unravel(i32(row), epilogue.shape[:-1]), first + lane]
+        def store(row: Any, lane: Any, value: Any) -> None:
+            at = [*unravel(row, epilogue.shape[:-1]), first + lane]
             epilogue.store(frame, at, row * epilogue.pitch + first + lane, value)
 
+        def kept(row: Any, lane: Any, value: Any) -> None:
+            padded = columns.valid < columns.width
+            with frame.when(self._column + lane < columns.valid if padded else None):
+                store(row, lane, value)
+
+        if self._dtype != "float32":
+            store_bytes(frame, cells, kept)
+            return
         for row, cell in enumerate(cells):
             if columns.valid == columns.width:
                 with T.vectorized(0, frame.facts.lanes) as lane:
-                    store(row, lane, cell[lane])
+                    store(i32(row), lane, cell[lane])
                 continue
             for c in range(frame.facts.lanes):
-                with frame.when(self._column + c < columns.valid):
-                    store(row, i32(c), cell[c])
+                kept(i32(row), i32(c), cell[c])
 
     def _each_lane(self, target: Any, value: Any, start: Any = 0) -> None:
         with T.vectorized(0, self._frame.facts.lanes) as lane:

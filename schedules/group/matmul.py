@@ -10,10 +10,12 @@ import tvm_ffi
 from tvm import sym, tirx
 from tvm.ir.expr import TensorLoad
 
+from ..blocks.arithmetic import Arithmetic
 from ..blocks.epilogue import Epilogue
 from ..blocks.frame import Param, i32
 from ..expression import unravel
 from ..facts import GroupFacts
+from ..int8.dot import word_at
 from ..scheduled import GroupKernel, WorkGroup
 from .frame import GroupFrame, group_kernel
 from .tile import Element, GroupTile, Operand, TileShape, tile_shape
@@ -34,7 +36,9 @@ class GroupMatmul:
     Attributes
     ----------
     load
-        Reads an operand.
+        Reads an operand; of a step of several elements the first.
+    arithmetic
+        What is multiplied; `k` counts its steps.
     """
 
     batch: tuple[int, ...]
@@ -43,6 +47,7 @@ class GroupMatmul:
     k: int
     tile_rows: int
     load: Load
+    arithmetic: Arithmetic
 
     @property
     def tiles(self) -> int:
@@ -58,7 +63,7 @@ def group_matmul(
     rows = min(product.tile_rows, product.m)
     even = -(-rows // -(-rows // _TILE))
     shape = tile_shape(even, columns, product.k, facts)
-    group = WorkGroup(shape.items, (1, 1), f"work-group matmul, {shape}")
+    group = WorkGroup(shape.items, (1, 1), f"work-group {product.arithmetic.name}matmul, {shape}")
     return group_kernel(
         facts, group, params, lambda frame: _Emitter(frame, product, shape, epilogue).kernel()
     )
@@ -74,7 +79,7 @@ class _Emitter:
     def kernel(self) -> None:
         frame, p, shape = self._frame, self._product, self._shape
         with frame.spans() as span:
-            tile = GroupTile(frame, shape)
+            tile = GroupTile(frame, shape, p.arithmetic.packed)
             batch = frame.bind("batch", tirx.floordiv(span.row, i32(p.tiles)))
             begin = frame.bind("begin", tirx.floormod(span.row, i32(p.tiles)) * p.tile_rows)
             end = frame.bind("end", tirx.min(begin + p.tile_rows, i32(p.m)))
@@ -92,7 +97,7 @@ class _Emitter:
 
         def left(row: Any, k: Any) -> Element:
             row = frame.bind("r", tirx.min(first + row, last))
-            return Element(lambda lane: p.load(frame, 0, [*leads, row, i32(0)], k + lane))
+            return Element(lambda lane: self._word([*leads, row, i32(0)], k + lane))
 
         def right(k: Any, inner: Any) -> Element:
             at = frame.bind("c", column + inner)
@@ -103,9 +108,19 @@ class _Emitter:
         tile.accumulate(p.k, self._left(left), self._right(right))
         self._store(tile, batch, rows, column)
 
+    def _word(self, at: Sequence[Any], k: Any) -> Any:
+        """A step of the left operand."""
+        p = self._product
+        first = p.load(self._frame, 0, at, k)
+        if p.arithmetic.group == 1:
+            return first
+        return word_at(self._frame.facts, first.source, first.indices[0])
+
     def _left(self, element: Callable[[Any, Any], Element]) -> Operand:
-        along_k = self._stride(0, lambda at, step: (at, step)) == 1
-        return Operand(element, self._frame.facts.lanes if along_k else 1, across=not along_k)
+        group = self._product.arithmetic.group
+        along_k = self._stride(0, lambda at, step: (at, step)) == group
+        lanes = self._frame.facts.lanes if along_k and group == 1 else 1
+        return Operand(element, lanes, across=not along_k)
 
     def _right(self, element: Callable[[Any, Any], Element]) -> Operand:
         """Vectors along the columns, where these are neighbours in memory and fill vectors."""

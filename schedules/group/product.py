@@ -13,6 +13,7 @@ from typing import Any
 
 from tvm import tirx
 
+from ..blocks.arithmetic import FLOAT32, Arithmetic
 from ..blocks.epilogue import Epilogue
 from ..blocks.frame import Param, i32
 from ..blocks.half_tile import CHAIN, LEAST_CHAIN
@@ -45,7 +46,7 @@ class GroupProduct:
     rows, tile_rows
         Rows of all tiles, and of one.
     depth
-        Terms of the sum.
+        Terms of the sum, in steps of the arithmetic.
     columns
         Channel tiles of one group.
     groups
@@ -56,6 +57,10 @@ class GroupProduct:
         Terms of the sum that are neighbours in memory, from multiples of it on; 0 if all are.
     across
         Neighbouring rows are neighbours in memory instead.
+    arithmetic
+        What is multiplied.
+    outside
+        A step of activations beside the map.
     """
 
     name: str
@@ -67,6 +72,8 @@ class GroupProduct:
     run: int = 0
     groups: int = 1
     across: bool = False
+    arithmetic: Arithmetic = FLOAT32
+    outside: int = 0
 
     @property
     def panel(self) -> int:
@@ -170,7 +177,9 @@ class _Emitter:
         tile.clear()
         tile.accumulate(
             product.depth,
-            Operand(left, math.gcd(product.run, frame.facts.lanes), product.across),
+            Operand(
+                left, math.gcd(product.run, frame.facts.lanes), product.across, product.outside
+            ),
             Operand(right, frame.facts.lanes),
         )
         own = frame.bind("own", block + tile.column // columns.width)
@@ -194,11 +203,11 @@ class _Emitter:
         self._tile.finish(rows, store, columns.valid - inner if padded else None)
 
 
-def matrix_left(pitch: int) -> Left:
-    """Rows of a matrix, `pitch` elements apart."""
+def matrix_left(pitch: int, arithmetic: Arithmetic) -> Left:
+    """Rows of a matrix, `pitch` steps apart."""
 
     def load(frame: GroupFrame, x: Any, _group: Any, row: Any, k: Any) -> Element:
         base = frame.bind("x", row * pitch + k)
-        return Element(lambda lane: x[base + lane])
+        return Element(lambda lane: arithmetic.left(frame.facts, x, base + lane))
 
     return load

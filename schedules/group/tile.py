@@ -8,7 +8,7 @@ items idles at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
 
 from ..facts import GroupFacts
+from .cells import clear, multiply_add, store_bytes
 from .frame import GroupFrame
 
 __all__ = ["DEPTH", "Element", "GroupTile", "Operand", "TileShape", "tile_shape"]
@@ -87,7 +88,7 @@ class Element:
     load
         From the lane in the run to the value.
     inside
-        Condition under which the run exists, else it is zero; None is always.
+        Condition under which the run exists, else it is the operand's `outside`; None is always.
     """
 
     load: Callable[[Any], Any]
@@ -106,11 +107,14 @@ class Operand:
         Length of the runs along `inner`, which they begin at multiples of.
     across
         Whether neighbouring items take neighbours along `outer` instead of `inner`.
+    outside
+        What stands for elements that do not exist.
     """
 
     element: Callable[[Any, Any], Element]
     lanes: int
     across: bool = False
+    outside: int = 0
 
 
 class GroupTile:
@@ -123,18 +127,18 @@ class GroupTile:
     shape
         Tile and items; those of `frame.group`.
     dtype
-        Element type of operands and products; with float16, what is staged at once is a chain.
+        Element type of operands and products; with float16, what is staged at once is a chain. Of
+        int32 each is a word of four bytes, whose products are added up.
     """
 
     def __init__(self, frame: GroupFrame, shape: TileShape, dtype: str = "float32") -> None:
         self._frame, self._shape = frame, shape
-        self._vector = frame.facts.lanes
+        self._vector, self._dtype = frame.facts.lanes, dtype
         self._left = frame.shared("left", shape.padded_rows * shape.depth, dtype)
         self._right = frame.shared("right", shape.depth * shape.columns, dtype)
-        self._cells = self._accumulators("acc", "float32")
-        self._chains = self._accumulators("chain", dtype) if dtype != "float32" else self._cells
+        self._cells = self._accumulators("acc", "int32" if dtype == "int32" else "float32")
+        self._chains = self._accumulators("chain", dtype) if dtype == "float16" else self._cells
         self._weights = frame.local("w", self._vector, dtype)
-        self._zero = tirx.const(0.0, dtype)
 
     def _accumulators(self, name: str, dtype: str) -> list[Any]:
         steps = range(self._shape.row_steps)
@@ -142,12 +146,7 @@ class GroupTile:
 
     def clear(self) -> None:
         """Start a new sum."""
-        self._clear(self._cells, tirx.const(0.0, "float32"))
-
-    def _clear(self, cells: Sequence[Any], zero: Any) -> None:
-        for cell in cells:
-            with self._lanes() as lane:
-                self._frame.store(cell, lane, zero)
+        clear(self._frame, self._cells)
 
     def accumulate(self, depth: int, left: Operand, right: Operand) -> None:
         """`acc[i, c] += sum_k left(i, k) * right(k, c)` for k below `depth`."""
@@ -164,11 +163,11 @@ class GroupTile:
     def _chunk(self, start: Any, depth: int, left: Operand, right: Operand) -> None:
         shape, frame = self._shape, self._frame
         self._stage(
-            self._left, (shape.rows, depth), (shape.depth, 1), left.lanes, left.across,
+            self._left, (shape.rows, depth), (shape.depth, 1), left,
             lambda row, k: left.element(row, start + k),
         )  # fmt: skip
         self._stage(
-            self._right, (depth, shape.columns), (shape.columns, 1), right.lanes, right.across,
+            self._right, (depth, shape.columns), (shape.columns, 1), right,
             lambda k, column: right.element(start + k, column),
         )  # fmt: skip
         frame.sync()
@@ -179,7 +178,7 @@ class GroupTile:
         """The products of what is staged."""
         chained = self._chains is not self._cells
         if chained:
-            self._clear(self._chains, self._zero)
+            clear(self._frame, self._chains)
         with self._frame.loop(depth) as k:
             self._multiply_add(k)
         if chained:
@@ -192,12 +191,12 @@ class GroupTile:
                 self._frame.store(cell, lane, cell[lane] + term)
 
     def _stage(
-        self, memory: Any, extents: tuple[int, int], strides: tuple[int, int], lanes: int,
-        across: bool, element: Callable[[Any, Any], Element],
+        self, memory: Any, extents: tuple[int, int], strides: tuple[int, int], operand: Operand,
+        element: Callable[[Any, Any], Element],
     ) -> None:  # fmt: skip
         """Copy a block of an operand to local memory, dealt out to all items."""
-        frame = self._frame
-        lanes = lanes if extents[1] % lanes == 0 else 1
+        frame, across = self._frame, operand.across
+        lanes = operand.lanes if extents[1] % operand.lanes == 0 else 1
         runs = extents[1] // lanes
 
         def copy(index: Any) -> None:
@@ -206,10 +205,11 @@ class GroupTile:
             outer, inner = frame.bind("outer", outer), frame.bind("inner", inner)
             run = element(outer, inner)
             target = frame.bind("target", outer * strides[0] + inner * strides[1])
+            outside = tirx.const(operand.outside, self._dtype)
             frame.otherwise(
                 run.inside,
                 lambda: self._store(memory, target, lanes, run.load),
-                lambda: self._store(memory, target, lanes, lambda _lane: self._zero),
+                lambda: self._store(memory, target, lanes, lambda _lane: outside),
             )
 
         frame.each(extents[0] * runs, copy)
@@ -227,15 +227,14 @@ class GroupTile:
             frame.store(w, lane, self._right[k * shape.columns + self.column + lane])
         for step, cell in enumerate(self._chains):
             scalar = frame.bind("x", self._left[self.row(step) * shape.depth + k])
-            with self._lanes() as lane:
-                frame.store(cell, lane, cell[lane] + scalar * w[lane])
+            multiply_add(frame, cell, scalar, w)
 
     @property
     def column(self) -> Any:
         """The item's first column in the tile."""
         return self._frame.x * self._vector
 
-    def row(self, step: int) -> Any:
+    def row(self, step: Any) -> Any:
         """The item's row number `step` in the tile."""
         return self._frame.y + step * self._shape.items[1]
 
@@ -250,10 +249,24 @@ class GroupTile:
             The item's valid lanes: None stores whole vectors, a number or an expression only so
             many of them.
         """
+        if self._dtype == "int32":
+            self._finish_bytes(rows, store, columns)
+            return
         for step, cell in enumerate(self._cells):
             row = self._frame.bind("i", self.row(step))
             with self._frame.when(row < rows):
                 self._finish_row(row, cell, store, columns)
+
+    def _finish_bytes(
+        self, rows: Any, store: Callable[[Any, Any, Any], None], columns: Any
+    ) -> None:
+        def one(step: Any, lane: Any, value: Any) -> None:
+            row = self._frame.bind("i", self.row(step))
+            kept = row < rows if columns is None else tirx.And(row < rows, lane < columns)
+            with self._frame.when(kept):
+                store(row, lane, value)
+
+        store_bytes(self._frame, self._cells, one)
 
     def _finish_row(
         self, row: Any, cell: Any, store: Callable[[Any, Any, Any], None], columns: Any

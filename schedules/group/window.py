@@ -8,6 +8,7 @@ from typing import Any
 
 from tvm import tirx
 
+from ..blocks.arithmetic import Arithmetic
 from ..blocks.window import Window
 from ..expression import unravel
 from .frame import GroupFrame
@@ -17,10 +18,10 @@ from .tile import Element
 __all__ = ["inside_map", "window_left"]
 
 Index = Callable[[Any, Any, Any, Any], Any]
-"""From image, row, column and channel to the offset in the activations."""
+"""From image, row, column and channel to the step in the activations."""
 
 
-def window_left(window: Window, group_in: int, index: Index) -> Left:
+def window_left(window: Window, group_in: int, index: Index, arithmetic: Arithmetic) -> Left:
     """Rows are output pixels, the sum runs over `[kh][kw][group_in]`."""
 
     def load(frame: GroupFrame, x: Any, group: Any, row: Any, k: Any) -> Element:
@@ -31,7 +32,9 @@ def window_left(window: Window, group_in: int, index: Index) -> Left:
         column = frame.bind("w", out_column * w.stride_w - w.pad_left + kw * w.dilation_w)
         first = group * group_in + channel
         return Element(
-            lambda lane: x[index(image, in_row, column, first + lane)],
+            lambda lane: arithmetic.left(
+                frame.facts, x, index(image, in_row, column, first + lane)
+            ),
             inside_map(window, in_row, column),
         )
 

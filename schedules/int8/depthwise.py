@@ -22,9 +22,11 @@ from ..blocks.epilogue import Epilogue, anchor_operands
 from ..blocks.frame import Frame, Param, build_kernel, i32, program_params
 from ..blocks.register_tile import RegisterTile, row_tile
 from ..blocks.window import PixelTile, Window, window_of
-from ..facts import DeviceFacts
+from ..facts import DeviceFacts, GroupFacts
+from ..group.byte_depthwise import ByteDepthwiseItems
+from ..group.depthwise import group_depthwise
 from ..program import NotStaged, Program, Stage
-from ..scheduled import Packing, Scheduled, TileGrid
+from ..scheduled import GroupKernel, Packing, Scheduled, TileGrid
 
 __all__ = ["int8_depthwise"]
 
@@ -66,12 +68,19 @@ def int8_depthwise(
 
         return build_kernel(symbol, params, device, body)
 
+    def for_groups(device: GroupFacts) -> GroupKernel:
+        operands = (data, weight)
+        return group_depthwise(
+            window, params, epilogue, operands, channels, device, ByteDepthwiseItems, pad_value
+        )
+
     return Scheduled(
         kind="depthwise",
         emit=emit,
         rows=TileGrid(window.batch * window.out_height),
         flops=2 * math.prod(anchor.shape) * window.kernel_h * window.kernel_w,
         axis_reason="rows: hardly any weights",
+        for_groups=for_groups,
         packings={weight: Packing("as float32", lambda array: array.astype(np.float32))},
         single_bytes=True,
         facts=replace(

@@ -26,7 +26,7 @@ SETTINGS = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-OF_EACH = 4
+OF_EACH = 3
 """Layers of each family in a batch; the first batch has the smallest."""
 
 DOT = ArmCpu(CpuFacts.NEON_DOT, ("+neon", "+dotprod"), "cortex-a76")

@@ -10,8 +10,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from kernel_harness import EXACT, assert_close, lower
 from quantized_families import QUANTIZED_FAMILIES, QuantizedCase
+from test_int8_split import layer
 from test_opencl_numerics import execute
 
+from hetcomp.codegen import opencl_text
+from hetcomp.codegen.opencl_bytes import BYTES_PROLOGUE
 from hetcomp.device_class import find_groups
 from hetcomp.devices import describe_opencl
 
@@ -27,7 +30,7 @@ SETTINGS = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-OF_EACH = 3
+OF_EACH = 2
 """Layers of each family in a batch; the first batch has the smallest."""
 
 
@@ -48,3 +51,21 @@ def test_on_the_device(cases: Any, seed: int, device_class: str) -> None:
         products = [k for k in trial.lowered.kernels if k.scheduled.kind in case.kinds]
         assert products
         assert not any(k.scheduled.why_no_opencl for k in products)
+
+
+EXTENSION = """\
+#define __opencl_c_integer_dot_product_input_4x8bit_packed 1
+inline int dot_4x8packed_us_int(uint a, uint b) {
+  int4 products = convert_int4(as_uchar4(a)) * convert_int4(as_char4(b));
+  return products.s0 + products.s1 + products.s2 + products.s3;
+}
+"""
+"""What cl_khr_integer_dot_product says that a device which has it offers; PoCL 3.1 has not."""
+
+
+def test_a_device_with_dot_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opencl_text, "BYTES_PROLOGUE", EXTENSION + BYTES_PROLOGUE)
+    case = layer((33, 37), (37, 20), "linear")
+    groups = find_groups("gpu")
+    outputs = run_trials([Trial(lower(case.model, groups=groups), case.feeds)], 0, execute)
+    assert_close(outputs[0][0], case.expected, EXACT)
