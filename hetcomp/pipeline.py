@@ -10,6 +10,7 @@ from tvm import relax
 from hetcomp.passes.anchors import LegalizeAnchors
 from hetcomp.passes.attention import FuseAttention
 from hetcomp.passes.channel_shuffle import InterleaveChannels
+from hetcomp.passes.conv1d import Conv1dAsConv2d
 from hetcomp.passes.fold_constants import FoldConstants
 from hetcomp.passes.fusion_guard import GuardBroadcasts
 from hetcomp.passes.integer_anchors import IntegerAnchors
@@ -44,6 +45,7 @@ def fusion_pipeline(*, integers: bool = True, fuse_attention: bool = True) -> An
             # Canonical operators
             relax.transform.DecomposeOpsForInference(),
             SoftmaxLastAxis(),
+            Conv1dAsConv2d(),
             # Layout: NHWC throughout, weights HWIO
             relax.transform.ConvertLayout({"relax.nn.conv2d": ["NHWC", "HWIO"]}),
             relax.transform.Normalize(),

@@ -19,9 +19,9 @@ from .quantized_values import call_name
 from .relax_values import constant, constant_value, dims_of_expr
 from .rewrite import rewrite_functions
 
-__all__ = ["SinkTransposes"]
+__all__ = ["ELEMENTWISE", "SinkTransposes"]
 
-_ELEMENTWISE = frozenset(
+ELEMENTWISE = frozenset(
     f"relax.{name}"
     for name in (
         *("abs", "add", "astype", "ceil", "clip", "cos", "divide", "erf", "exp", "floor"),
@@ -30,6 +30,7 @@ _ELEMENTWISE = frozenset(
         *("rsqrt", "sigmoid", "sign", "sin", "sqrt", "square", "subtract", "tanh"),
     )
 )
+"""Operators that work element by element, so that a change of layout may go past them."""
 _MAX_ROUNDS = 8
 """Every round moves transposes past one operator of each branch at least; chains are short."""
 
@@ -89,7 +90,7 @@ class _Sinker(relax.PyExprMutator):  # type: ignore[misc]
         if shuffled is not None:
             self.moved += 1
             return relax.op.permute_dims(self.builder_.emit(shuffled), [0, 3, 1, 2])
-        return self._sink(call) if call.op.name in _ELEMENTWISE else self._swap(call)
+        return self._sink(call) if call.op.name in ELEMENTWISE else self._swap(call)
 
     def _concat(self, call: Any) -> Any:
         parts = self._lookup(call.args[0])
