@@ -44,6 +44,8 @@ missing_packages() {
   [ -n "$(find_python)" ] || say python3-venv
   have_opencl || say pocl-opencl-icd ocl-icd-libopencl1
   have clang-format || say clang-format
+  have cmake || say cmake # tests only, as the next
+  have spin || say spin
   [ -z "${HETCOMP_WITH_ARM:-}" ] || {
     have qemu-aarch64-static || say qemu-user-static
     have aarch64-linux-gnu-gcc || say gcc-aarch64-linux-gnu libc6-dev-arm64-cross

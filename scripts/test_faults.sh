@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Strikes every OpenCL call of a small run in every way, with one launch for all steps, one a step,
-# and on every tier: some 10,000 runs of a few tenths of a second. Arguments go to the campaign.
+# Strikes every OpenCL call and every allocation of a small run in every way, with one launch for all
+# steps, one a step, and on every tier; then every seventh on other kinds of memory, with a cache,
+# tickets, the mailbox, a pipeline and changes of plan: some 45,000 runs of a few tenths of a second.
+# Arguments go to the campaign.
 set -eu
 cd "$(dirname "$0")/.."
 export PYTHONPATH=$PWD:$PWD/tests/runtime OPENBLAS_NUM_THREADS=1
 campaign=tests/runtime/fault_campaign.py
-for how in "--chain auto" "--chain off" "--tier svm" "--tier event" "--tier finish"; do
-  echo "# $how"
-  # shellcheck disable=SC2086
-  .venv/bin/python $campaign $how "$@"
-done
+.venv/bin/python $campaign --scenarios chain,launches,svm,event,finish "$@"
+others=coarse,coarse-finish,buffer,buffer-finish,tickets,mailbox,pipeline,changes,changes-buffer
+.venv/bin/python $campaign --every 7 --scenarios "$others,cold-cache,warm-cache" "$@"

@@ -20,6 +20,6 @@ fi
 export OCL_ICD_VENDORS=$folder/vendors LD_LIBRARY_PATH=$folder/lib HETCOMP_REQUIRE_OPENCL=1
 if [ $# -eq 0 ]; then
   set -- tests/schedules/test_opencl_kernels.py tests/schedules/test_opencl_gpu_class.py \
-    tests/schedules/test_half_models.py tests/runtime
+    tests/schedules/test_half_models.py tests/runtime tests/e2e/test_tier_networks.py
 fi
 exec .venv/bin/pytest -q "$@"

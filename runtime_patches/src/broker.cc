@@ -6,7 +6,9 @@
 #include <exception>
 #include <list>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -41,15 +43,21 @@ Shared& Here() {
   return *shared;
 }
 
+// Null where there is no memory.
 HetcompSharedQueue* FindQueue(const char* name) noexcept {
-  Shared& shared = Here();
-  std::lock_guard<std::mutex> lock(shared.mutex);
-  HetcompSharedQueue*& queue = shared.queues[name];
-  if (queue == nullptr) {
-    queue = new HetcompSharedQueue();
-    queue->turn = new PriorityTurn();
+  try {
+    Shared& shared = Here();
+    std::lock_guard<std::mutex> lock(shared.mutex);
+    HetcompSharedQueue*& queue = shared.queues[name];
+    if (queue == nullptr) {
+      auto made = std::make_unique<HetcompSharedQueue>();
+      made->turn = new PriorityTurn();
+      queue = made.release();
+    }
+    return queue;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
   }
-  return queue;
 }
 
 void TakeTurn(void* turn, int32_t priority) noexcept {
@@ -58,7 +66,7 @@ void TakeTurn(void* turn, int32_t priority) noexcept {
 
 void GiveTurn(void* turn) noexcept { static_cast<PriorityTurn*>(turn)->Give(); }
 
-// Null where threads cannot be started.
+// Null where threads cannot be started, or there is no memory.
 void* FindPool(int32_t threads, const int32_t* cores, int32_t n_cores) noexcept {
   try {
     const std::vector<int> wanted(cores, cores + n_cores);

@@ -41,7 +41,8 @@ struct HetcompBroker {
   uint32_t protocol;
   uint32_t size_bytes;
 
-  // The queue of that name, which lives as long as the process. Same name, same queue.
+  // The queue of that name, which lives as long as the process. Same name, same queue;
+  // null where there is no memory.
   struct HetcompSharedQueue* (*find_queue)(const char* name);
   void (*take_turn)(void* turn, int32_t priority);
   void (*give_turn)(void* turn);

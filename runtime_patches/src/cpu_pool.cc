@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <tvm/ffi/error.h>
 
+#include <new>
 #include <utility>
 
 #include "clock.h"
@@ -15,28 +16,41 @@ constexpr int kPollsBeforeYield = 2000;
 
 }  // namespace
 
-std::string TakeKernelError() {
+std::string TakeKernelError() noexcept {
   TVMFFIObjectHandle handle = nullptr;
   TVMFFIErrorMoveFromRaised(&handle);
-  if (handle == nullptr) return "kernel failed without a message";
+  if (handle == nullptr) return "no message";
   const TVMFFIByteArray message = TVMFFIErrorGetCellPtr(handle)->message;
-  std::string text(message.data, message.size);
+  std::string text = "out of memory";  // short enough to need none
+  try {
+    text.assign(message.data, message.size);
+  } catch (const std::bad_alloc&) {
+  }
   TVMFFIObjectDecRef(handle);
   return text;
 }
 
-CpuPool::CpuPool(int threads, std::vector<int> cores) {
-  for (int worker = 1; worker < threads; ++worker) {
-    const size_t index = static_cast<size_t>(worker);
-    const int core = index < cores.size() ? cores[index] : -1;
-    workers_.emplace_back([this, worker, core] {
-      if (core >= 0) PinThisThread(core);
-      Work(worker);
-    });
+CpuPool::CpuPool(int threads, const std::vector<int>& cores) {
+  try {
+    for (int worker = 1; worker < threads; ++worker) Start(worker, cores);
+  } catch (...) {  // too few threads or too little memory
+    Stop();
+    throw;
   }
 }
 
-CpuPool::~CpuPool() {
+CpuPool::~CpuPool() { Stop(); }
+
+void CpuPool::Start(int worker, const std::vector<int>& cores) {
+  const size_t index = static_cast<size_t>(worker);
+  const int core = index < cores.size() ? cores[index] : -1;
+  workers_.emplace_back([this, worker, core] {
+    if (core >= 0) PinThisThread(core);
+    Work(worker);
+  });
+}
+
+void CpuPool::Stop() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     stop_.store(true);

@@ -26,7 +26,7 @@ using CpuCall = HetcompCall;
 class CpuPool {
  public:
   // Worker i is pinned to cores[i + 1]; empty = not pinned.
-  CpuPool(int threads, std::vector<int> cores);
+  CpuPool(int threads, const std::vector<int>& cores);
   ~CpuPool();
   CpuPool(const CpuPool&) = delete;
   CpuPool& operator=(const CpuPool&) = delete;
@@ -39,6 +39,8 @@ class CpuPool {
   std::string TakeError();
 
  private:
+  void Start(int worker, const std::vector<int>& cores);
+  void Stop();
   void Work(int worker);
   void SleepUntilActive();
 
@@ -64,8 +66,8 @@ inline int Invoke(const CpuCall& call) {
   return call.function(nullptr, call.arguments, call.n_arguments, &result);
 }
 
-// Takes the error that a kernel has raised on this thread.
-std::string TakeKernelError();
+// Takes the error that a kernel has raised on this thread. Throws nothing: workers call it.
+std::string TakeKernelError() noexcept;
 
 }  // namespace hetcomp
 

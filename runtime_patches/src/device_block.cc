@@ -49,7 +49,22 @@ DeviceBlock::DeviceBlock(const ClHandles& cl, MemoryKind memory, size_t bytes, c
   if (svm_ == nullptr) {
     throw Error(ErrorKind::kDevice, "clSVMAlloc of " + std::to_string(bytes_) + " bytes failed");
   }
-  Upload({{0, bytes_, bytes_, 1}}, content);
+  try {
+    Upload({{0, bytes_, bytes_, 1}}, content);
+  } catch (...) {
+    FreeIfIdle();
+    throw;
+  }
+}
+
+// After an error the queue may use the memory still: then it stays.
+void DeviceBlock::FreeIfIdle() {
+  try {
+    if (FinishWithin(cl_, timeout_us_) == WaitResult::kReached) {
+      cl_.api->clSVMFree(cl_.context, svm_);
+    }
+  } catch (const Error&) {  // the first one is thrown
+  }
 }
 
 DeviceBlock::~DeviceBlock() {

@@ -41,6 +41,7 @@ class DeviceBlock {
   void Download(const std::vector<ByteRect>& rects, char* host);
 
  private:
+  void FreeIfIdle();
   void Map(size_t begin, size_t bytes, cl_bitfield flags);
   void Unmap(size_t begin);
 

@@ -1,7 +1,5 @@
 #include "priority_turn.h"
 
-#include <algorithm>
-
 namespace hetcomp {
 
 void PriorityTurn::Take(int priority) {
@@ -11,32 +9,34 @@ void PriorityTurn::Take(int priority) {
     return;
   }
   Waiter self(priority);
-  waiters_.push_back(&self);
+  Waiter** end = &first_;
+  while (*end != nullptr) end = &(*end)->next;
+  *end = &self;  // a list that needs no memory: this cannot fail
   self.changed.wait(lock, [&] { return self.granted; });
 }
 
 void PriorityTurn::Give() {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (waiters_.empty()) {
+  if (first_ == nullptr) {
     taken_ = false;
     return;
   }
-  const Waiters::iterator next = Next();
-  std::for_each(waiters_.begin(), next, [](Waiter* waiter) { ++waiter->preferred; });
+  Waiter** const link = Next();
+  Waiter* const chosen = *link;
+  for (Waiter* passed = first_; passed != chosen; passed = passed->next) ++passed->preferred;
+  *link = chosen->next;
   // Notified under the lock: the waiter lives on its thread's stack.
-  (*next)->granted = true;
-  (*next)->changed.notify_one();
-  waiters_.erase(next);
+  chosen->granted = true;
+  chosen->changed.notify_one();
 }
 
-PriorityTurn::Waiters::iterator PriorityTurn::Next() {
-  const auto overdue = std::find_if(waiters_.begin(), waiters_.end(), [](const Waiter* waiter) {
-    return waiter->preferred >= kMostPreferred;
-  });
-  if (overdue != waiters_.end()) return overdue;
-  return std::max_element(
-      waiters_.begin(), waiters_.end(),
-      [](const Waiter* one, const Waiter* other) { return one->priority < other->priority; });
+PriorityTurn::Waiter** PriorityTurn::Next() {
+  Waiter** best = &first_;
+  for (Waiter** link = &first_; *link != nullptr; link = &(*link)->next) {
+    if ((*link)->preferred >= kMostPreferred) return link;
+    if ((*link)->priority > (*best)->priority) best = link;
+  }
+  return best;
 }
 
 }  // namespace hetcomp

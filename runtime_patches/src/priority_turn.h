@@ -4,7 +4,6 @@
 #define HETCOMP_PRIORITY_TURN_H_
 
 #include <condition_variable>
-#include <list>
 #include <mutex>
 
 namespace hetcomp {
@@ -30,14 +29,14 @@ class PriorityTurn {
     int preferred = 0;  // how many that came later have gone before
     bool granted = false;
     std::condition_variable changed;
+    Waiter* next = nullptr;
   };
-  using Waiters = std::list<Waiter*>;
 
-  Waiters::iterator Next();
+  Waiter** Next();  // the link to it; call where somebody waits
 
   std::mutex mutex_;  // guards the rest, and all waiters
   bool taken_ = false;
-  Waiters waiters_;  // in the order in which they came
+  Waiter* first_ = nullptr;  // they stand in the order in which they came
 };
 
 }  // namespace hetcomp

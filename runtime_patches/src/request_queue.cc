@@ -8,6 +8,12 @@
 
 namespace hetcomp {
 
+Request::Request(std::vector<const void*> inputs, std::vector<void*> outputs)
+    : inputs_(std::move(inputs)),
+      outputs_(std::move(outputs)),
+      cancelled_(
+          std::make_exception_ptr(Error(ErrorKind::kCancelled, "the request was cancelled"))) {}
+
 bool Request::Wait(double timeout_ms) {
   std::unique_lock<std::mutex> lock(mutex_);
   const auto ended = [this] { return state_ == State::kEnded; };
@@ -27,7 +33,7 @@ bool Request::Cancel() {
   std::lock_guard<std::mutex> lock(mutex_);
   if (state_ != State::kQueued) return false;
   state_ = State::kEnded;
-  error_ = std::make_exception_ptr(Error(ErrorKind::kCancelled, "the request was cancelled"));
+  error_ = cancelled_;
   ended_.notify_all();
   return true;
 }
@@ -60,7 +66,7 @@ std::shared_ptr<Request> RequestQueue::Submit(std::vector<const void*> inputs,
 }
 
 void RequestQueue::Close() {
-  std::deque<std::shared_ptr<Request>> given_up;
+  std::list<std::shared_ptr<Request>> given_up;
   std::vector<std::thread> threads;
   {
     std::lock_guard<std::mutex> lock(mutex_);

@@ -3,9 +3,9 @@
 #define HETCOMP_REQUEST_QUEUE_H_
 
 #include <condition_variable>
-#include <deque>
 #include <exception>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -17,8 +17,7 @@ namespace hetcomp {
 // the request has ended. Any thread may call any method.
 class Request {
  public:
-  Request(std::vector<const void*> inputs, std::vector<void*> outputs)
-      : inputs_(std::move(inputs)), outputs_(std::move(outputs)) {}
+  Request(std::vector<const void*> inputs, std::vector<void*> outputs);
 
   // Whether it has ended, after waiting for that for at most so long; a negative time is no limit.
   bool Wait(double timeout_ms);
@@ -36,7 +35,8 @@ class Request {
 
   const std::vector<const void*> inputs_;
   const std::vector<void*> outputs_;
-  mutable std::mutex mutex_;  // guards the rest
+  const std::exception_ptr cancelled_;  // made before it is needed: giving up needs no memory
+  mutable std::mutex mutex_;            // guards the rest
   std::condition_variable ended_;
   State state_ = State::kQueued;
   std::exception_ptr error_;  // null: the outputs are written
@@ -66,7 +66,7 @@ class RequestQueue {
   const std::vector<Lane> lanes_;
   std::mutex mutex_;  // guards the rest
   std::condition_variable changed_;
-  std::deque<std::shared_ptr<Request>> waiting_;
+  std::list<std::shared_ptr<Request>> waiting_;  // an empty deque would hold memory
   bool closed_ = false;
   std::vector<std::thread> threads_;
 };

@@ -2,6 +2,7 @@
 #ifndef HETCOMP_SHARED_QUEUE_H_
 #define HETCOMP_SHARED_QUEUE_H_
 
+#include <new>
 #include <string>
 
 #include "broker.h"
@@ -13,7 +14,9 @@ namespace hetcomp {
 class SharedQueue {
  public:
   explicit SharedQueue(const std::string& name)
-      : broker_(ProcessBroker()), shared_(broker_.find_queue(name.c_str())) {}
+      : broker_(ProcessBroker()), shared_(broker_.find_queue(name.c_str())) {
+    if (shared_ == nullptr) throw std::bad_alloc();
+  }
 
   // OpenCL's handles; null until Publish, which this or another model.so calls. With the turn.
   void* device() const { return shared_->device; }

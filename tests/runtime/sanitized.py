@@ -3,7 +3,8 @@
     python tests/runtime/sanitized.py [thread] [address] [undefined] [--inferences N]
 
 Runtime, kernels' glue and a native program (tests/support/hammer.cc) are built with the sanitizer;
-the program infers on two models over several threads on every tier, and where the device fails.
+the program infers on two models over several threads, with requests, buffers, changes of plan and
+closing in the middle, on every tier and kind of memory, and where the device fails.
 What is suppressed, and why, stands in tests/support/*.supp.
 """
 
@@ -21,6 +22,8 @@ from pathlib import Path
 import standin
 
 from hetcomp.codegen.toolchain import Toolchain, find_toolchain, runtime_folder
+from hetcomp.plan.plan import Axis
+from hetcomp.plan.table import StepTable
 
 _SUPPORT = Path(__file__).parents[1] / "support"
 SANITIZERS = ("thread", "address", "undefined")
@@ -34,6 +37,15 @@ _SCENARIOS: tuple[Mapping[str, object], ...] = (
     {"plan": "mixed", "tier": "svm"},
     {"plan": "mixed", "tier": "event"},
     {"plan": "mixed", "tier": "finish"},
+    {"plan": "mixed", "tier": "event", "memory": "coarse"},
+    {"plan": "channels", "tier": "finish", "memory": "coarse"},
+    {"plan": "mixed", "tier": "event", "memory": "buffer"},
+    {"plan": "rows", "tier": "finish", "memory": "buffer", "trace": True},
+    {"plan": "mixed", "tier": "mailbox", "experimental": True},
+    {"plan": "tickets", "threads": 2},
+    {"pipeline": True},
+    {"plan": "gpu", "gpu_slice_us": 1000},
+    {"pretended_load": [[0, 1, 1], [20, 2.5, 1], [60, 1, 1]], "trace": True},
     {"plan": "rows", "fault": "enqueue", "quiet": True},
     {"plan": "rows", "fault": "wedge", "timeout_ms": 300, "quiet": True},
 )
@@ -44,28 +56,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("sanitizers", nargs="*", default=SANITIZERS)
     parser.add_argument("--inferences", type=int, default=60)
+    parser.add_argument("--only", default="", help="scenarios whose JSON has this text")
     given = parser.parse_args()
     failed = 0
     for sanitizer in given.sanitizers:
         with tempfile.TemporaryDirectory() as name:
-            failed += _check(sanitizer, Path(name), given.inferences)
+            failed += _check(sanitizer, Path(name), given.inferences, given.only)
     return 1 if failed else 0
 
 
-def _check(sanitizer: str, folder: Path, inferences: int) -> int:
+def _check(sanitizer: str, folder: Path, inferences: int, only: str) -> int:
     host = find_toolchain()
     flags = (f"-fsanitize={sanitizer}", "-fno-omit-frame-pointer", "-g")
     tools = Toolchain((*host.cxx, *flags), host.triple, host.ffi_library_folder)
     models = []
     for seed in (7, 8):
         (folder / str(seed)).mkdir()
-        models.append(standin.build(folder / str(seed), seed=seed, toolchain=tools))
+        target = folder / str(seed)
+        models.append(standin.build(target, seed=seed, model_tables=_tables(), toolchain=tools))
     hammer = folder / "hammer"
     source = [str(_SUPPORT / "hammer.cc"), f"-I{runtime_folder() / 'include'}"]
     command = [*tools.cxx, "-std=c++17", "-O1", "-pthread", *source, "-o", str(hammer), "-ldl"]
     subprocess.run(command, check=True)
     failed = 0
-    for scenario in _SCENARIOS:
+    for scenario in (item for item in _SCENARIOS if only in json.dumps(item)):
         arguments = [str(hammer), str(THREADS), str(inferences), json.dumps(scenario)]
         done = subprocess.run(
             ["setarch", "-R", *arguments, *map(str, models)],
@@ -76,12 +90,26 @@ def _check(sanitizer: str, folder: Path, inferences: int) -> int:
             env=_environment(host),
         )
         failed += done.returncode != 0
-        tier = json.loads(done.stdout.splitlines()[0])["tier"] if done.returncode == 0 else ""
-        verdict = f"clean, tier {tier}" if tier else f"exit status {done.returncode}"
+        verdict = f"exit status {done.returncode}"
+        if done.returncode == 0:
+            status, stats = map(json.loads, done.stdout.splitlines()[:2])
+            changes = len(stats["adaptation"]["switches"])
+            verdict = f"clean, tier {status['tier']}, {changes} changes of the table"
         print(f"{sanitizer}: {json.dumps(scenario)}: {verdict}", flush=True)
         if done.returncode != 0:
             print(done.stderr[:6000], flush=True)
     return failed
+
+
+def _tables() -> list[StepTable]:
+    """The stand-in's, before them some to adapt with, and one with tickets."""
+    shares = {"home": 6, "less-cpu": 3, "less-gpu": 9}
+    tables = [
+        standin.make_table(name, [standin.Placing(Axis.ROWS, cut)] * 8)
+        for name, cut in shares.items()
+    ]
+    tickets = standin.make_table("tickets", [standin.Placing(Axis.ROWS, 1, 2)] * 8)
+    return [*map(standin.timed, [*tables, *standin.tables()]), tickets]
 
 
 def _environment(host: Toolchain) -> dict[str, str]:

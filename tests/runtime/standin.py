@@ -313,6 +313,18 @@ def _offsets(model: TaskGraph) -> tuple[int, ...]:
     return tuple(offsets)
 
 
+def timed(table: StepTable, task_us: float = 4000.0) -> StepTable:
+    """The same with predictions: what a task takes on either processor; tickets are halves."""
+
+    def predicted_us(step: Step) -> float:
+        return task_us * (0.5 if step.ticket else (step.row_end - step.row_begin) / ROW_GRID.extent)
+
+    def step_times(steps: Sequence[Step]) -> tuple[Step, ...]:
+        return tuple(replace(step, predicted_us=predicted_us(step)) for step in steps)
+
+    return replace(table, cpu=step_times(table.cpu), gpu=step_times(table.gpu))
+
+
 def tables() -> list[StepTable]:
     """The model's tables; the first is the default."""
     n = len(_TASKS)
@@ -351,6 +363,7 @@ def build(
     edit_source: Callable[[str], str] = lambda text: text,
     edit_c: Callable[[str], str] = lambda text: text,
     edit_graph: Callable[[TaskGraph], TaskGraph] = lambda graph: graph,
+    more_objects: Sequence[Path] = (),
     toolchain: Toolchain | None = None,
 ) -> Path:
     """Write image and kernels and link them to folder/name."""
@@ -361,7 +374,7 @@ def build(
     source = edit_source(opencl_source())
     write_image(image, model, plans, chosen, source, constants(seed), {"note": "stand-in"})
     output = folder / name
-    objects = [compile_c(edit_c(C_SOURCE), folder, "standin")]
+    objects = [compile_c(edit_c(C_SOURCE), folder, "standin"), *more_objects]
     link_model(objects, model.kernels, image, output, toolchain=toolchain)
     image.unlink()
     return output

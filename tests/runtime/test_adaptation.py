@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +12,9 @@ import standin
 
 from hetcomp.errors import InputError
 from hetcomp.plan.plan import Axis
-from hetcomp.plan.table import Step, StepTable
 from hetcomp.runtime import Session, load
 
 _TILES = standin.ROW_GRID.extent
-_TASK_US = 4000.0
-"""Predicted time of a whole task, the same on both processors."""
-
-
-def _timed(table: StepTable) -> StepTable:
-    def timed(steps: Sequence[Step]) -> tuple[Step, ...]:
-        return tuple(replace(step, predicted_us=_predicted_us(step)) for step in steps)
-
-    return replace(table, cpu=timed(table.cpu), gpu=timed(table.gpu))
-
-
-def _predicted_us(step: Step) -> float:
-    """Tickets are shared evenly."""
-    part = 0.5 if step.ticket else (step.row_end - step.row_begin) / _TILES
-    return _TASK_US * part
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +22,7 @@ def ladder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tables in which the CPU has half, a quarter, three quarters, nothing and everything."""
     shares = {"home": 6, "less-cpu": 3, "less-gpu": 9, "gpu": 0, "cpu": _TILES}
     tables = [
-        _timed(standin.make_table(name, [standin.Placing(Axis.ROWS, cut)] * 8))
+        standin.timed(standin.make_table(name, [standin.Placing(Axis.ROWS, cut)] * 8))
         for name, cut in shares.items()
     ]
     tables.append(standin.make_table("untimed", [standin.Placing(Axis.ROWS, 5)] * 8))
@@ -97,7 +79,7 @@ def test_tickets_need_no_other_plan(opencl: str, tmp_path: Path) -> None:
         standin.make_table(name, [standin.Placing(Axis.ROWS, cut, 2 if name == "home" else 0)] * 8)
         for name, cut in cuts.items()
     ]
-    model = standin.build(tmp_path, model_tables=list(map(_timed, tables)))
+    model = standin.build(tmp_path, model_tables=list(map(standin.timed, tables)))
     with load(model, pretended_load=[(0, 1.0, 1.0), (20, 2.5, 1.0)]) as session:
         plans = _check(session, 80)
         found = session.stats().adaptation

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import fresh_process
 import pytest
 from fresh_process import Script
 
@@ -91,19 +92,30 @@ def test_unwritable_folders(openings: Openings, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def full_disk(folder: Path) -> Iterator[Path]:
+def full_disk(folder: Path) -> Iterator[None]:
+    """A small file system at `folder`; skips where tests may not mount one."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("no right to mount a small file system")
-    yield folder
+        pytest.skip("no right to mount a small file system: a preloaded `write` stands in for it")
+    yield
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk(openings: Openings, full_disk: Path) -> None:
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk(openings: Openings, folder: Path) -> None:
     answer = openings(["", ""])
     assert answer["found"] == ["miss", "miss"]
-    assert list(full_disk.iterdir()) == []
+    assert list(folder.iterdir()) == []
+
+
+def test_a_disk_that_becomes_full(openings: Openings, folder: Path, tmp_path: Path) -> None:
+    source, library = Path(fresh_process.__file__).with_name("full_disk.c"), tmp_path / "full.so"
+    flags = ["-std=gnu99", "-Wall", "-Werror", "-shared", "-fPIC"]
+    subprocess.run(["cc", *flags, str(source), "-o", str(library), "-ldl"], check=True)
+    answer = openings(["", ""], LD_PRELOAD=str(library))
+    assert answer["found"] == ["miss", "miss"]
+    assert list(folder.iterdir()) == []
 
 
 def test_old_files_go(openings: Openings, folder: Path) -> None:

@@ -168,7 +168,7 @@ import sys, threading, time
 import numpy as np, standin
 from hetcomp.runtime import load
 
-session = load({path!r}, plan={plan!r}, quiet=True, {options})
+session = load({path!r}, quiet=True, **{options!r})
 feeds = standin.feeds(1)
 
 def forever():
@@ -179,7 +179,7 @@ for _ in range(2):
     threading.Thread(target=forever, daemon=True).start()
 requests = [session.submit(feeds) for _ in range(200)]
 time.sleep(0.3)
-print("leaving", flush=True)
+print(time.monotonic(), flush=True)
 {leave}
 """
 LEAVE = {
@@ -190,15 +190,45 @@ LEAVE = {
 }
 
 
+TIMEOUT_S = 1.0
+LEAVING_S = 10.0 * TIMEOUT_S
+"""The time-out, an inference on the CPU, and Python's own end; alone on a machine 1.1 s at most,
+but there are busy ones."""
+
+_WAYS: dict[str, dict[str, Any]] = {
+    "svm-ahead": {},
+    "svm": {"tier": "svm"},
+    "event": {"tier": "event"},
+    "finish": {"tier": "finish"},
+    "coarse": {"tier": "event", "memory": "coarse"},
+    "buffer": {"tier": "event", "memory": "buffer"},
+    "mailbox": {"tier": "mailbox", "experimental": True},
+    "pipeline": {"plan": "gpu", "pipeline": "on"},
+}
+
+
 @pytest.mark.parametrize("leave", list(LEAVE))
+def test_exit_during_inferences_on_the_cpu(model: Path, leave: str) -> None:
+    _leave(model, leave, plan="cpu")
+
+
+@pytest.mark.parametrize(
+    ("way", "leave"),
+    [
+        (way, leave)
+        for way in _WAYS
+        for leave in (LEAVE if way == "svm-ahead" else ("end", "close"))
+    ],
+)
 @pytest.mark.parametrize("fault", ["", "wedge"])
-@pytest.mark.parametrize("plan", PLANS)
-def test_exit_during_inferences(model: Path, plan: str, fault: str, leave: str) -> None:
-    if fault and plan == "cpu":
-        pytest.skip("the fault is the device's")
-    options = f"timeout_ms=1000, fault={fault!r}"
-    text = _EXIT.format(path=str(model), plan=plan, options=options, leave=LEAVE[leave])
-    begin = time.monotonic()
+def test_exit_during_inferences(model: Path, opencl: str, way: str, fault: str, leave: str) -> None:
+    _leave(model, leave, **{"plan": "mixed", "fault": fault, **_WAYS[way]})
+
+
+def _leave(model: Path, leave: str, **options: Any) -> None:
+    """Leave a process, or close a session, during inferences: in silence, and in time."""
+    options["timeout_ms"] = 1e3 * TIMEOUT_S
+    text = _EXIT.format(path=str(model), options=options, leave=LEAVE[leave])
     done = subprocess.run(
         [sys.executable, "-c", text],
         capture_output=True,
@@ -206,6 +236,5 @@ def test_exit_during_inferences(model: Path, plan: str, fault: str, leave: str) 
         timeout=60,
         cwd=Path(standin.__file__).parent,
     )
-    assert done.stdout == "leaving\n", done.stderr
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - begin < 2 * BOUND_S
+    assert time.monotonic() - float(done.stdout) < LEAVING_S

@@ -27,7 +27,7 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of another version of the runtime, whose protocol differs."""
+    """A model of another version: of today's runtime, built under another number of protocol."""
     host = find_toolchain()
     tools = Toolchain((*host.cxx, OTHER_PROTOCOL), host.triple, host.ffi_library_folder)
     return standin.build(tmp_path_factory.mktemp("foreign"), seed=9, toolchain=tools)

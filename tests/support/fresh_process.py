@@ -51,11 +51,14 @@ def script_runner(*folders: Path, timeout: float = 60.0) -> Script:
     return run
 
 
-def require_opencl(status: SessionStatus) -> str:
-    """Name of the OpenCL device that a session found; skips where there is none that serves."""
-    if status.tier == "svm-ahead":
+def require_opencl(status: SessionStatus, tier: str = "svm-ahead") -> str:
+    """Name of the OpenCL device that a session found; skips where it has not this tier.
+
+    A device without fine-grained SVM has the tiers `event` and `finish` all the same.
+    """
+    if status.tier == tier:
         return status.device
-    reason = f"no OpenCL device with fine-grained SVM: {status.why_no_gpu}"
+    reason = f"no OpenCL device with tier {tier}: {status.why_no_gpu or status.tier}"
     if os.environ.get("HETCOMP_REQUIRE_OPENCL"):  # CI: co-execution must not go untested
         pytest.fail(reason)
     pytest.skip(reason)

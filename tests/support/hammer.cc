@@ -1,10 +1,13 @@
-// Threads that infer on several models at once, compare every result, and open and close sessions
-// meanwhile. Built with a sanitizer, as the models are.
+// Threads that infer on several models at once by `run` and by requests, which they wait for or
+// cancel, and compare every result. Meanwhile another reads status, statistics and trace, and the
+// first one opens sessions, uses their buffers, changes their plans, and closes them in the middle
+// of requests. Built with a sanitizer, as the models are.
 //
 //   hammer THREADS INFERENCES OPTIONS model.so...
 #include <dlfcn.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -23,6 +26,12 @@ namespace {
 }
 
 using Tensors = std::vector<std::vector<char>>;
+
+// A request with the outputs that it writes.
+struct Asked {
+  Tensors outputs;
+  hetcomp_request* request = nullptr;
+};
 
 // One model.so; its functions, and made-up inputs with the outputs of its plan "cpu".
 class Library {
@@ -56,14 +65,104 @@ class Library {
     return Function<decltype(hetcomp_model_status_json)>("hetcomp_model_status_json")(model);
   }
 
+  std::string Stats(hetcomp_model* model) const {
+    return Function<decltype(hetcomp_model_stats_json)>("hetcomp_model_stats_json")(model);
+  }
+
+  // Null where the model was opened without one.
+  const char* Trace(hetcomp_model* model) const {
+    return Function<decltype(hetcomp_model_trace_json)>("hetcomp_model_trace_json")(model);
+  }
+
+  // Does nothing in a pipeline, which has fixed plans.
+  void UsePlan(hetcomp_model* model, const char* plan) const {
+    Function<decltype(hetcomp_model_use_plan)>("hetcomp_model_use_plan")(model, plan);
+  }
+
   void RunAndCompare(hetcomp_model* model) const {
-    Tensors outputs = expected_;
-    for (std::vector<char>& output : outputs) std::memset(output.data(), 0, output.size());
+    Tensors outputs = Zeros();
     Run(model, &outputs);
-    if (outputs != expected_) Fail("a wrong result");
+    Compare(outputs);
+  }
+
+  // In the model's own memory; a pipeline has none.
+  void RunInPlace(hetcomp_model* model) const {
+    std::vector<void*> in, out;
+    if (!Buffers(model, "hetcomp_model_input_count", "hetcomp_model_input_info", &in)) return;
+    Buffers(model, "hetcomp_model_output_count", "hetcomp_model_output_info", &out);
+    for (size_t i = 0; i < in.size(); ++i) std::memcpy(in[i], inputs_[i].data(), inputs_[i].size());
+    Check(Function<decltype(hetcomp_model_run)>("hetcomp_model_run")(model, in.data(), out.data()));
+    Tensors outputs = Zeros();
+    for (size_t i = 0; i < out.size(); ++i)
+      std::memcpy(outputs[i].data(), out[i], outputs[i].size());
+    Compare(outputs);
+  }
+
+  void Submit(hetcomp_model* model, Asked* asked) const {
+    asked->outputs = Zeros();
+    const std::vector<const void*> in = Inputs();
+    std::vector<void*> out = Addresses(&asked->outputs);
+    Check(Function<decltype(hetcomp_model_submit)>("hetcomp_model_submit")(
+        model, in.data(), out.data(), &asked->request));
+  }
+
+  bool Cancel(const Asked& asked) const {
+    return Function<decltype(hetcomp_request_cancel)>("hetcomp_request_cancel")(asked.request) ==
+           HETCOMP_OK;
+  }
+
+  // Waits and frees. `may_be_cancelled`: it, or the model, was given up.
+  void Finish(Asked* asked, bool may_be_cancelled) const {
+    const hetcomp_status status =
+        Function<decltype(hetcomp_request_wait)>("hetcomp_request_wait")(asked->request, -1);
+    if (status != HETCOMP_CANCELLED || !may_be_cancelled) {
+      Check(status);
+      Compare(asked->outputs);
+    }
+    Function<decltype(hetcomp_request_free)>("hetcomp_request_free")(asked->request);
   }
 
  private:
+  Tensors Zeros() const {
+    Tensors outputs = expected_;
+    for (std::vector<char>& output : outputs) std::memset(output.data(), 0, output.size());
+    return outputs;
+  }
+
+  void Compare(const Tensors& outputs) const {
+    if (outputs != expected_) Fail("a wrong result");
+  }
+
+  std::vector<const void*> Inputs() const {
+    std::vector<const void*> addresses;
+    for (const std::vector<char>& input : inputs_) addresses.push_back(input.data());
+    return addresses;
+  }
+
+  static std::vector<void*> Addresses(Tensors* tensors) {
+    std::vector<void*> addresses;
+    for (std::vector<char>& tensor : *tensors) addresses.push_back(tensor.data());
+    return addresses;
+  }
+
+  // False where the model gives none.
+  bool Buffers(hetcomp_model* model, const char* count, const char* info,
+               std::vector<void*>* buffers) const {
+    const int32_t n = Function<decltype(hetcomp_model_input_count)>(count)(model);
+    for (int32_t i = 0; i < n; ++i) {
+      hetcomp_tensor_info found{};
+      found.struct_size = sizeof(found);
+      Check(Function<decltype(hetcomp_model_input_info)>(info)(model, i, &found));
+      void* memory = nullptr;
+      const hetcomp_status status = Function<decltype(hetcomp_model_buffer)>(
+          "hetcomp_model_buffer")(model, found.name, &memory);
+      if (status == HETCOMP_ERROR_INPUT) return false;
+      Check(status);
+      buffers->push_back(memory);
+    }
+    return true;
+  }
+
   template <typename T>
   T* Function(const char* name) const {
     auto* function = reinterpret_cast<T*>(dlsym(handle_, name));
@@ -89,10 +188,8 @@ class Library {
   }
 
   void Run(hetcomp_model* model, Tensors* outputs) const {
-    std::vector<const void*> in;
-    std::vector<void*> out;
-    for (const std::vector<char>& input : inputs_) in.push_back(input.data());
-    for (std::vector<char>& output : *outputs) out.push_back(output.data());
+    const std::vector<const void*> in = Inputs();
+    const std::vector<void*> out = Addresses(outputs);
     Check(Function<decltype(hetcomp_model_run)>("hetcomp_model_run")(model, in.data(), out.data()));
   }
 
@@ -100,6 +197,32 @@ class Library {
   Tensors inputs_;
   Tensors expected_;
 };
+
+// One inference, by `run` or by a request, or two requests of which one is cancelled.
+void InferSomehow(const Library& library, hetcomp_model* model, int turn) {
+  if (turn % 3 == 0) return library.RunAndCompare(model);
+  Asked first, second;
+  library.Submit(model, &first);
+  if (turn % 3 == 2) {
+    library.Submit(model, &second);
+    library.Finish(&second, library.Cancel(second));
+  }
+  library.Finish(&first, /*may_be_cancelled=*/false);
+}
+
+// A session from its opening to its end in the middle of requests.
+void LiveShortly(const Library& library, const char* options) {
+  hetcomp_model* model = library.Open(options);
+  library.RunAndCompare(model);
+  library.RunInPlace(model);
+  library.UsePlan(model, "cpu");
+  library.RunInPlace(model);
+  library.UsePlan(model, "rows");
+  std::vector<Asked> asked(6);
+  for (Asked& one : asked) library.Submit(model, &one);
+  library.Close(model);
+  for (Asked& one : asked) library.Finish(&one, /*may_be_cancelled=*/true);
+}
 
 }  // namespace
 
@@ -119,19 +242,26 @@ int main(int argc, char** argv) {
     threads.emplace_back([&, thread] {
       for (int i = 0; i < inferences; ++i) {
         const size_t which = (thread + static_cast<size_t>(i)) % models.size();
-        libraries[which]->RunAndCompare(models[which]);
-        if (i % 16 == 0) libraries[which]->Status(models[which]);
+        InferSomehow(*libraries[which], models[which], i);
       }
     });
   }
-  for (int i = 0; i < 3; ++i) {
-    hetcomp_model* another = libraries[0]->Open(options);
-    libraries[0]->RunAndCompare(another);
-    libraries[0]->Close(another);
-  }
+  std::atomic<bool> over{false};
+  std::thread reader([&] {
+    for (size_t i = 0; !over; i = (i + 1) % models.size()) {
+      libraries[i]->Status(models[i]);
+      libraries[i]->Stats(models[i]);
+      libraries[i]->Trace(models[i]);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  for (int i = 0; i < 3; ++i) LiveShortly(*libraries[0], options);
   for (std::thread& thread : threads) thread.join();
+  over = true;
+  reader.join();
   for (size_t i = 0; i < models.size(); ++i) {
     std::printf("%s\n", libraries[i]->Status(models[i]).c_str());
+    std::printf("%s\n", libraries[i]->Stats(models[i]).c_str());
     libraries[i]->Close(models[i]);
   }
   return 0;
