@@ -192,8 +192,7 @@ LEAVE = {
 
 TIMEOUT_S = 1.0
 LEAVING_S = 10.0 * TIMEOUT_S
-"""The time-out, an inference on the CPU, and Python's own end; alone on a machine 1.1 s at most,
-but there are busy ones."""
+"""The time-out, an inference on the CPU, and Python's own end, with room for a busy machine."""
 
 _WAYS: dict[str, dict[str, Any]] = {
     "svm-ahead": {},
