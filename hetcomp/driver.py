@@ -180,7 +180,7 @@ def _generate(
         integers = computes_integers(imported, options.precision)
         module = fusion_pipeline(integers=integers, fuse_attention=groups is None)(imported.mod)
     with stages.stage("schedule and pack", 0.15):
-        choose = _choices(options, target, groups)
+        choose = _choices(options, groups)
         lowered = lower_tasks(
             imported,
             module,
@@ -208,12 +208,8 @@ def _groups(options: CompileOptions) -> GroupFacts | None:
     return find_groups(options.device_class, opencl_f16)
 
 
-def _choices(
-    options: CompileOptions, target: CompileTarget, groups: GroupFacts | None
-) -> TunedChoices | None:
-    if not options.tuned:
-        return None
-    return tuned_choices(options, target, groups)
+def _choices(options: CompileOptions, groups: GroupFacts | None) -> TunedChoices | None:
+    return tuned_choices(options, groups) if options.tuned else None
 
 
 def _place(kernels: _Kernels, options: CompileOptions, folder: Path, stages: _Stages) -> Placement:

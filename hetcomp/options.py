@@ -85,7 +85,8 @@ class CompileOptions:
     use_cache
         Whether times measured before may be used again.
     tuned
-        Data base of `tune`, whose winners set the kernels' parameters; empty for none.
+        Data base of `tune`, whose winners set the kernels' parameters; empty for none. Kernels in
+        16 bits take the winners of float32, with which they share tiles and parameters.
     goal
         What plan `auto` is to achieve.
     memory_limit
@@ -146,11 +147,6 @@ class CompileOptions:
         if self.precision not in PRECISIONS:
             raise InputError(
                 f"precision must be one of {', '.join(PRECISIONS)}, got '{self.precision}'"
-            )
-        if self.tuned and self.precision in ("f16", "bf16"):
-            raise InputError(
-                f"--tuned has parameters for float32 kernels; leave it out with --precision "
-                f"{self.precision}"
             )
         if self.pin not in _PINS:
             raise InputError(f"pin must be one of {', '.join(_PINS)}, got '{self.pin}'")

@@ -25,7 +25,8 @@ from hetcomp.pipeline import fusion_pipeline
 from hetcomp.precision import computes_integers
 from hetcomp.remote import Remote
 from hetcomp.schedules.facts import GroupFacts
-from hetcomp.targets import CompileTarget, find_target
+from hetcomp.schedules.half import FORMATS
+from hetcomp.targets import find_target
 from hetcomp.tune.database import Database
 from hetcomp.tune.loop import LoopOptions, Stamp, TuneLoop
 from hetcomp.tune.results import State, TaskResult
@@ -202,7 +203,7 @@ def tasks_of(
     target = find_target("host")
     imported = import_onnx(model, shapes=shapes)
     require_static_shapes(imported.mod)
-    groups = find_groups(options.device_class)
+    groups = None if options.device == "cpu" else find_groups(options.device_class)
     integers = computes_integers(imported, options.precision)
     module = fusion_pipeline(integers=integers, fuse_attention=groups is None)(imported.mod)
     collector = TaskCollector(target.cpu)
@@ -218,10 +219,10 @@ def tasks_of(
     return collector.tasks(lowered)
 
 
-def tuned_choices(
-    options: CompileOptions, target: CompileTarget, groups: GroupFacts | None
-) -> TunedChoices:
+def tuned_choices(options: CompileOptions, groups: GroupFacts | None) -> TunedChoices:
     """What `compile` asks for parameters; `groups` if OpenCL kernels are of class `gpu`.
+
+    Kernels in 16 bits are known by the float32 kernels that were tuned.
 
     Raises
     ------
@@ -234,7 +235,15 @@ def tuned_choices(
     processors = plan if plan in ("cpu", "gpu") else "cpu+gpu" if options.gpu else "cpu"
     device = fingerprint(describe_devices(), pinned=True)
     wanted = "cpu-like" if groups is None else "gpu"
-    return TunedChoices(Database(path).records, target.cpu, device, processors, wanted)
+    halves = options.precision in FORMATS
+    return TunedChoices(
+        Database(path).records,
+        find_target("host").cpu,
+        device,
+        processors,
+        wanted,
+        ", in float32" if halves else "",
+    )
 
 
 def _stamp(options: TuneOptions, remote: Remote | None) -> Stamp:

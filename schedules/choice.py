@@ -13,13 +13,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from .facts import DeviceFacts
+from .facts import DeviceFacts, GroupFacts
 
 __all__ = [
     "DIRECT",
+    "GROUP",
     "Bound",
     "Choice",
     "DeviceChoice",
+    "GroupChoice",
     "IllegalChoice",
     "Knob",
     "Space",
@@ -28,6 +30,9 @@ __all__ = [
 
 DIRECT = "direct"
 """Algorithm of the direct method; others are named by their templates."""
+
+GROUP = "group."
+"""How names of a work-group's parameters begin."""
 
 Value = bool | int | str
 
@@ -56,6 +61,37 @@ class DeviceChoice:
 
 
 @dataclass(frozen=True)
+class GroupChoice:
+    """The work-group of a kernel for OpenCL class `gpu`; 0 is as None: by the device's facts.
+
+    Attributes
+    ----------
+    rows, columns
+        Rows (pixels, tokens) and channels of the tile that its items share, at most.
+    depth
+        Steps of the sum that are staged in local memory at once, at most.
+    items
+        Work-items, at most.
+    accumulators
+        Of one item, at most.
+    """
+
+    rows: int | None = None
+    columns: int | None = None
+    depth: int | None = None
+    items: int | None = None
+    accumulators: int | None = None
+
+    def on(self, facts: GroupFacts) -> GroupFacts:
+        """`facts` with no more items, and so many accumulators, as chosen."""
+        return replace(
+            facts,
+            items=min(facts.items, self.items or facts.items),
+            accumulators=self.accumulators or facts.accumulators,
+        )
+
+
+@dataclass(frozen=True)
 class Choice:
     """Parameters of one task's kernels.
 
@@ -71,6 +107,8 @@ class Choice:
         Row tiles per unit of splitting, which is an OpenCL work-group.
     cpu, opencl
         What may differ between the processors.
+    group
+        The work-group of OpenCL class `gpu`.
 
     Examples
     --------
@@ -84,6 +122,7 @@ class Choice:
     per_unit: int | None = None
     cpu: DeviceChoice = DeviceChoice()
     opencl: DeviceChoice = DeviceChoice()
+    group: GroupChoice = GroupChoice()
 
     def on(self, device: DeviceFacts) -> DeviceChoice:
         """The part for `device`."""
@@ -94,7 +133,7 @@ class Choice:
         found: dict[str, Value] = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, DeviceChoice):
+            if isinstance(value, (DeviceChoice, GroupChoice)):
                 own = {f"{field.name}.{name}": item for name, item in asdict(value).items()}
                 found |= {name: item for name, item in own.items() if item is not None}
             elif value is not None:
@@ -128,11 +167,13 @@ class Knob:
     """One dimension of a space: a parameter's name, as in `Choice.values()`, and legal values.
 
     `default` is what the template takes where nothing is chosen; it is among the values.
+    `of_groups`: whether a kernel of OpenCL class `gpu` reads it.
     """
 
     name: str
     values: tuple[Value, ...]
     default: Value
+    of_groups: bool = True
 
 
 @dataclass(frozen=True)
@@ -164,6 +205,11 @@ class Space:
             if math.prod(factors) > bound.most:
                 return f"{' x '.join(bound.names)} = {math.prod(factors)} exceeds {bound.most}"
         return ""
+
+    @property
+    def of_groups(self) -> bool:
+        """Whether there is a kernel of its own for OpenCL class `gpu`."""
+        return any(knob.name.startswith(GROUP) for knob in self.knobs)
 
     def defaults(self) -> dict[str, Value]:
         """What the template takes where nothing is chosen."""

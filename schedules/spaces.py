@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from .choice import Bound, Knob, Space, Value
+from collections.abc import Sequence
+from dataclasses import replace
+
+from .choice import GROUP, Bound, Knob, Space, Value
 from .facts import DeviceFacts
 
-__all__ = ["tile_space"]
+__all__ = ["PRODUCT_KNOBS", "tile_space"]
+
+PRODUCT_KNOBS = ("rows", "columns", "depth", "items", "accumulators")
+"""Parameters of a work-group that stages both operands of a product."""
 
 _VECTORS = (1, 2, 3, 4, 8)
 _LEAST_HEIGHT = 4
@@ -13,6 +19,15 @@ _LEAST_HEIGHT = 4
 _UNROLL = (1, 2, 4)
 _PREFETCH = (0, 1, 2)
 _MOST_ROWS_OF_ONE_VECTOR = 24
+_GROUP = {
+    "rows": (0, 16, 32, 64, 128),
+    "columns": (0, 16, 32, 64, 128),
+    "depth": (0, 8, 16, 32),
+    "items": (0, 64, 128, 256),
+    "accumulators": (0, 16, 32, 64),
+}
+_NOT_OF_GROUPS = ("opencl.unroll", "opencl.prefetch")
+"""Parameters that no kernel reads whose work-items share a tile."""
 
 
 def tile_space(
@@ -27,6 +42,8 @@ def tile_space(
     unroll: bool = True,
     rows_inner: bool | None = None,
     ordered: bool = False,
+    group: Sequence[str] = (),
+    not_of_groups: Sequence[str] = (),
 ) -> Space:
     """Space of a kernel made of register tiles.
 
@@ -46,6 +63,10 @@ def tile_space(
         Default order of tiles, None where there are no weights to prefetch.
     ordered
         Whether that order cannot be chosen.
+    group
+        Parameters of `GroupChoice` that the kernel for OpenCL class `gpu` reads; none without one.
+    not_of_groups
+        Shared parameters that it does not read.
     """
     vectors = max(1, width // facts.lanes)
     registers = max(facts.max_rows * facts.vectors, height * vectors)
@@ -62,6 +83,9 @@ def tile_space(
             knobs.append(Knob(f"{part}.prefetch", _PREFETCH, int(rows_inner)))
         if rows_inner is not None and not ordered:
             knobs.append(Knob(f"{part}.rows_inner", (False, True), rows_inner))
+    idle = (*_NOT_OF_GROUPS, *not_of_groups)
+    knobs = [replace(knob, of_groups=knob.name not in idle) for knob in knobs]
+    knobs += [Knob(f"{GROUP}{name}", _GROUP[name], 0) for name in group]
     return Space(tuple(knobs), (Bound(("height", "vectors"), registers),))
 
 

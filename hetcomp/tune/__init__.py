@@ -4,7 +4,9 @@
 what can be chosen, `search` proposes, `trial` and `runner` build and measure, `judge` decides,
 `loop` steers, `database` keeps, and `winners` answers `compile --tuned`.
 
-Only kernels made from templates are tuned. TVM's MetaSchedule was tried where no template fits
-(kind `opaque`: scans and sorts that TVM brings as one hand-written loop nest, without blocks): its
-design space of a CumSum is a single point, which does not build, so there is nothing to search.
+Only kernels made from templates are tuned. TVM's MetaSchedule was tried on a CumSum, of kind
+`opaque` (scans and sorts that TVM brings as one hand-written loop nest, without blocks): its design
+space is a single point, which does not build, so there is nothing to search. It was not tried on
+the contractions without a template, ConvTranspose and Conv3D, which run as row-wise loops: its
+kernels have no ranges of tiles, by which tasks are split between the processors.
 """

@@ -1,7 +1,8 @@
 """What tuning has found, as lines of JSON that are only ever appended.
 
 A line that cannot be read, such as the half of one that a killed process left, is skipped; so are
-lines of other versions. Data bases merge by putting their lines together.
+lines of unknown versions, and those of class `gpu` before it had parameters. Data bases merge by
+putting their lines together.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from hetcomp.files import atomic_path
 
 __all__ = ["DATABASE_VERSION", "Database", "Record", "merge"]
 
-DATABASE_VERSION = 1
+DATABASE_VERSION = 2
+_READABLE = (1, 2)
+_GROUPS_SINCE = 2
+"""Version from which class `gpu` has parameters of its own; earlier trials did not try them."""
 
 _log = logging.getLogger(__name__)
 
@@ -163,12 +167,17 @@ _NAMES = {f.name for f in fields(Record)}
 def _record(line: str) -> Record | None:
     try:
         data = json.loads(line)
-        if data.pop("version") != DATABASE_VERSION:
+        version = data.pop("version")
+        if version not in _READABLE or (_of_groups(data) and version < _GROUPS_SINCE):
             return None
         return Record(**{key: value for key, value in data.items() if key in _NAMES})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         _log.debug("skipped a line that is not a record: %.40s", line)
         return None
+
+
+def _of_groups(data: Mapping[str, Any]) -> bool:
+    return data.get("device_class") == "gpu"
 
 
 def _ends_in_mid_line(path: Path) -> bool:

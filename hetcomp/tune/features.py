@@ -6,17 +6,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import fields
 
-from hetcomp.schedules.choice import Choice, DeviceChoice, Value
+from hetcomp.schedules.choice import Choice, DeviceChoice, GroupChoice, Value
 from hetcomp.tune.tasks import ALGORITHM, TuneTask
 
 __all__ = ["feature_names", "features"]
 
-_PARTS = ("cpu", "opencl")
+_PARTS = {"cpu": DeviceChoice, "opencl": DeviceChoice, "group": GroupChoice}
 
 
 def _parameters() -> tuple[str, ...]:
     own = [f.name for f in fields(Choice) if f.name not in (*_PARTS, ALGORITHM)]
-    return (*own, *(f"{part}.{f.name}" for part in _PARTS for f in fields(DeviceChoice)))
+    return (*own, *(f"{part}.{f.name}" for part, kind in _PARTS.items() for f in fields(kind)))
 
 
 _PARAMETERS = _parameters()

@@ -13,7 +13,7 @@ from hetcomp.codegen.functions import kernel_key, structure_key
 from hetcomp.codegen.lower import Chosen, Lowered
 from hetcomp.plan.graph import Space as TensorSpace
 from hetcomp.plan.graph import Task
-from hetcomp.schedules.choice import DIRECT, Choice, Space
+from hetcomp.schedules.choice import DIRECT, Choice, Knob, Space
 from hetcomp.schedules.facts import DeviceFacts
 from hetcomp.schedules.scheduled import Scheduled
 from hetcomp.schedules.select import schedule
@@ -23,8 +23,6 @@ __all__ = ["ALGORITHM", "TaskCollector", "TuneTask", "for_processors", "spaces_o
 ALGORITHM = "algorithm"
 """Name of the parameter on which the rest of a space depends."""
 _SMALL_BYTES = 16 << 10
-_NOT_OF_GROUPS = ("opencl.unroll", "opencl.prefetch")
-"""Parameters that kernels whose work-items share a tile do not read."""
 
 
 @dataclass(frozen=True)
@@ -110,19 +108,25 @@ def for_processors(
 ) -> TuneTask | None:
     """The task without parameters of processors that are not tuned for; None if none are left.
 
-    With `groups`, OpenCL kernels are of class `gpu`, which have no use for some parameters either.
+    With `groups`, OpenCL kernels are of class `gpu`, which reads others.
     """
     if not task.opencl and "cpu" not in processors:
         return None
-    parts = {"cpu": "cpu.", "gpu": "opencl."}
-    idle = tuple(prefix for name, prefix in parts.items() if name not in processors)
-    idle += _NOT_OF_GROUPS if groups else ()
-    spaces = {
-        name: replace(space, knobs=tuple(k for k in space.knobs if not k.name.startswith(idle)))
-        for name, space in task.spaces.items()
-    }
+    spaces = {}
+    for name, space in task.spaces.items():
+        own = groups and space.of_groups
+        knobs = (knob for knob in space.knobs if _is_read(knob, processors, groups=own))
+        spaces[name] = replace(space, knobs=tuple(knobs))
     task = replace(task, spaces=spaces)
     return task if _has_points(task) else None
+
+
+def _is_read(knob: Knob, processors: Collection[str], *, groups: bool) -> bool:
+    """Whether the kernel of one of `processors` depends on the parameter."""
+    part = knob.name.rpartition(".")[0]
+    cpu = part in ("", "cpu")
+    gpu = part != "cpu" and (knob.of_groups if groups else part != "group")
+    return (cpu and "cpu" in processors) or (gpu and "gpu" in processors)
 
 
 def _has_points(task: TuneTask) -> bool:

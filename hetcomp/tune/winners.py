@@ -31,13 +31,15 @@ class TunedChoices:
     records
         Of a data base.
     facts
-        Register file of the CPU.
+        Register file of the CPU, as it was tuned for.
     device
         Fingerprint of this machine; winners of another are taken where it has none.
     processors
         `cpu`, `gpu` or `cpu+gpu`: what will run the model.
     device_class
         Of the OpenCL kernels: what was measured with others says nothing of them.
+    note
+        What to add to a winner's ratio.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class TunedChoices:
         device: str,
         processors: str,
         device_class: str = "cpu-like",
+        note: str = "",
     ) -> None:
         self._facts, self._device, self._device_class = facts, device, device_class
+        self._note = note
         self._preference = _PREFERENCE[processors]
         self._of_task: dict[str, list[Record]] = {}
         for record in records:
@@ -111,4 +115,6 @@ class TunedChoices:
         except IllegalChoice as error:
             return Chosen(None, f"default: the winner is not legal any more: {error}")
         elsewhere = "" if winner.device == self._device else ", measured on another machine"
-        return Chosen(choice, f"yes: {winner.ratio:.2f} of the default's time{elsewhere}")
+        return Chosen(
+            choice, f"yes: {winner.ratio:.2f} of the default's time{elsewhere}{self._note}"
+        )

@@ -26,7 +26,7 @@ from ..group.window import window_left
 from ..half import HalfFormat
 from ..program import Program, Stage
 from ..scheduled import GroupKernel, Packing, Scheduled, TileGrid
-from ..spaces import tile_space
+from ..spaces import PRODUCT_KNOBS, tile_space
 from .gemm import GemmShape, gemm, pack_columns
 
 __all__ = ["conv2d"]
@@ -116,7 +116,7 @@ def conv2d(
         return build_kernel(symbol, params, device, body)
 
     def for_groups(device: GroupFacts) -> GroupKernel:
-        return group_product(_product(conv), params, epilogue, (data, weight), device)
+        return group_product(_product(conv), params, epilogue, (data, weight), device, choice.group)
 
     space = _space(_conv(program, anchor, (data, weight), facts, Choice(), arithmetic), facts)
     scheduled = _scheduled(conv, anchor, emit, weight, space)
@@ -194,6 +194,8 @@ def _space(default: _Conv, facts: DeviceFacts) -> Space:
         height=default.pixels,
         width=default.columns.width,
         rows_inner=default.rows_inner(DeviceChoice()),
+        group=PRODUCT_KNOBS,
+        not_of_groups=("height",),
     )
 
 

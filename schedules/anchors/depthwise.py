@@ -46,7 +46,10 @@ def depthwise(program: Program, anchor: Stage, facts: DeviceFacts, choice: Choic
         return build_kernel(symbol, params, device, body)
 
     def for_groups(device: GroupFacts) -> GroupKernel:
-        return group_depthwise(window, params, epilogue, (data, weight), in_pitch, device)
+        operands = (data, weight)
+        return group_depthwise(
+            window, params, epilogue, operands, in_pitch, device, choice=choice.group
+        )
 
     return Scheduled(
         kind="depthwise",
@@ -63,6 +66,8 @@ def depthwise(program: Program, anchor: Stage, facts: DeviceFacts, choice: Choic
             height=height,
             width=width,
             unroll=False,
+            group=("rows", "items"),
+            not_of_groups=("height", "vectors"),
         ),
         facts=replace(
             window.facts,

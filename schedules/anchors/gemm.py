@@ -25,7 +25,7 @@ from ..group.gemv import FEW_ROWS, group_gemv
 from ..group.product import GroupProduct, group_product, matrix_left
 from ..program import Program, Stage
 from ..scheduled import GroupKernel, Packing, Scheduled, TileGrid
-from ..spaces import tile_space
+from ..spaces import PRODUCT_KNOBS, tile_space
 
 __all__ = ["GemmShape", "gemm", "linear"]
 
@@ -113,8 +113,8 @@ def gemm(
             run=0 if arithmetic.group == 1 else 1,
             arithmetic=arithmetic,
         )
-        kernel = group_gemv if shape.m <= min(rows, FEW_ROWS) else group_product
-        return kernel(product, params, epilogue, (left, weight), device)
+        kernel = group_gemv if _is_gemv(shape, tiling) else group_product
+        return kernel(product, params, epilogue, (left, weight), device, choice.group)
 
     columns = tiling.columns
     ragged = shape.m % tiling.height != 0 and (tiling.tiles - 1) % tiling.per_unit == 0
@@ -140,6 +140,11 @@ def gemm(
         pitched=frozenset(range(len(params))) - {weight} if arithmetic is FLOAT32 else frozenset(),
         facts=_facts(shape, tiling, arithmetic),
     )
+
+
+def _is_gemv(shape: GemmShape, tiling: _Tiling) -> bool:
+    """Whether OpenCL class `gpu` has too few rows to stage them."""
+    return shape.m <= min(tiling.per_unit * tiling.height, FEW_ROWS)
 
 
 def _facts(shape: GemmShape, tiling: _Tiling, arithmetic: Arithmetic) -> KernelFacts:
@@ -181,6 +186,7 @@ def _space(shape: GemmShape, facts: DeviceFacts) -> Space:
         per_unit=default.per_unit,
         tiles=default.tiles,
         rows_inner=_rows_inner(shape, DeviceChoice()),
+        group=("items",) if _is_gemv(shape, default) else PRODUCT_KNOBS,
     )
 
 

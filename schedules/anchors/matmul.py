@@ -21,7 +21,7 @@ from ..group.matmul import GroupMatmul, group_matmul
 from ..int8.dot import word_at
 from ..program import NotStaged, Program, Stage
 from ..scheduled import GroupKernel, Scheduled, TileGrid
-from ..spaces import tile_space
+from ..spaces import PRODUCT_KNOBS, tile_space
 
 __all__ = ["matmul"]
 
@@ -93,7 +93,7 @@ def matmul(
             return load_operand(program, anchor, frame, operands[which], at, k)
 
         shared = GroupMatmul(p.batch, p.m, p.n, p.k, rows, load, arithmetic)
-        return group_matmul(shared, params, epilogue, device)
+        return group_matmul(shared, params, epilogue, device, choice.group)
 
     heads = product.batches if product.batches > 1 else 0
     reason = (
@@ -138,6 +138,8 @@ def _space(default: _Product, facts: DeviceFacts) -> Space:
         width=default.width,
         per_unit=default.per_unit,
         tiles=default.tiles,
+        group=PRODUCT_KNOBS,
+        not_of_groups=("vectors",),
     )
 
 

@@ -16,6 +16,7 @@ from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
 from ..blocks.epilogue import Epilogue
 from ..blocks.frame import Param, i32
 from ..blocks.window import Window
+from ..choice import GroupChoice
 from ..expression import unravel
 from ..facts import GroupFacts
 from ..scheduled import GroupKernel, WorkGroup
@@ -31,7 +32,7 @@ _RUNS_PER_ITEM = 2
 def group_depthwise(
     window: Window, params: Sequence[Param], epilogue: Epilogue, operands: tuple[int, int],
     in_pitch: int, facts: GroupFacts, items_of: type[DepthwiseItems] | None = None,
-    pad_value: int = 0,
+    pad_value: int = 0, choice: GroupChoice | None = None,
 ) -> GroupKernel:  # fmt: skip
     """One filter per channel; a row tile is one output row.
 
@@ -46,11 +47,13 @@ def group_depthwise(
     pad_value
         What stands beside the map.
     """
-    channels = epilogue.shape[-1]
+    choice = choice or GroupChoice()
+    facts, channels = choice.on(facts), epilogue.shape[-1]
     lanes = math.gcd(channels, facts.vector)
     runs = window.out_width * channels // lanes
     items = min(facts.items, -(-runs // facts.sub_group) * facts.sub_group)
-    rows = max(1, min(window.out_height, _RUNS_PER_ITEM * items // runs))
+    wanted = (choice.rows or 0) // window.out_width or _RUNS_PER_ITEM * items // runs
+    rows = max(1, min(window.out_height, wanted))
     emitter = items_of or DepthwiseItems
     group = WorkGroup(
         (items, 1), (rows, 1), f"work-group {emitter.name}depthwise, {rows} rows, {items} items"

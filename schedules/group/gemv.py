@@ -14,6 +14,7 @@ from tvm.script.ir_builder import tirx as T  # noqa: N812 (TVM's own idiom)
 
 from ..blocks.epilogue import Epilogue
 from ..blocks.frame import Param, i32
+from ..choice import GroupChoice
 from ..expression import unravel
 from ..facts import GroupFacts
 from ..scheduled import GroupKernel, WorkGroup
@@ -31,9 +32,10 @@ _LEAST_TERMS = 8
 
 def group_gemv(
     product: GroupProduct, params: Sequence[Param], epilogue: Epilogue, operands: tuple[int, int],
-    facts: GroupFacts,
+    facts: GroupFacts, choice: GroupChoice,
 ) -> GroupKernel:  # fmt: skip
     """The kernel of a `product` of at most `FEW_ROWS` rows, all in one row tile."""
+    facts = choice.on(facts)
     wide = product.columns.width // facts.vector
     by_memory = facts.local_bytes // (4 * product.rows * product.columns.width)
     most = max(1, min(facts.items // wide, by_memory, product.depth // _LEAST_TERMS))

@@ -13,17 +13,18 @@ from tvm.ir.expr import TensorLoad
 from ..blocks.arithmetic import Arithmetic
 from ..blocks.epilogue import Epilogue
 from ..blocks.frame import Param, i32
+from ..choice import GroupChoice
 from ..expression import unravel
 from ..facts import GroupFacts
 from ..int8.dot import word_at
 from ..scheduled import GroupKernel, WorkGroup
 from .frame import GroupFrame, group_kernel
-from .tile import Element, GroupTile, Operand, TileShape, tile_shape
+from .tile import DEPTH, Element, GroupTile, Operand, TileShape, tile_shape
 
 __all__ = ["GroupMatmul", "group_matmul"]
 
 _TILE = 64
-"""Rows and columns of a work-group's tile, at most."""
+"""Rows and columns of a work-group's tile, at most, where no others are chosen."""
 
 Load = Callable[[GroupFrame, int, Sequence[Any], Any], Any]
 """From frame, operand (0 or 1), output coordinates and position in the sum to the value."""
@@ -56,13 +57,15 @@ class GroupMatmul:
 
 
 def group_matmul(
-    product: GroupMatmul, params: Sequence[Param], epilogue: Epilogue, facts: GroupFacts
-) -> GroupKernel:
+    product: GroupMatmul, params: Sequence[Param], epilogue: Epilogue, facts: GroupFacts,
+    choice: GroupChoice,
+) -> GroupKernel:  # fmt: skip
     """The kernel of `product`: one row tile a work-group, all columns one after the other."""
-    columns = min(_TILE, -(-product.n // facts.vector) * facts.vector)
+    facts = choice.on(facts)
+    columns = min(choice.columns or _TILE, -(-product.n // facts.vector) * facts.vector)
     rows = min(product.tile_rows, product.m)
-    even = -(-rows // -(-rows // _TILE))
-    shape = tile_shape(even, columns, product.k, facts)
+    even = -(-rows // -(-rows // (choice.rows or _TILE)))
+    shape = tile_shape(even, columns, product.k, facts, choice.depth or DEPTH)
     group = WorkGroup(shape.items, (1, 1), f"work-group {product.arithmetic.name}matmul, {shape}")
     return group_kernel(
         facts, group, params, lambda frame: _Emitter(frame, product, shape, epilogue).kernel()

@@ -18,6 +18,7 @@ from ..blocks.epilogue import Epilogue
 from ..blocks.frame import Param, i32
 from ..blocks.half_tile import CHAIN, LEAST_CHAIN
 from ..blocks.register_tile import ChannelTiles
+from ..choice import GroupChoice
 from ..expression import unravel
 from ..facts import GROUPS_PER_UNIT, GroupFacts
 from ..scheduled import GroupKernel, WorkGroup
@@ -83,13 +84,14 @@ class GroupProduct:
 
 def group_product(
     product: GroupProduct, params: Sequence[Param], epilogue: Epilogue, operands: tuple[int, int],
-    facts: GroupFacts,
+    facts: GroupFacts, choice: GroupChoice,
 ) -> GroupKernel:  # fmt: skip
     """The kernel of `product`; `operands` are the positions of activations and weights."""
+    facts = choice.on(facts)
     chained = in_half(params, operands, product.depth, facts)
     if chained:
         facts = replace(facts, vector=math.gcd(product.columns.width, _HALVES))
-    tiles, shape = _choose(product, facts, CHAIN if chained else DEPTH)
+    tiles, shape = _choose(product, facts, choice, CHAIN if chained else 0)
     numbers = ", float16 products" if chained else ""
     group = WorkGroup(shape.items, tiles, f"work-group {product.name}, {shape}{numbers}")
 
@@ -111,11 +113,14 @@ def in_half(
 
 
 def _choose(
-    product: GroupProduct, facts: GroupFacts, staged: int
+    product: GroupProduct, facts: GroupFacts, choice: GroupChoice, chain: int
 ) -> tuple[tuple[int, int], TileShape]:
-    """Tiles of a work-group, and its shape: the largest that occupies the device."""
+    """Tiles of a work-group, and its shape: what is chosen, else the largest that occupies the
+    device. No more than `chain` steps may be staged at once, if it is not 0."""
     units = -(-product.rows // product.tile_rows)
+    widest = facts.items * facts.vector
     for rows, columns in _TARGETS:
+        rows, columns = choice.rows or rows, min(choice.columns or columns, widest)
         high = max(1, min(rows // product.tile_rows, units))
         wide = max(1, min(columns // product.columns.width, product.columns.count))
         groups = -(-units // high) * -(-product.columns.count // wide)
@@ -123,6 +128,8 @@ def _choose(
             break
     span = min(high * product.tile_rows, product.rows)
     even = -(-span // -(-span // rows))
+    staged = choice.depth or chain or DEPTH
+    staged = min(staged, chain) if chain else staged
     shape = tile_shape(even, wide * product.columns.width, product.depth, facts, staged)
     return (high, wide if product.groups == 1 else 1), shape
 

@@ -66,6 +66,7 @@ def tile_shape(
     high = _whole_sub_groups(wide, high, rows, facts)
     room = facts.local_bytes // (_ITEM_BYTES * 2 * columns)
     staged = min(depth, most if most <= room else DEPTH)
+    staged = max(1, min(staged, facts.local_bytes // (_ITEM_BYTES * (columns + high))))
     by_memory = facts.local_bytes // (_ITEM_BYTES * staged) - columns
     rows = min(rows, high * steps, max(1, by_memory // high) * high)
     return TileShape(rows, columns, staged, (wide, high))

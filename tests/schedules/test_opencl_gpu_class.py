@@ -26,6 +26,7 @@ from test_opencl_kernels import CASES, model_of
 
 import hetcomp
 from hetcomp.codegen.kernels import opencl_source
+from hetcomp.codegen.lower import Lowered
 from hetcomp.device_class import find_groups, group_facts
 from hetcomp.devices import OpenClInfo, describe_opencl
 from hetcomp.errors import InputError
@@ -129,12 +130,18 @@ def test_work_groups_fit_the_device(device: str) -> None:
     facts = DEVICES[device]
     for name in CASES:
         lowered = lower(model_of(name), groups=facts)
-        source = opencl_source(lowered.kernels, HOST.opencl)
-        for record in lowered.graph.kernels:
-            text = source.split(f"__kernel void {record.symbol}(")[1]
-            arrays = re.findall(r"__local \w+ \w+\[(\d+)\]", text.split("\n}\n")[0])
-            assert sum(4 * int(size) for size in arrays) <= facts.local_bytes
-            assert 1 < record.items[0] * record.items[1] <= facts.items
+        assert_fits(lowered, facts)
+        assert all(record.items != (1, 1) for record in lowered.graph.kernels)
+
+
+def assert_fits(lowered: Lowered, facts: GroupFacts) -> None:
+    """No kernel has more local memory or work-items than the device."""
+    source = opencl_source(lowered.kernels, HOST.opencl)
+    for record in lowered.graph.kernels:
+        text = source.split(f"__kernel void {record.symbol}(")[1]
+        arrays = re.findall(r"__local \w+ \w+\[(\d+)\]", text.split("\n}\n")[0])
+        assert sum(4 * int(size) for size in arrays) <= facts.local_bytes
+        assert record.items[0] * record.items[1] <= facts.items
 
 
 def test_text_of_a_work_group() -> None:

@@ -50,7 +50,16 @@ def test_lines_of_other_versions_are_skipped(tmp_path: Path) -> None:
     path = tmp_path / "db.jsonl"
     Database(path).add(RECORD)
     text = path.read_text()
-    path.write_text(text.replace('"version": 1', '"version": 99') + text)
+    assert '"version": 2' in text
+    path.write_text(text.replace('"version": 2', '"version": 99') + text)
+    assert Database(path).records == (RECORD,)
+
+
+def test_class_gpu_had_no_parameters_in_version_1(tmp_path: Path) -> None:
+    path = tmp_path / "db.jsonl"
+    for record in (RECORD, replace(RECORD, device_class="gpu")):
+        Database(path).add(record)
+    path.write_text(path.read_text().replace('"version": 2', '"version": 1'))
     assert Database(path).records == (RECORD,)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import cloudpickle
@@ -13,6 +14,8 @@ import pytest
 from tuning_tasks import integer_task, small_tasks
 
 from hetcomp.codegen.functions import function_to_json
+from hetcomp.device_class import find_groups
+from hetcomp.devices import describe_devices
 from hetcomp.errors import InputError
 from hetcomp.remote import Remote
 from hetcomp.tune.contents import drawn
@@ -23,6 +26,8 @@ from hetcomp.tune.trial import Trial
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
+LEAST_US = 0.5
+"""Less than any launch takes: a batch whose ends were noticed together, say by a busy CPU."""
 CPU = Protocol(2, ("cpu",), seconds=0.05)
 
 
@@ -36,6 +41,26 @@ def check(evaluation: Evaluation | None) -> None:
     assert evaluation is not None
     assert max(evaluation.errors) < 1e-5
     assert all(us > 0 for arm in evaluation.times_us["cpu"] for us in arm)
+
+
+@pytest.mark.skipif(
+    not any(device.opencl and device.verdict for device in describe_devices()),
+    reason="no OpenCL device that serves",
+)
+@pytest.mark.parametrize(
+    ("device_class", "values"),
+    [("cpu-like", {"opencl.unroll": 2}), ("gpu", {"group.rows": 16, "group.depth": 8})],
+)
+def test_both_processors_are_timed(device_class: str, values: dict[str, Any]) -> None:
+    both = Protocol(2, ("cpu", "gpu"), seconds=0.05)
+    asked = replace(trial(**values), opencl=True, groups=find_groups(device_class))
+    with TrialRunner() as runner:
+        outcome = runner.run(asked, both)
+    assert outcome.evaluation is not None, outcome.message
+    check(outcome.evaluation)
+    default, chosen = outcome.evaluation.times_us["gpu"]
+    assert len(default) == len(chosen) >= both.least_turns
+    assert min(*default, *chosen) > LEAST_US
 
 
 def test_flat_numbers_are_the_evaluation() -> None:

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from onnx import numpy_helper
 from tuning_tasks import integer_model, small_model, small_tasks, winograd_model
 
 import hetcomp
@@ -137,6 +139,28 @@ def test_compile_uses_the_data_base_and_says_so(tmp_path: Path) -> None:
     shown = CliRunner().invoke(main, ["explain", str(output), "--json"]).output
     tasks = json.loads(shown)["tasks"]
     assert sorted(task["tuned"].split(":")[0] for task in tasks) == said or len(tasks) == 2
+
+
+@pytest.mark.parametrize("precision", ["f16", "bf16"])
+def test_kernels_in_16_bits_take_winners_of_float32(precision: str, tmp_path: Path) -> None:
+    path, output = tmp_path / "db.jsonl", tmp_path / "m.so"
+    Database(path).add(winner())
+    options = hetcomp.CompileOptions(plan="cpu", gpu=False, tuned=str(path), precision=precision)
+    graph = hetcomp.compile(small_model(), output=output, options=options).graph
+    said = sorted(kernel.tuned for kernel in graph.kernels if kernel.tuned.startswith("yes"))
+    assert [text.endswith(", in float32") for text in said] == [True]
+    feeds = {"x": np.random.default_rng(2).standard_normal((60, 48)).astype(np.float32)}
+    with hetcomp.load(output) as session:
+        (got,) = session.run(feeds).values()
+    w, v = (numpy_helper.to_array(array) for array in small_model().graph.initializer)
+    expected = np.maximum(feeds["x"] @ w, 0) @ v
+    assert np.abs(got - expected).max() < 0.02 * np.abs(expected).max()
+
+
+def test_the_cpu_alone_is_tuned_with_all_its_kernels() -> None:
+    options = TuneOptions(device="cpu", device_class="gpu")
+    (task,) = tasks_of(winograd_model(), options=options)
+    assert len(task.spaces) > 1
 
 
 def test_missing_data_base_is_refused(tmp_path: Path) -> None:
