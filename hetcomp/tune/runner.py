@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hetcomp.codegen.toolchain import runtime_objects
 from hetcomp.remote import Remote
 from hetcomp.tune.evaluate import Evaluation, Protocol, evaluate
 from hetcomp.tune.trial import Trial, build_trial
@@ -116,6 +117,7 @@ class TrialRunner:
         from tvm.support.popen_pool import PopenPoolExecutor
 
         if self._builder is None:
+            runtime_objects()  # compiled once a machine, which no trial's time should pay for
             self._builder = PopenPoolExecutor(max_workers=1, timeout=self._build_seconds)
         return self._builder
 
