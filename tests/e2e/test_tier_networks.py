@@ -36,10 +36,11 @@ def drawn_plan(session: Session, seed: int) -> Plan:
 
     def drawn() -> Drawn:
         if seed < len(Axis):
-            return Drawn(Place.SPLIT, list(Axis)[seed], 0.5, 0)
+            return Drawn(Place.SPLIT, list(Axis)[seed], 0.5, 0, (0, 0))
         axis, share = rng.choice(list(Axis)), rng.randint(0, 16) / 16
         place = rng.choice((Place.CPU, Place.GPU, Place.SPLIT))
-        return Drawn(place, axis, share, rng.choice((0, 0, 3)))
+        leaves = rng.choice(((0, 0), (0, 1), (1, 0)))
+        return Drawn(place, axis, share, rng.choice((0, 0, 3)), leaves)
 
     graph = session.graph
     return Plan("drawn", tuple(drawn().decision(graph, task) for task in graph.tasks))
