@@ -140,7 +140,6 @@ def test_devices_json() -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("--precision", "f16", "--tuned", "db.jsonl"), "parameters for float32 kernels"),
         (("--plan", "npu", "--precision", "f16"), "the NPU takes integers"),
         (("--npu-driver", "tpu"), "'tpu' is not 'reference'"),
         (("--plan", "fast"), "'fast' is neither a plan"),

@@ -190,10 +190,6 @@ class TestOptions:
     def test_unknown_target(self, bench: Bench) -> None:
         bench.refuses_to_compile(bench.model(), "--target", "vax-dec-ultrix", says="vax-dec-ultrix")
 
-    def test_half_precision_with_parameters_of_float32(self, bench: Bench) -> None:
-        says = "--tuned has parameters for float32 kernels"
-        bench.refuses_to_compile(bench.model(), "--precision", "f16", "--tuned", "x", says=says)
-
     def test_int8_of_a_float_model(self, bench: Bench) -> None:
         says = "precision int8 needs a model in QDQ form"
         bench.refuses_to_compile(bench.model(), "--precision", "int8", says=says)
