@@ -213,9 +213,11 @@ void Session::MakeGpuReady(Ready* ready, bool measured, double warm_up_us) {
   const double start_us = NowUs();
   try {
     ready->lane->WarmUp(warm_up_us);
-  } catch (const Error&) {  // its kernels may be running still
-    KeepForEver(ready->memory.tickets);
-    KeepForEver(std::move(ready->lane));
+  } catch (const Error&) {
+    if (device_->bad()) {  // its kernels may be running still
+      KeepForEver(ready->memory.tickets);
+      KeepForEver(std::move(ready->lane));
+    }
     throw;
   }
   warmup_ms_ += (NowUs() - start_us) * 1e-3;
