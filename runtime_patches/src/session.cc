@@ -44,7 +44,7 @@ Session::~Session() {
   if (channel_ == nullptr) return;
   ScopedPin pin(device_->host_core());
   const QueueTurn turn(device_->queue(), options_.priority);
-  if (EmptyQueue(options_.timeout_ms * 1e3)) {
+  if (EmptyQueue(options_.timeout_ms * 1e3).ended) {
     rungs_.clear();
     ready_.reset();
     channel_.reset();

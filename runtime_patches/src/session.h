@@ -144,7 +144,14 @@ class Session {
   std::string WalkWithGpu(Fault fault, WalkTimes* times);
   void AbandonDevice(const std::string& why);
   void LeaveGpu();
-  bool EmptyQueue(double timeout_us);
+  struct Emptied {
+    bool in_order = false;  // later commands find the device as they expect it
+    bool ended = false;     // nothing runs on it any more
+    bool all() const { return in_order && ended; }
+  };
+  bool Drains(double timeout_us);
+  bool Ends(double timeout_us);
+  Emptied EmptyQueue(double timeout_us);
   void Install(std::unique_ptr<Ready> next);
   void Retire(std::unique_ptr<Ready> last);
   [[noreturn]] void ThrowKernelFailure();

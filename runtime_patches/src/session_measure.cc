@@ -154,7 +154,7 @@ std::vector<double> Session::TimeOnGpu(const Step& step, int copies, int warmup,
       const double time_us = TimeBatch(ready->lane.get());
       if (rep >= 0) times_us.push_back(time_us);
     }
-    if (!EmptyQueue(kDrainLimitUs)) {
+    if (!EmptyQueue(kDrainLimitUs).all()) {
       throw Error(ErrorKind::kDevice, "the queue does not become empty");
     }
   } catch (const Error& error) {

@@ -184,18 +184,34 @@ void Session::LeaveGpu() {
   ready_ = MakeReady(CpuTable());
 }
 
-// Whether nothing runs on the device any more, for which it has so long. Kernels raise their last
-// flag a little earlier, and drivers look at the memory of their arguments once more when they
-// end. Call with the queue's turn.
-bool Session::EmptyQueue(double timeout_us) {
-  const double end_us = NowUs() + timeout_us;
-  const auto left_us = [&] { return std::max(kLeastDrainUs, end_us - NowUs()); };
+// Stops what waits on the device for the CPU.
+bool Session::Drains(double timeout_us) {
   try {
-    return !device_->bad() && channel_->Drain(left_us()) &&
-           FinishWithin(device_->cl(), left_us()) == WaitResult::kReached;
+    return channel_->Drain(timeout_us);
   } catch (const Error&) {
     return false;
   }
+}
+
+// Whether all has ended within this time. Kernels raise their last flag a little earlier, and
+// drivers look at the memory of their arguments once more when they end.
+bool Session::Ends(double timeout_us) {
+  try {
+    return FinishWithin(device_->cl(), timeout_us) == WaitResult::kReached;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// Stops and ends all, within so long. Call with the queue's turn.
+Session::Emptied Session::EmptyQueue(double timeout_us) {
+  if (device_->bad()) return {};
+  const double end_us = NowUs() + timeout_us;
+  const auto left_us = [&] { return std::max(kLeastDrainUs, end_us - NowUs()); };
+  Emptied emptied;
+  emptied.in_order = Drains(left_us());
+  emptied.ended = Ends(left_us());
+  return emptied;
 }
 
 // Puts a table to use, and the one before out of it.
@@ -209,7 +225,7 @@ void Session::Retire(std::unique_ptr<Ready> last) {
   if (channel_ != nullptr) {
     ScopedPin pin(device_->host_core());
     const QueueTurn turn(device_->queue(), options_.priority);
-    if (EmptyQueue(kDrainLimitUs)) {
+    if (EmptyQueue(kDrainLimitUs).all()) {
       last.reset();
       return;
     }

@@ -26,8 +26,10 @@ BOUND = {"run": 2.0, "close": 2.0, "change": 10.0}
 """What a call may take, in time-outs: one and what the CPU does; a change takes the device back as
 well, which has a second for that, and prepares a table."""
 
-_KEPT = {"kernels": 40, "programs": 1, "memories": 12}
-"""What a device that is given up keeps on purpose, since its kernels may be running still."""
+_KEPT = {"kernels": 3, "programs": 0, "memories": 3}
+_KEPT_OF_A_TABLE = {"kernels": 8, "programs": 0, "memories": 8}
+"""What a device that is given up keeps on purpose, since its kernels may be running still: the
+channel's and the mirror's, and those of the tables in use, of which a change of plan has two."""
 
 _UNTOLD = ("clEnqueueNDRangeKernel", "clSetKernelArg", "clSetKernelArgSVMPointer")
 _UNTOLD_COPIES = ("clEnqueueSVMMap", "clEnqueueReadBufferRect", "clEnqueueWriteBufferRect")
@@ -146,7 +148,10 @@ def perform(files: Files, scenario: Scenario, fault: Fault, baseline: dict[str, 
             answer.verdict, answer.note = "strange", traceback.format_exc()
         answer.calls, answer.allocations, answer.left = shim.calls, memory.calls, shim.alive()
         if answer.verdict in ("right", "error"):
-            _judge(answer, fault, shim.struck, baseline, _litter(cache))
+            tables = 2 if scenario.changes else 1
+            kept = {name: _KEPT[name] + tables * more for name, more in _KEPT_OF_A_TABLE.items()}
+            allowed = {name: baseline[name] + answer.given_up * kept[name] for name in kept}
+            _judge(answer, fault, shim.struck, allowed, _litter(cache))
     if answer.verdict == "wrong" and fault.mode in (Mode.SKIP, Mode.NOISE):
         untold = _UNTOLD + (_UNTOLD_COPIES if scenario.memory in ("coarse", "buffer") else ())
         answer.verdict = "dropped" if shim.struck in untold else "wrong"
@@ -173,14 +178,13 @@ def _litter(cache: str) -> list[str]:
 
 
 def _judge(
-    answer: Answer, fault: Fault, struck: str, baseline: dict[str, int], litter: list[str]
+    answer: Answer, fault: Fault, struck: str, allowed: dict[str, int], litter: list[str]
 ) -> None:
     """Turn a good verdict into `late` or `leak` where it is one."""
     delay_s = 1.5e-3 * TIMEOUT_MS if fault.mode is Mode.DELAY else 0.0
     limits = {name: bound * TIMEOUT_MS * 1e-3 + delay_s for name, bound in BOUND.items()}
     late = {name: took for name, took in answer.longest.items() if took > limits.get(name, 1e9)}
-    kept = {name: baseline[name] + answer.given_up * more for name, more in _KEPT.items()}
-    left = {name: count for name, count in answer.left.items() if count > kept[name]}
+    left = {name: count for name, count in answer.left.items() if count > allowed[name]}
     if late:
         answer.verdict, answer.note = "late", f"{late} {answer.note}"
     elif litter or (left and not _nobodys(fault, struck)):
