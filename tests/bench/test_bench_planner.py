@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from opencl_device import NEEDS_OPENCL
 
 from hetcomp.bench.layer_chain import LayerChain, chain_copies
 from hetcomp.bench.networks import Results
@@ -29,7 +30,6 @@ from hetcomp.bench.planner_rows import PlannerOptions, PlannerRow, summarize
 from hetcomp.cli.bench_planner import _print
 from hetcomp.cost.costs import SyncCost
 from hetcomp.cost.profile import DeviceProfile
-from hetcomp.devices import describe_devices
 from hetcomp.errors import DeviceError, InputError, ProfileError
 from hetcomp.plan.candidates import parts_of
 from hetcomp.plan.contention import Contention
@@ -243,9 +243,8 @@ def test_rows_measured_otherwise_are_measured_again(tmp_path: Path) -> None:
     assert _Records(replace(options, quick=True)).get("k", "svm-ahead") is None
 
 
+@NEEDS_OPENCL
 def test_one_layer_for_real(tmp_path: Path) -> None:
-    if not any(device.opencl and device.verdict for device in describe_devices()):
-        pytest.skip("no OpenCL device that serves")
     records = tmp_path / "rows.jsonl"
     records.write_text('[]\n{"device": "her')  # the last line was cut off
     options = PlannerOptions(

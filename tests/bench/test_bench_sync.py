@@ -8,6 +8,7 @@ from statistics import median
 
 import pytest
 from click.testing import CliRunner
+from opencl_device import skip_or_fail
 
 import hetcomp
 from hetcomp.bench import sync
@@ -34,7 +35,7 @@ def opencl(chain: Path) -> str:
         try:
             session.set_table(table)
         except hetcomp.DeviceError as error:
-            pytest.skip(f"no OpenCL device: {error}")
+            skip_or_fail(f"no OpenCL device: {error}")
         return session.status().device
 
 

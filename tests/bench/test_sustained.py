@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from opencl_device import DEVICES, skip_or_fail
 
 from hetcomp.bench.background import Background, background, start
 from hetcomp.bench.sustained_rows import SETTLING, Inference, phase_rows
 from hetcomp.cli import main
-from hetcomp.devices import describe_opencl
 from hetcomp.errors import DeviceError
 
 
 @pytest.fixture(scope="module")
 def opencl() -> None:
-    if not any(device.verdict.ok for device in describe_opencl()):
-        pytest.skip("no OpenCL device")
+    if not DEVICES:
+        skip_or_fail("no OpenCL device that serves")
 
 
 def _taken(phase: int, arm: str, times_ms: list[float], plan: str = "") -> list[Inference]:

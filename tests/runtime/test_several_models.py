@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import standin
 from fresh_process import Script, build_application, run_program
+from opencl_device import skip_or_fail
 
 from hetcomp.codegen.toolchain import Toolchain, find_toolchain, runtime_folder
 from hetcomp.runtime import Session, load
@@ -123,7 +124,7 @@ def test_the_higher_priority_is_done_first(model: Path, second: Path, options: d
         for path, priority in zip((model, second, model, second), priorities, strict=True)
     ]
     if "threads" not in options and sessions[0].status().tier == "cpu":
-        pytest.skip("needs an OpenCL device to share")
+        skip_or_fail("needs an OpenCL device to share")
     feeds = standin.feeds(0)
     requests = [[session.submit(feeds) for session in sessions] for _ in range(n)]
     preferred = priorities.index(10)

@@ -10,8 +10,9 @@ import arena
 import pytest
 from arena import Trial, run_trials
 from arm_harness import NEON, execute_on_arm, why_not
+from batches import BATCHES
 from families import FAMILIES
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_harness import Range, lower, make_model, normal, with_algorithm
 from layer_case import Case, assert_within
@@ -20,21 +21,13 @@ from hetcomp.schedules.winograd.schedule import TILES
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
-SETTINGS = settings(
-    max_examples=6,
-    deadline=None,
-    print_blob=True,
-    # Examples are whole batches: made smaller one kernel at a time they would take hours.
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
 OF_EACH = 4
 """Layers of each family in a batch; the first batch has the smallest."""
 ALGORITHMS = (None, *(with_algorithm(tile.variant) for tile in TILES))
 """Small layers would all be direct by themselves."""
 
 
-@SETTINGS
+@settings(BATCHES, max_examples=6)
 @given(
     cases=st.tuples(*[st.tuples(*[family] * OF_EACH) for family in FAMILIES.values()]),
     seed=st.integers(0, 2**32 - 1),

@@ -14,12 +14,12 @@ import onnx
 import pytest
 from kernel_harness import F16_HOST, Array, lower, make_model, random_feeds, reference, run_cut
 from onnx import helper, numpy_helper
+from opencl_device import NEEDS_OPENCL
 from test_half import numbers
 from test_opencl_kernels import CASES, model_of
 
 import hetcomp
 from hetcomp.codegen.lower import Lowered
-from hetcomp.devices import describe_opencl
 from hetcomp.options import CompileOptions
 from hetcomp.schedules.facts import CpuFacts, DeviceFacts, GroupFacts
 from hetcomp.schedules.half import BF16, F16, HalfFormat
@@ -144,12 +144,7 @@ def test_of_other_register_files(name: str, facts: DeviceFacts, form: HalfFormat
     check_half(name, form, facts)
 
 
-OPENCL = pytest.mark.skipif(
-    not any(device.verdict for device in describe_opencl()), reason="no OpenCL device that serves"
-)
-
-
-@OPENCL
+@NEEDS_OPENCL
 @FORMATS
 @pytest.mark.parametrize("name", ["linear", "convolution", "attention", "layer norm and gelu"])
 def test_of_opencl_class_gpu(name: str, form: HalfFormat) -> None:
@@ -162,7 +157,7 @@ def test_products_of_float16(name: str) -> None:
     check_half(name, F16, F16_HOST.cpu)
 
 
-@OPENCL
+@NEEDS_OPENCL
 @FORMATS
 @pytest.mark.parametrize("device_class", ["cpu-like", "gpu"])
 def test_opencl_stores_the_nearest(device_class: str, form: HalfFormat, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from kernel_harness import (
     reference,
     run_cut,
 )
+from opencl_device import DEVICES, NEEDS_OPENCL
 from test_half_kernels import CHAINED, ROUNDING, roundings_of
 from test_opencl_kernels import CASES, RANDOM_PLANS, model_of, random_plan
 
@@ -28,7 +28,6 @@ import hetcomp
 from hetcomp.codegen.kernels import opencl_source
 from hetcomp.codegen.lower import Lowered
 from hetcomp.device_class import find_groups
-from hetcomp.devices import describe_opencl
 from hetcomp.options import CompileOptions
 from hetcomp.plan.plan import Place
 from hetcomp.plan.steps import make_table
@@ -42,9 +41,7 @@ NEAR_ZERO = {"logarithm, mean, sum": 4.0, "rows that see no key": 4.0}
 ROWS_OF_A_TASK = 4.0
 """A first task that changes the layout, and others behind it, store float16 each."""
 
-DEVICES = [device for device in describe_opencl() if device.verdict]
-OPENCL = pytest.mark.skipif(not DEVICES, reason="no OpenCL device that serves")
-"""Which driver that is, PoCL or Intel's, the environment says: see scripts/test_intel_opencl.sh."""
+# Which driver that is, PoCL or Intel's, the environment says: see scripts/test_intel_opencl.sh.
 COMPUTES_F16 = any(device.opencl is not None and device.opencl.f16 for device in DEVICES)
 
 
@@ -100,7 +97,7 @@ def test_products_of_float16(name: str) -> None:
     check(name, F16_HOST.cpu)
 
 
-@OPENCL
+@NEEDS_OPENCL
 @pytest.mark.parametrize("device", [PHONE, SMALL], ids=["phone", "small"])
 @pytest.mark.parametrize("name", CASES)
 def test_of_opencl_class_gpu(name: str, device: GroupFacts) -> None:
@@ -117,7 +114,7 @@ def run(model: Any, feeds: dict[str, Array], how: str) -> list[Array]:
     return run_cut(lower(to_half_model(model), groups=groups), half_feeds(feeds), groups=groups)
 
 
-HOW = pytest.mark.parametrize("how", ["cpu", pytest.param("gpu", marks=OPENCL)])
+HOW = pytest.mark.parametrize("how", ["cpu", pytest.param("gpu", marks=NEEDS_OPENCL)])
 
 
 @HOW
@@ -218,13 +215,12 @@ def test_when_float16_is_multiplied(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not CompileOptions().multiplies_f16
 
 
+@NEEDS_OPENCL
 @pytest.mark.parametrize("precision", ["auto", "f16"])
 @pytest.mark.parametrize("device_class", ["cpu-like", "gpu"])
 @pytest.mark.parametrize("name", ["linear", "attention", "convolution", "depthwise convolution"])
 def test_shared_with_the_cpu(name: str, device_class: str, precision: str, tmp_path: Path) -> None:
     """Whole on the device, and shared with the CPU by random cuts."""
-    if not DEVICES and not os.environ.get("HETCOMP_REQUIRE_OPENCL"):
-        pytest.skip("no OpenCL device that serves")
     model, feeds, exact = half_case(name)
     path = tmp_path / "model.so"
     options = CompileOptions(

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from arena import Trial, run_trials
 from arm_harness import NEON, ArmCpu, execute_on_arm, why_not
-from hypothesis import HealthCheck, Phase, given, settings
+from batches import BATCHES
+from hypothesis import given
 from hypothesis import strategies as st
 from kernel_harness import EXACT, assert_close, lower, make_model
 from quantized_families import QUANTIZED_FAMILIES, QuantizedCase
@@ -18,14 +19,6 @@ from quantized_families import QUANTIZED_FAMILIES, QuantizedCase
 from hetcomp.codegen.kernels import _compile
 from hetcomp.schedules.facts import CpuFacts
 
-SETTINGS = settings(
-    max_examples=2,
-    deadline=None,
-    print_blob=True,
-    # Examples are whole batches: made smaller one kernel at a time they would take hours.
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
 OF_EACH = 3
 """Layers of each family in a batch; the first batch has the smallest."""
 
@@ -37,7 +30,7 @@ CPUS = {cpu.facts.name: cpu for cpu in (NEON, DOT, I8MM)}
 
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
 @pytest.mark.parametrize("cpu", CPUS)
-@SETTINGS
+@BATCHES
 @given(
     cases=st.tuples(*[st.tuples(*[family] * OF_EACH) for family in QUANTIZED_FAMILIES.values()]),
     seed=st.integers(0, 2**32 - 1),

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from arena import Trial, run_trials
-from hypothesis import HealthCheck, Phase, given, settings
+from batches import BATCHES
+from hypothesis import given
 from hypothesis import strategies as st
 from kernel_harness import EXACT, assert_close, lower
+from opencl_device import NEEDS_OPENCL
 from quantized_families import QUANTIZED_FAMILIES, QuantizedCase
 from test_int8_split import layer
 from test_opencl_numerics import execute
@@ -16,26 +18,15 @@ from test_opencl_numerics import execute
 from hetcomp.codegen import opencl_text
 from hetcomp.codegen.opencl_bytes import BYTES_PROLOGUE
 from hetcomp.device_class import find_groups
-from hetcomp.devices import describe_opencl
 
-pytestmark = pytest.mark.skipif(
-    not any(device.verdict for device in describe_opencl()), reason="no OpenCL device that serves"
-)
+pytestmark = NEEDS_OPENCL
 
-SETTINGS = settings(
-    max_examples=2,
-    deadline=None,
-    print_blob=True,
-    # Examples are whole batches: made smaller one kernel at a time they would take hours.
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
 OF_EACH = 2
 """Layers of each family in a batch; the first batch has the smallest."""
 
 
 @pytest.mark.parametrize("device_class", ["cpu-like", "gpu"])
-@SETTINGS
+@BATCHES
 @given(
     cases=st.tuples(*[st.tuples(*[family] * OF_EACH) for family in QUANTIZED_FAMILIES.values()]),
     seed=st.integers(0, 2**32 - 1),

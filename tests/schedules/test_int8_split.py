@@ -7,19 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from opencl_device import NEEDS_OPENCL
 from quantized_families import QuantizedCase, case_of, case_of_product
 from quantized_layers import product_of, random_bytes
 from quantized_models import Grid, QuantizedLayer
 from test_opencl_kernels import RANDOM_PLANS, random_plan
 
 import hetcomp
-from hetcomp.devices import describe_opencl
 from hetcomp.options import CompileOptions
 from hetcomp.plan.steps import make_table
 
-pytestmark = pytest.mark.skipif(
-    not any(device.verdict for device in describe_opencl()), reason="no OpenCL device that serves"
-)
+pytestmark = NEEDS_OPENCL
 
 GRID = Grid(np.float32(0.02), np.asarray(7))
 """Of activations; a zero point that is not zero makes padding a number of its own."""

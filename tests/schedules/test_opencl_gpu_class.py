@@ -22,13 +22,14 @@ from kernel_harness import (
     random_feeds,
     run_cut,
 )
+from opencl_device import NEEDS_OPENCL
 from test_opencl_kernels import CASES, model_of
 
 import hetcomp
 from hetcomp.codegen.kernels import opencl_source
 from hetcomp.codegen.lower import Lowered
 from hetcomp.device_class import find_groups, group_facts
-from hetcomp.devices import OpenClInfo, describe_opencl
+from hetcomp.devices import OpenClInfo
 from hetcomp.errors import InputError
 from hetcomp.options import CompileOptions
 from hetcomp.schedules.facts import CpuFacts, DeviceFacts, GroupFacts
@@ -39,9 +40,7 @@ DEVICES = {
     "discrete": GroupFacts(items=256, sub_group=32, compute_units=128),
 }
 
-pytestmark = pytest.mark.skipif(
-    not any(device.verdict for device in describe_opencl()), reason="no OpenCL device that serves"
-)
+pytestmark = NEEDS_OPENCL
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from kernel_harness import (
     random_feeds,
     reference,
 )
+from opencl_device import DEVICES, skip_or_fail
 
 import hetcomp
-from hetcomp.devices import describe_opencl
 from hetcomp.options import CompileOptions
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Place, Plan
@@ -191,12 +190,8 @@ def random_plan(graph: TaskGraph, seed: int) -> Plan:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """For compiled models; skips where no OpenCL device serves."""
-    verdicts = [device.verdict for device in describe_opencl()]
-    if not any(verdict.ok for verdict in verdicts):
-        reason = f"no OpenCL device that serves: {[v.reason for v in verdicts]}"
-        if os.environ.get("HETCOMP_REQUIRE_OPENCL"):  # CI: co-execution must not go untested
-            pytest.fail(reason)
-        pytest.skip(reason)
+    if not DEVICES:
+        skip_or_fail("no OpenCL device that serves")
     return tmp_path_factory.mktemp("opencl")
 
 

@@ -3,47 +3,29 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from typing import Any
 
 import numpy as np
 import pytest
 from arena import ALIGNMENT, Arena, Image, Trial, run_trials
+from batches import BATCHES
 from families import FAMILIES
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kernel_harness import FILLS, HOST, compile_kernels, lower
 from layer_case import Case, assert_within
+from opencl_device import NEEDS_OPENCL
 from opencl_host import compile_opencl
 
 from hetcomp.device_class import find_groups
-from hetcomp.devices import describe_opencl
 
-SETTINGS = settings(
-    max_examples=2,
-    deadline=None,
-    print_blob=True,
-    # Examples are whole batches: made smaller one kernel at a time they would take hours.
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+pytestmark = NEEDS_OPENCL
 OF_EACH = 2
 """Layers of each family in a batch; the first batch has the smallest."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _device() -> None:
-    """Skip where no OpenCL device serves."""
-    verdicts = [device.verdict for device in describe_opencl()]
-    if not any(verdict.ok for verdict in verdicts):
-        reason = f"no OpenCL device that serves: {[v.reason for v in verdicts]}"
-        if os.environ.get("HETCOMP_REQUIRE_OPENCL"):  # CI: co-execution must not go untested
-            pytest.fail(reason)
-        pytest.skip(reason)
-
-
 @pytest.mark.parametrize("device_class", ["cpu-like", "gpu"])
-@SETTINGS
+@BATCHES
 @given(
     cases=st.tuples(*[st.tuples(*[family] * OF_EACH) for family in FAMILIES.values()]),
     seed=st.integers(0, 2**32 - 1),

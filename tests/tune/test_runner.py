@@ -11,11 +11,11 @@ from typing import Any
 import cloudpickle
 import numpy as np
 import pytest
+from opencl_device import NEEDS_OPENCL
 from tuning_tasks import integer_task, small_tasks
 
 from hetcomp.codegen.functions import function_to_json
 from hetcomp.device_class import find_groups
-from hetcomp.devices import describe_devices
 from hetcomp.errors import InputError
 from hetcomp.remote import Remote
 from hetcomp.tune.contents import drawn
@@ -43,10 +43,7 @@ def check(evaluation: Evaluation | None) -> None:
     assert all(us > 0 for arm in evaluation.times_us["cpu"] for us in arm)
 
 
-@pytest.mark.skipif(
-    not any(device.opencl and device.verdict for device in describe_devices()),
-    reason="no OpenCL device that serves",
-)
+@NEEDS_OPENCL
 @pytest.mark.parametrize(
     ("device_class", "values"),
     [("cpu-like", {"opencl.unroll": 2}), ("gpu", {"group.rows": 16, "group.depth": 8})],
