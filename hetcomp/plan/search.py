@@ -2,12 +2,12 @@
 
 A state stands for placements of the first tasks. All that the rest of the network can see of them
 are the clocks of both processors, and for every tensor still to be read who made it and when. Of
-two states that agree on the makers' placements the one with neither clock later dominates. On a
-chain this is the exact dynamic programme over the last placement, with all that is not dominated
-kept. On other graphs it is an approximation: when the makers ended is not compared (a tensor made
-before the last task may be there sooner in the state that is dropped; clocks bound those times),
-and where many tensors live at once, states are kept up to `width`: half of them those with the
-least time so far, half those with the least work, which have branches to run side by side.
+two states that agree on the makers' placements the one with neither clock later, nor anything made
+later that the other processor would have to wait for, dominates. On a chain this is the exact
+dynamic programme over the last placement, with all that is not dominated kept. On other graphs it
+is an approximation where there are more such states than `width`: when tensors were made is not
+compared then (clocks bound those times), and of what is still too much half are kept for the least
+time so far, half for the least work, which have branches to run side by side.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ __all__ = ["Found", "search"]
 _WORK = 1_000_000
 """Placements tried in all: what takes about half a second."""
 _LEAST_WIDTH = 128
+_RIVALS = 8
+"""States that a state is compared with in full before it is kept."""
 
 Array = NDArray[Any]
 
@@ -148,7 +150,8 @@ class _Beam:
         read_on = self._last_use[index] > index
         unit_goes_on = not all(self._starts[index + 1 : index + 2])
         keep = [column for task, column in states.live.items() if self._last_use[task] > index]
-        kept = _prune(values, states.picks[:, keep], read_on or unit_goes_on, self._width)
+        made = self._made(states.ends[:, keep], clocks, toll)
+        kept = _prune(values, made, states.picks[:, keep], read_on or unit_goes_on, self._width)
         parents, picks = np.divmod(kept, len(options.cpu_us))
         still_read = [task for task in states.live if self._last_use[task] > index]
         live_picks, ends = states.picks[parents][:, keep], states.ends[parents][:, keep]
@@ -160,6 +163,15 @@ class _Beam:
         live = {task: column for column, task in enumerate(still_read)}
         extended = _States(after, toll[parents, picks], live, live_picks, ends, picks)
         return extended, _Step(parents, picks)
+
+    def _made(self, ends: Array, clocks: Array, toll: Array) -> Array:
+        """When the other processor finds there what is still read, shape (..., 2 * live)."""
+        n_states, n_live = ends.shape[:2]
+        shape = (n_states, clocks.shape[1], 2 * n_live)
+        if not self._objective.waits:
+            return np.zeros((*shape[:2], 0))
+        seen = np.maximum(ends[:, None], clocks[:, :, None, ::-1])  # earlier makes no difference
+        return self.values(seen.reshape(shape), toll)
 
     def _run(self, states: _States, options: Options) -> tuple[Array, Array]:
         """Clocks after the task, shape (states, options, 2), and toll."""
@@ -202,7 +214,7 @@ def _busy_and_ready(states: _States, options: Options) -> tuple[Array, Array]:
     return busy, ready
 
 
-def _prune(values: Array, live: Array, apart: bool, width: int) -> Array:
+def _prune(values: Array, made: Array, live: Array, apart: bool, width: int) -> Array:
     """Flat indices (state, placement) of the states to keep; `apart` keeps placements apart."""
     n_states, n_options = values.shape[:2]
     flat = values.reshape(-1, 2)
@@ -210,7 +222,10 @@ def _prune(values: Array, live: Array, apart: bool, width: int) -> Array:
     if apart:
         key = key + np.tile(_hash(np.arange(n_options)[:, None] + 1), n_states) * np.int64(31)
     valid = np.flatnonzero(np.isfinite(flat[:, 0]))
-    kept = valid[_undominated(key[valid], flat[valid])]
+    by_clocks, by_all = _undominated(key[valid], flat[valid], made.reshape(len(flat), -1)[valid])
+    if len(by_all) <= width:
+        return np.asarray(valid[by_all])
+    kept = valid[by_clocks]
     if len(kept) <= width:
         return np.asarray(kept)
     late, work = flat[kept].max(axis=1), flat[kept].sum(axis=1)
@@ -227,12 +242,26 @@ def _hash(rows: Array) -> Array:
     return hashed
 
 
-def _undominated(key: Array, values: Array) -> Array:
-    """Rows for which no other of the same key is at most as large in both values."""
+def _undominated(key: Array, values: Array, made: Array) -> tuple[Array, Array]:
+    """Rows for which no other of the same key is at most as large, in both values and in all.
+
+    In all: in `made` too, as far as a few of the others show it.
+    """
     order = np.lexsort((values[:, 1], values[:, 0], key))
     group = np.cumsum(np.diff(key[order], prepend=key[order[:1]]) != 0)
     # Groups lie apart, so that one running minimum serves them all.
     second = values[order, 1] - group * (np.ptp(values[:, 1]) + 1.0)
     before = np.minimum.accumulate(second)
     ahead = np.concatenate([[True], second[1:] < before[:-1]])
-    return np.asarray(order[ahead])
+    by_clocks = order[ahead]
+    if made.shape[1] == 0:
+        return by_clocks, by_clocks
+    rank = np.cumsum(ahead) - 1  # of the last of `by_clocks` that is not behind a row
+    beaten = ahead.copy()
+    for back in range(_RIVALS):
+        left = np.flatnonzero(~beaten)
+        rival = by_clocks[np.maximum(rank[left] - back, 0)]
+        row = order[left]
+        no_later = (values[rival] <= values[row]).all(1) & (made[rival] <= made[row]).all(1)
+        beaten[left] = no_later & (key[rival] == key[row])
+    return by_clocks, order[ahead | ~beaten]

@@ -23,6 +23,8 @@ __all__ = ["Rates", "Tickets", "can_take_tickets", "tickets_for"]
 
 _FEWEST = 4
 """Tickets of a task; with fewer they even nothing out that a cut would not."""
+_LEAST_US = 1e-9
+"""Tiles may be predicted to take no time, where a measured one is lost in the launch's."""
 _WAIT = 1 / 3
 """Of the shorter ticket, by how much both end later than if they ended together. Drawn at random:
 a quarter where both are as fast, 0.43 where one is five times slower and leaves the last ones to
@@ -53,13 +55,13 @@ class Rates:
 
     def together_us(self, tiles: float) -> float:
         """Both on `tiles` tiles, if tickets cost nothing and both could end together."""
-        return tiles / (1.0 / self.cpu_us + 1.0 / self.gpu_us)
+        return tiles * float(_both_us(self.cpu_us, self.gpu_us))
 
     def by_tickets_us(self, tiles: int, size: float | np.ndarray) -> float | np.ndarray:
         """Both on `tiles` tiles by tickets of `size`, shape of `size`."""
         cpu_us = size * self.cpu_us + self.cpu_ticket_us
         gpu_us = size * self.gpu_us + self.gpu_ticket_us
-        return tiles / size / (1.0 / cpu_us + 1.0 / gpu_us) + _WAIT * np.minimum(cpu_us, gpu_us)
+        return tiles / size * _both_us(cpu_us, gpu_us) + _WAIT * np.minimum(cpu_us, gpu_us)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def tickets_for(grid: Grid, rates: Rates) -> Tickets:
     size = int(sizes[np.argmin(rates.by_tickets_us(grid.extent, sizes))])
     cpu_us = size * rates.cpu_us + rates.cpu_ticket_us
     gpu_us = size * rates.gpu_us + rates.gpu_ticket_us
-    count, share = grid.extent // size, gpu_us / (cpu_us + gpu_us)
+    count, share = grid.extent // size, gpu_us / max(cpu_us + gpu_us, _LEAST_US)
     return Tickets(
         size,
         cpu_leaves=min(count, _leaves(cpu_us, gpu_us)),
@@ -116,7 +118,12 @@ def _leaves(own_us: float, other_us: float) -> int:
     It is in the midst of a ticket, half of which is left on average. Only the slower one leaves
     any, so that the other one takes all that are left.
     """
-    return max(0, math.floor(own_us / other_us - 0.5))
+    return max(0, math.floor(own_us / max(other_us, _LEAST_US) - 0.5))
+
+
+def _both_us(cpu_us: float | np.ndarray, gpu_us: float | np.ndarray) -> float | np.ndarray:
+    """The time in which two do as much as one piece, given theirs for a piece."""
+    return cpu_us * gpu_us / np.maximum(cpu_us + gpu_us, _LEAST_US)
 
 
 def _least(grid: Grid) -> int:

@@ -69,7 +69,8 @@ def test_overhead_is_what_the_kernels_do_not_explain(results: SyncResults) -> No
 def test_latencies_of_a_kernels_end_count_from_its_flag(results: SyncResults) -> None:
     found = results.latencies
     assert "flag_us" not in found
-    assert 0.0 < found["hand_shake_us"].median_us < found["sleep_us"].median_us
+    # The faster samples: with other work on the cores, half of either may be time without one.
+    assert 0.0 < found["hand_shake_us"].p10_us < found["sleep_us"].p10_us
 
 
 def test_a_tier_that_fails_is_left_out(monkeypatch: pytest.MonkeyPatch, opencl: str) -> None:

@@ -98,6 +98,16 @@ def test_the_slower_one_leaves_what_the_other_one_ends_first(slower: float, left
     assert (turned.cpu_leaves, turned.gpu_leaves) == (left, 0)
 
 
+@pytest.mark.parametrize(("cpu_us", "gpu_us"), [(0.0, 5.0), (5.0, 0.0), (0.0, 0.0)])
+@pytest.mark.parametrize("sync", [SYNC, replace(SYNC, cpu_ticket_us=0.0, gpu_ticket_us=0.0)])
+def test_a_kernel_may_seem_to_take_no_time(cpu_us: float, gpu_us: float, sync: SyncCost) -> None:
+    rates, grid = Rates.of(cpu_us, gpu_us, sync), Grid(16)
+    tickets = tickets_for(grid, rates)
+    assert rates.together_us(16) == 0.0
+    assert rates.by_tickets_us(16, tickets.size) >= 0.0
+    assert 0 < tickets.cut < 16
+
+
 @pytest.mark.parametrize(("cpu_us", "gpu_us"), [(100.0, 100.0), (100.0, 90.0), (60.0, 100.0)])
 def test_the_expected_wait_is_that_of_drawn_times(cpu_us: float, gpu_us: float) -> None:
     spread = Spread(0.10, 0.05)
