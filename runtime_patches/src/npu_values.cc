@@ -4,33 +4,10 @@
 #include <cmath>
 #include <cstring>
 
+#include "npu_lane_math.h"
+
 namespace hetcomp {
 namespace {
-
-// An integer as its type keeps it.
-int32_t Wrapped(int32_t value, NpuType type) {
-  switch (type) {
-    case NpuType::kInt16:
-      return static_cast<int16_t>(value);
-    case NpuType::kUint16:
-      return static_cast<uint16_t>(value);
-    case NpuType::kInt8:
-      return static_cast<int8_t>(value);
-    case NpuType::kUint8:
-      return static_cast<uint8_t>(value);
-    case NpuType::kBool:
-      return value != 0;
-    default:
-      return value;
-  }
-}
-
-// Truncated; out of range, where no program that is right goes, 0.
-int32_t Truncated(float value) {
-  return value > -2147483648.0f && value < 2147483648.0f ? static_cast<int32_t>(value) : 0;
-}
-
-bool IsFloat(NpuType type) { return type == NpuType::kFloat32; }
 
 template <typename T>
 T LoadElement(const char* place) {
@@ -54,7 +31,9 @@ void LoadLanes(const NpuArray& array, int64_t first, int64_t step, int count, U*
       out[k] = element(std::clamp<int64_t>(first + step * k, 0, size - 1));
     }
   } else if (step == 0) {
-    std::fill(out, out + count, element(first));
+    Each(count, out, [one = element(first)](int) { return one; });
+  } else if (step == 1 && last + kBlock <= size) {
+    Each(count, out, [&](int k) { return element(first + k); });
   } else {
     for (int k = 0; k < count; ++k) out[k] = element(first + step * k);
   }
@@ -79,168 +58,95 @@ void Load(const NpuValue& value, const NpuArray& array, int64_t first, int64_t s
   }
 }
 
-template <typename T, typename Function>
-void Each(int count, T* out, Function function) {
-  for (int k = 0; k < count; ++k) out[k] = function(k);
-}
-
-// Every operation is a loop of its own, so that no compiler joins two of them into one rounding.
-void FloatBinary(NpuOperation operation, const float* a, const float* b, int count, float* out) {
-  switch (operation) {
-    case NpuOperation::kAdd:
-      return Each(count, out, [=](int k) { return a[k] + b[k]; });
-    case NpuOperation::kSub:
-      return Each(count, out, [=](int k) { return a[k] - b[k]; });
-    case NpuOperation::kMul:
-      return Each(count, out, [=](int k) { return a[k] * b[k]; });
-    case NpuOperation::kDiv:
-      return Each(count, out, [=](int k) { return a[k] / b[k]; });
-    case NpuOperation::kMin:
-      return Each(count, out, [=](int k) { return a[k] < b[k] ? a[k] : b[k]; });
-    default:
-      return Each(count, out, [=](int k) { return a[k] > b[k] ? a[k] : b[k]; });
-  }
-}
-
-int32_t IntBinary(NpuOperation operation, int32_t a, int32_t b) {
-  const uint32_t x = static_cast<uint32_t>(a);
-  const uint32_t y = static_cast<uint32_t>(b);
-  switch (operation) {
-    case NpuOperation::kAdd:
-      return static_cast<int32_t>(x + y);
-    case NpuOperation::kSub:
-      return static_cast<int32_t>(x - y);
-    case NpuOperation::kMul:
-      return static_cast<int32_t>(x * y);
-    case NpuOperation::kMin:
-      return std::min(a, b);
-    case NpuOperation::kMax:
-      return std::max(a, b);
-    case NpuOperation::kAnd:
-      return a & b;
-    case NpuOperation::kOr:
-      return a | b;
-    case NpuOperation::kXor:
-      return a ^ b;
-    case NpuOperation::kShl:
-      return static_cast<int32_t>(x << (y & 31u));
-    case NpuOperation::kShr:
-      return a >> (b & 31);
-    default:
-      return 0;  // integers are not divided, see hetcomp/npu/values.py
-  }
-}
-
-template <typename T>
-bool Compare(NpuOperation operation, T a, T b) {
-  switch (operation) {
-    case NpuOperation::kEq:
-      return a == b;
-    case NpuOperation::kNe:
-      return a != b;
-    case NpuOperation::kLt:
-      return a < b;
-    case NpuOperation::kLe:
-      return a <= b;
-    case NpuOperation::kGt:
-      return a > b;
-    default:
-      return a >= b;
-  }
-}
-
-void Cast(NpuType from, NpuType to, const NpuLanes& in, int count, NpuLanes* out) {
-  if (IsFloat(from) && IsFloat(to)) {
-    std::copy(in.f, in.f + count, out->f);
-  } else if (IsFloat(to)) {
-    Each(count, out->f, [&](int k) { return static_cast<float>(in.i[k]); });
-  } else if (IsFloat(from)) {
-    Each(count, out->i, [&](int k) { return Wrapped(Truncated(in.f[k]), to); });
-  } else {
-    Each(count, out->i, [&](int k) { return Wrapped(in.i[k], to); });
-  }
-}
-
-bool IsComparison(NpuOperation operation) {
-  return operation >= NpuOperation::kEq && operation <= NpuOperation::kGe;
-}
-
-void Binary(const NpuValue& value, NpuType from, const NpuLanes& a, const NpuLanes& b, int count,
-            NpuLanes* out) {
-  const NpuOperation operation = value.operation;
-  if (IsComparison(operation)) {
-    if (IsFloat(from)) {
-      return Each(count, out->i, [&](int k) { return Compare(operation, a.f[k], b.f[k]); });
-    }
-    return Each(count, out->i, [&](int k) { return Compare(operation, a.i[k], b.i[k]); });
-  }
-  if (IsFloat(value.type)) return FloatBinary(operation, a.f, b.f, count, out->f);
-  Each(count, out->i,
-       [&](int k) { return Wrapped(IntBinary(operation, a.i[k], b.i[k]), value.type); });
-}
-
-void Select(NpuType type, const NpuLanes& condition, const NpuLanes& yes, const NpuLanes& no,
-            int count, NpuLanes* out) {
-  if (IsFloat(type)) {
-    return Each(count, out->f, [&](int k) { return condition.i[k] ? yes.f[k] : no.f[k]; });
-  }
-  Each(count, out->i, [&](int k) { return condition.i[k] ? yes.i[k] : no.i[k]; });
-}
-
 int64_t PlaceOf(const NpuValue& value, const std::vector<int64_t>& at) {
   int64_t place = value.offset;
   for (size_t axis = 0; axis < at.size(); ++axis) place += value.steps[axis] * at[axis];
   return place;
 }
 
+// What Compute was asked for.
+struct Request {
+  const std::vector<NpuArray>& operands;
+  const std::vector<int64_t>& at;
+  int axis;
+  int count;
+  const void* accumulators;
+};
+
+void EvaluateOne(const std::vector<NpuValue>& values, size_t index, const Request& request,
+                 std::vector<NpuLanes>* all) {
+  const NpuValue& value = values[index];
+  const int count = request.count;
+  NpuLanes* const out = &(*all)[index];
+  const auto lanes = [&](int place) -> const NpuLanes& {
+    return (*all)[static_cast<size_t>(place)];
+  };
+  const auto type = [&](int place) { return values[static_cast<size_t>(place)].type; };
+  const auto step = [&] {
+    return request.axis < 0 ? 0 : value.steps[static_cast<size_t>(request.axis)];
+  };
+  switch (value.operation) {
+    case NpuOperation::kAcc:
+      std::memcpy(out, request.accumulators, sizeof(int32_t) * static_cast<size_t>(count));
+      return;
+    case NpuOperation::kLoad:
+      return Load(value, request.operands[static_cast<size_t>(value.operand)],
+                  PlaceOf(value, request.at), step(), count, out);
+    case NpuOperation::kIndex:
+      return Each(count, out->i, [first = PlaceOf(value, request.at), by = step()](int k) {
+        return static_cast<int32_t>(first + by * k);
+      });
+    case NpuOperation::kConst:
+      if (IsFloat(value.type)) {
+        return Each(count, out->f, [&](int) { return static_cast<float>(value.number); });
+      }
+      return Each(count, out->i, [&](int) { return static_cast<int32_t>(value.number); });
+    case NpuOperation::kCast:
+      return Cast(type(value.a), value.type, lanes(value.a), count, out);
+    case NpuOperation::kFma: {
+      const float *a = lanes(value.a).f, *b = lanes(value.b).f, *c = lanes(value.c).f;
+      return Each(count, out->f, [=](int k) { return std::fma(a[k], b[k], c[k]); });
+    }
+    case NpuOperation::kSelect:
+      return Select(value.type, lanes(value.a), lanes(value.b), lanes(value.c), count, out);
+    default:
+      return Binary(value, type(value.a), lanes(value.a), lanes(value.b), count, out);
+  }
+}
+
+void Evaluate(const std::vector<NpuValue>& values, const Request& request,
+              std::vector<NpuLanes>* lanes) {
+  for (size_t index = 0; index < values.size(); ++index) EvaluateOne(values, index, request, lanes);
+}
+
+#if defined(__x86_64__)
+// The same once more for CPUs with wide vectors: all that it calls becomes part of it.
+__attribute__((flatten, target("avx512f,avx512bw,avx512dq,avx512vl,fma"))) void EvaluateWide(
+    const std::vector<NpuValue>& values, const Request& request, std::vector<NpuLanes>* lanes) {
+  Evaluate(values, request, lanes);
+}
+
+bool HasWideVectors() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("fma");
+}
+#endif
+
 }  // namespace
 
 const NpuLanes& NpuEvaluator::Compute(const std::vector<NpuArray>& operands,
                                       const std::vector<int64_t>& at, int axis, int count,
-                                      const NpuLanes* accumulators) {
-  for (size_t index = 0; index < values_.size(); ++index) {
-    const NpuValue& value = values_[index];
-    NpuLanes* const out = &lanes_[index];
-    const auto lanes = [&](int place) -> const NpuLanes& {
-      return lanes_[static_cast<size_t>(place)];
-    };
-    const auto step = [&] { return axis < 0 ? 0 : value.steps[static_cast<size_t>(axis)]; };
-    switch (value.operation) {
-      case NpuOperation::kAcc:
-        *out = *accumulators;
-        break;
-      case NpuOperation::kLoad:
-        Load(value, operands[static_cast<size_t>(value.operand)], PlaceOf(value, at), step(), count,
-             out);
-        break;
-      case NpuOperation::kIndex:
-        Each(count, out->i, [first = PlaceOf(value, at), by = step()](int k) {
-          return static_cast<int32_t>(first + by * k);
-        });
-        break;
-      case NpuOperation::kConst:
-        if (IsFloat(value.type)) {
-          std::fill(out->f, out->f + count, static_cast<float>(value.number));
-        } else {
-          std::fill(out->i, out->i + count, static_cast<int32_t>(value.number));
-        }
-        break;
-      case NpuOperation::kCast:
-        Cast(values_[static_cast<size_t>(value.a)].type, value.type, lanes(value.a), count, out);
-        break;
-      case NpuOperation::kFma: {
-        const float *a = lanes(value.a).f, *b = lanes(value.b).f, *c = lanes(value.c).f;
-        Each(count, out->f, [=](int k) { return std::fma(a[k], b[k], c[k]); });
-        break;
-      }
-      case NpuOperation::kSelect:
-        Select(value.type, lanes(value.a), lanes(value.b), lanes(value.c), count, out);
-        break;
-      default:
-        Binary(value, values_[static_cast<size_t>(value.a)].type, lanes(value.a), lanes(value.b),
-               count, out);
-    }
+                                      const void* accumulators) {
+  const Request request{operands, at, axis, count, accumulators};
+#if defined(__x86_64__)
+  static const bool wide = HasWideVectors();
+  if (wide) {
+    EvaluateWide(values_, request, &lanes_);
+    return lanes_.back();
   }
+#endif
+  Evaluate(values_, request, &lanes_);
   return lanes_.back();
 }
 

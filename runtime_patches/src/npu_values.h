@@ -31,10 +31,10 @@ class NpuEvaluator {
       : values_(values), lanes_(values.size()) {}
 
   // Elements [at[axis], at[axis] + count) along `axis`, which is the last one of the output or -1
-  // where that is a scalar; `count` is at most kNpuLanes. Returns the last value. Elements of
-  // `accumulators` are ints or floats by the type of "acc"; null where there is none.
+  // where that is a scalar; `count` is at most kNpuLanes. Returns the last value. `accumulators`
+  // are `count` ints or floats by the type of "acc"; null where there is none.
   const NpuLanes& Compute(const std::vector<NpuArray>& operands, const std::vector<int64_t>& at,
-                          int axis, int count, const NpuLanes* accumulators);
+                          int axis, int count, const void* accumulators);
 
   NpuType type() const { return values_.back().type; }
 
