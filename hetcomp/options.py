@@ -23,8 +23,9 @@ __all__ = [
 PLAN_NAMES = ("auto", "cpu", "gpu", "split", "npu")
 """Plans that can be asked for by name; anything else is the path of a plan file."""
 
-NPU_DRIVERS = ("reference",)
-"""Drivers of the `npu` backend: `reference` is its oracle, in portable C++."""
+NPU_DRIVERS = ("reference", "amx")
+"""Drivers of the `npu` backend: `reference`, its oracle in portable C++; `amx`, Intel's tiles: a
+matrix engine within the CPU, which stands in for an NPU."""
 
 DEVICE_CLASSES = ("auto", "cpu-like", "gpu")
 """Kinds of OpenCL kernels."""

@@ -62,7 +62,7 @@ __all__ = ["compile_command"]
 @click.option(
     "--npu-driver", type=click.Choice(NPU_DRIVERS), default=None,
     help="Describe the tasks to NPU drivers, this one above all; adds the plan npu to the file. "
-    "reference is portable C++: an oracle, not fast. Default with --plan npu.",
+    "amx: Intel's tiles; reference, the default with --plan npu: an oracle in portable C++.",
 )  # fmt: skip
 @click.option(
     "--tuned", metavar="DB", type=click.Path(path_type=Path),

@@ -5,13 +5,12 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from hetcomp.devices.cpu import cpu_features
+from hetcomp.devices.amx import why_no_amx
 from hetcomp.devices.info import DeviceInfo
 from hetcomp.devices.verdict import Verdict
 
 __all__ = ["describe_npus"]
 
-_AMX = ("amx_tile", "amx_int8", "amx_bf16")
 _QNN = "onnxruntime_qnn"
 
 
@@ -26,12 +25,9 @@ def _reference() -> DeviceInfo:
 
 
 def _amx(root: Path) -> DeviceInfo:
-    missing = [name for name in _AMX if name not in cpu_features(root)]
-    if missing:
-        reason = f"/proc/cpuinfo has no {', '.join(missing)}, and this version has no driver for it"
-    else:
-        reason = "the CPU has it, but this version has no driver for it"
-    return DeviceInfo("npu", "amx", Verdict(False, reason))
+    missing = why_no_amx(root)
+    reason = missing or "tiles of the CPU: `compile --plan npu --npu-driver amx` uses them"
+    return DeviceInfo("npu", "amx", Verdict(not missing, reason))
 
 
 def _htp() -> DeviceInfo:

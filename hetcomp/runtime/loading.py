@@ -96,9 +96,9 @@ def load(
         waits for the CPU on the device (tier `svm` at most), so that other clients are served
         between. 0: no limit. Together with `compile --gpu-cap`, which leaves them the time.
     npu
-        Driver for what the plan puts on the NPU: `auto` takes the first that serves, `off` none.
-        Without one, or where it refuses, fails or does not answer within `timeout_ms`, the CPU
-        computes the same.
+        Driver for what the plan puts on the NPU: `auto` takes the one that the file was compiled
+        for, `off` none. Without it, or where it refuses, fails or does not answer within
+        `timeout_ms`, the CPU computes the same.
     adapt
         Whether the session changes to other plans of the file when a processor slows down, and back
         when it recovers: `on`, `off`, or `auto`, where `plan` is the file's first. Only plans that

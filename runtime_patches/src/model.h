@@ -83,6 +83,7 @@ struct Graph {
   size_t constants_bytes = 0;
   size_t io_bytes = 0;  // of all inputs and outputs with their own memory
   std::vector<std::shared_ptr<const NpuOperator>> operators;  // by task; null: not for NPUs
+  std::string npu_driver;  // which the file was compiled for; "" = none
 };
 
 struct Range {

@@ -4,7 +4,7 @@ namespace hetcomp {
 namespace {
 
 const std::vector<NpuDriver*>& Drivers() {
-  static const std::vector<NpuDriver*> drivers = {ReferenceNpu()};
+  static const std::vector<NpuDriver*> drivers = {AmxNpu(), ReferenceNpu()};
   return drivers;
 }
 

@@ -41,11 +41,14 @@ class NpuDriver {
 // The driver of that name; null: there is none.
 NpuDriver* FindNpuDriver(const std::string& name);
 
-// All names, in the order in which "auto" tries them.
+// All names.
 std::vector<std::string> NpuDriverNames();
 
 // The oracle: portable C++, never missing, takes every region.
 NpuDriver* ReferenceNpu();
+
+// Intel's AMX: products of bytes by tiles. Missing where the CPU or the kernel has it not.
+NpuDriver* AmxNpu();
 
 }  // namespace hetcomp
 

@@ -13,27 +13,23 @@ void Session::CheckMemoryOfAll(const Table& table) const {
               "a plan with the NPU beside OpenCL needs fine-grained shared memory");
 }
 
-// Call with mutex_ held (or from the constructor). Leaves npu_ null, and why_no_npu_ said, where no
-// driver serves.
+// Call with mutex_ held (or from the constructor). Leaves npu_ null, and why_no_npu_ said, where
+// the driver does not serve: the one that was asked for, else the one that the file was compiled
+// for.
 void Session::PrepareNpu() {
   if (npu_ != nullptr) return;
   if (options_.npu == "off") return NoteNpu("the NPU is switched off (npu = off)");
-  std::string why;
-  for (const std::string& name : NpuDriverNames()) {
-    if (options_.npu != "auto" && options_.npu != name) continue;
-    NpuDriver* driver = FindNpuDriver(name);
-    if (options_.npu_fault != NpuFault::kNone) {
-      faulty_npu_ = WithFault(driver, options_.npu_fault);
-      driver = faulty_npu_.get();
-    }
-    const std::string missing = driver->WhyMissing();
-    if (missing.empty()) {
-      npu_ = std::make_unique<NpuDevice>(driver);
-      return;
-    }
-    why += (why.empty() ? "NPU driver " : "; ") + name + ": " + missing;
+  const std::string name = options_.npu == "auto" ? model_.graph.npu_driver : options_.npu;
+  NpuDriver* driver = FindNpuDriver(name);
+  if (driver == nullptr)
+    return NoteNpu("NPU driver " + name + ": the runtime has none of that name");
+  if (options_.npu_fault != NpuFault::kNone) {
+    faulty_npu_ = WithFault(driver, options_.npu_fault);
+    driver = faulty_npu_.get();
   }
-  NoteNpu(why);
+  const std::string missing = driver->WhyMissing();
+  if (!missing.empty()) return NoteNpu("NPU driver " + name + ": " + missing);
+  npu_ = std::make_unique<NpuDevice>(driver);
 }
 
 // Says once why regions run on the CPU.

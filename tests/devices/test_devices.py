@@ -9,9 +9,11 @@ import pytest
 
 from hetcomp.devices import DeviceInfo, describe_devices, fingerprint, machine_of
 from hetcomp.devices import opencl as opencl_module
+from hetcomp.devices.amx import why_no_amx
 from hetcomp.devices.cpu import describe_cpu, parse_size
 from hetcomp.devices.npu import describe_npus
 from hetcomp.devices.opencl import describe_opencl
+from hetcomp.devices.verdict import Verdict
 
 ARM = "processor : 0\nFeatures : fp asimd i8mm sve2 crc32\nHardware : Some Board\n"
 X86 = "processor : 0\nmodel name : Some CPU\nflags : fpu avx2 fma amx_tile amx_int8\n"
@@ -39,14 +41,19 @@ def test_arm_board(tmp_path: Path) -> None:
     assert device.cpu.caches[0].size_bytes == 48 * 1024
 
 
-def test_amx_is_seen_but_not_used(tmp_path: Path) -> None:
+def refuses() -> int:
+    raise OSError(95, "Operation not supported")
+
+
+def test_amx_needs_cpu_and_kernel(tmp_path: Path) -> None:
     root = machine(tmp_path, X86)
     assert describe_cpu(root).name == "Some CPU"
-    amx = npus(root)["amx"]
-    assert not amx.verdict
-    assert "amx_bf16" in amx.verdict.reason
-    (root / "proc/cpuinfo").write_text(X86.replace("amx_int8", "amx_int8 amx_bf16"))
-    assert npus(root)["amx"].verdict.reason.startswith("the CPU has it, but")
+    assert why_no_amx(root, "x86_64", lambda: 1 << 18 | 7) == ""
+    assert "gives no permission" in why_no_amx(root, "x86_64", lambda: 7)
+    assert why_no_amx(root, "x86_64", refuses).endswith("AMX: Operation not supported")
+    assert "x86-64" in why_no_amx(root, "riscv64", refuses)
+    (root / "proc/cpuinfo").write_text(X86.replace("amx_int8", ""))
+    assert npus(root)["amx"].verdict == Verdict(False, "/proc/cpuinfo has no amx_int8")
 
 
 def test_machine_that_tells_nothing(tmp_path: Path) -> None:
@@ -59,7 +66,7 @@ def test_machine_that_tells_nothing(tmp_path: Path) -> None:
 def test_npu_drivers_say_why_they_are_missing(tmp_path: Path) -> None:
     found = npus(tmp_path)
     assert [name for name, device in found.items() if device.verdict] == ["reference"]
-    assert "no amx_tile, amx_int8, amx_bf16" in found["amx"].verdict.reason
+    assert "no amx_tile, amx_int8" in found["amx"].verdict.reason
     assert "onnxruntime-qnn is" in found["htp"].verdict.reason
 
 
