@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import onnx
 
@@ -130,6 +131,10 @@ def compile(
     stages = _Stages(progress or (lambda _stage, _done: None))
     with stages.stage("import", 0.05):
         imported = import_onnx(model, shapes=shapes)
+    notes: dict[str, Any] = {}
+    if options.calibrate:
+        with stages.stage("calibrate", 0.06):
+            imported, notes = _quantized(imported, options, stages)
     with tempfile.TemporaryDirectory(prefix="hetcomp-") as folder:
         kernels = _generate(imported, compile_target, options, Path(folder), stages)
         with stages.stage("plan", 0.75):
@@ -139,6 +144,7 @@ def compile(
                 rival = _CpuAlone(imported, compile_target, options, Path(folder) / "alone")
                 kernels, placement = rival.better(kernels, placement)
         with stages.stage("link", 0.95):
+            placement = replace(placement, notes={**placement.notes, **notes})
             _link(kernels, placement, options, path)
     stages.report("done", 1.0)
     peaks = {"compiler": peak_bytes(), "trial": placement.peak_bytes}
@@ -150,6 +156,17 @@ def compile(
         placement.notes.get("auto", ""),
         {name: size for name, size in peaks.items() if size is not None},
     )
+
+
+def _quantized(
+    imported: ImportedModel, options: CompileOptions, stages: _Stages
+) -> tuple[ImportedModel, dict[str, Any]]:
+    """The model in QDQ form, and what the file is to remember of that."""
+    # Only quantisation needs ONNX Runtime.
+    from hetcomp.quantize import KEY, quantized
+
+    found = quantized(imported, options, lambda text, _part: stages.report(text, 0.06))
+    return found.imported, {KEY: found.record.to_json()}
 
 
 @dataclass(frozen=True)

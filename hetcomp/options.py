@@ -103,6 +103,11 @@ class CompileOptions:
         Empty: only for plan `npu`, to the driver `reference`.
     lock
         Held while `auto` measures, see `hetcomp.exclusive`.
+    calibrate
+        Samples of the inputs, an .npz file or a folder of them: the model, in float32, is quantised
+        to 8 bits before it is compiled (see `hetcomp.quantize`). Empty: it is compiled as it is.
+    keep_float
+        Names of operators that are then left in float.
 
     Raises
     ------
@@ -132,6 +137,8 @@ class CompileOptions:
     rpc: str = ""
     npu_driver: str = ""
     lock: Path | None = None
+    calibrate: str = ""
+    keep_float: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.plan:
@@ -170,6 +177,12 @@ class CompileOptions:
             )
         if self.plan in ("gpu", "split") and not self.gpu:
             raise InputError(f"plan '{self.plan}' needs OpenCL kernels, but gpu is off")
+        if self.keep_float and not self.calibrate:
+            raise InputError("keep_float is for models that calibrate quantises; give samples too")
+        if self.calibrate and self.precision in ("f16", "bf16"):
+            raise InputError(
+                f"calibrate makes a model of 8-bit integers; leave out --precision {self.precision}"
+            )
 
     def _check_rpc(self) -> None:
         Remote.parse(self.rpc)

@@ -11,7 +11,7 @@ import click
 
 from hetcomp.cli.common import command_options
 from hetcomp.cli.goal import goal_options, parse_goal, parse_size
-from hetcomp.cli.output import print_json, progress_bar, size_text
+from hetcomp.cli.output import print_json, progress_bar, size_text, split_names
 from hetcomp.cli.shapes import parse_shapes
 from hetcomp.errors import InputError, PlanError
 from hetcomp.options import (
@@ -45,6 +45,15 @@ __all__ = ["compile_command"]
     "--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
     help="Arithmetic. auto: integers for a model in QDQ form, else f32; int8 insists on QDQ form; "
     "f32 computes a QDQ model in floats; f16 and bf16 too, with 16 bits in memory.",
+)  # fmt: skip
+@click.option(
+    "--calibrate", metavar="F.npz", type=click.Path(path_type=Path),
+    help="Quantise a float32 model to 8 bits by these samples of its inputs: arrays by name, with "
+    "samples along the first axis; or a folder of such files.",
+)  # fmt: skip
+@click.option(
+    "--keep-float", default="", metavar="NAME,NAME,...",
+    help="With --calibrate: operators to leave in float; explain --accuracy names candidates.",
 )  # fmt: skip
 @click.option(
     "--shape", "shapes", multiple=True, metavar="NAME=N,N,...",
@@ -94,6 +103,8 @@ def compile_command(
     target: str,
     plan: str,
     precision: str,
+    calibrate: Path | None,
+    keep_float: str,
     shapes: tuple[str, ...],
     device_class: str,
     opencl_f16: str,
@@ -125,6 +136,8 @@ def compile_command(
         npu_driver=npu_driver or "",
         exact=exact,
         precision=precision,
+        calibrate=str(calibrate or ""),
+        keep_float=split_names(keep_float),
         goal=parse_goal(objective, granularity, gpu_cap, watts),
         memory_limit=parse_size(memory_limit),
     )

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from hetcomp.cli.common import command_options
+from hetcomp.cli.common import command_options, refuse_options
+from hetcomp.cli.explain_accuracy import explain_accuracy
 from hetcomp.cli.explain_elsewhere import elsewhere
 from hetcomp.cli.explain_plans import (
     compare,
@@ -32,8 +33,10 @@ __all__ = ["explain"]
 
 _COLUMNS = ("task", "kind", "processor", "cpu share", "cpu µs", "gpu µs", "predicted µs", "reason")
 
-_BULK = {"simulation", "ranges"}
+_BULK = {"simulation", "ranges", "quantization"}
 """What of the record of the compilation is shown elsewhere."""
+
+_NOT_ACCURACY = {"plan_out", "html", "measure", "profile", "tier"}
 
 
 @click.command()
@@ -56,6 +59,19 @@ _BULK = {"simulation", "ranges"}
     "--tier", type=click.Choice(TIERS[:-1]),
     help="With --profile: how processors wait for each other; else the fastest that it has.",
 )  # fmt: skip
+@click.option(
+    "--accuracy", metavar="MODEL.onnx", type=click.Path(path_type=Path),
+    help="Compare a file of compile --calibrate with its float model: errors of all tasks on "
+    "--inputs, and the operators that lose most. Shows nothing else.",
+)  # fmt: skip
+@click.option(
+    "--inputs", metavar="F.npz", type=click.Path(path_type=Path),
+    help="With --accuracy: samples, as for compile --calibrate.",
+)  # fmt: skip
+@click.option(
+    "--search-seconds", metavar="S", type=click.FloatRange(min=0.0), default=120.0,
+    show_default=True, help="With --accuracy: how long to search for operators; 0: not at all.",
+)  # fmt: skip
 @command_options
 def explain(
     model: Path,
@@ -64,6 +80,9 @@ def explain(
     measure: bool,
     profile: Path | None,
     tier: str | None,
+    accuracy: Path | None,
+    inputs: Path | None,
+    search_seconds: float,
     as_json: bool,
 ) -> None:
     """Show placement, shares, times and the reason for every task of a compiled model.
@@ -74,6 +93,13 @@ def explain(
     """
     from hetcomp.runtime import read_image
 
+    if accuracy:
+        refuse_options(_NOT_ACCURACY, "not with --accuracy")
+        if not inputs:
+            raise InputError("--accuracy needs samples to compare on: give --inputs F.npz")
+        explain_accuracy(model, accuracy, inputs, search_seconds, as_json=as_json)
+        return
+    refuse_options({"inputs", "search_seconds"}, "only with --accuracy MODEL.onnx")
     if tier and not profile:
         raise InputError("--tier needs the costs of a device profile: give --profile too")
     stored = read_image(model)
@@ -97,6 +123,8 @@ def explain(
         return
     _print_tasks(graph, plan)
     click.echo(_summary(graph, plan, names))
+    if quantization := image.build.get("quantization"):
+        click.echo(_quantization_text(quantization))
     if there:
         click.echo(there.text)
     if is_pipelined(stored):
@@ -105,6 +133,12 @@ def explain(
         print_comparison(comparison)
     if not there and (candidates := image.build.get("candidates")):
         print_candidates(candidates)
+
+
+def _quantization_text(record: dict[str, Any]) -> str:
+    floats = [*record["keep_float"], *record["unbounded"]]
+    kept = f"; left in float: {', '.join(floats)}" if floats else ""
+    return f"quantised on {record['samples']} samples (--accuracy: at what cost){kept}"
 
 
 def _pipeline_text(pipeline_us: float | None) -> str:
@@ -148,6 +182,7 @@ def _json(
         ],
         "places": dict(Counter(decision.place.value for decision in plan.decisions)),
         "build": {key: value for key, value in build.items() if key not in _BULK},
+        "quantization": _quantization_json(build),
     }
 
 
@@ -172,6 +207,12 @@ def _task_json(graph: TaskGraph, task: Task, decision: Decision) -> dict[str, An
         "flops": task.flops,
         "source": task.source,
     }
+
+
+def _quantization_json(build: dict[str, Any]) -> dict[str, Any] | None:
+    """How the float model was quantised; null where it was not."""
+    record = build.get("quantization")
+    return record and {key: record[key] for key in ("samples", "keep_float", "unbounded")}
 
 
 def _ranges_json(build: dict[str, Any], task: Task) -> dict[str, Any]:
