@@ -53,6 +53,10 @@ TUNE = ("tune", "m.onnx", "--db", "d.jsonl")
         ((*COMPILE, "--tuned", "d.jsonl"), {"tuned": "d.jsonl"}),
         ((*COMPILE, "--precision", "int8"), {"precision": "int8"}),
         ((*COMPILE, "--opencl-f16", "on"), {"opencl_f16": "on"}),
+        (
+            (*COMPILE, "--calibrate", "s.npz", "--keep-float", "a, b"),
+            {"calibrate": "s.npz", "keep_float": ("a", "b")},
+        ),
         (COMPILE, {"exact": False, "device_class": "auto", "tuned": "", "precision": "auto"}),
         (
             ("bench", "models", "--exact", "--qdq", "--plot", "f.png", "--lock", "l"),
