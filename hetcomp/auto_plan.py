@@ -36,10 +36,11 @@ from hetcomp.plan.trial import Trial
 from hetcomp.remote import Remote
 from hetcomp.remote_session import open_remote
 from hetcomp.runtime import Session, load
+from hetcomp.tune.calm import TableTimes
 from hetcomp.tune.choice import choose
 from hetcomp.tune.measure import MeasureOptions, measure
 from hetcomp.tune.priority import favoured
-from hetcomp.tune.select import Comparison, TableTimes, time_tables, timed_there
+from hetcomp.tune.select import Comparison, time_tables, timed_there
 
 __all__ = ["measured_placement", "opened", "zero_feeds"]
 

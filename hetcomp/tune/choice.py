@@ -9,7 +9,8 @@ from hetcomp.goal import Goal
 from hetcomp.plan.pace import in_turns_us
 from hetcomp.plan.plan import Place
 from hetcomp.plan.trial import Trial, best_for
-from hetcomp.tune.select import Comparison, TableTimes, pick_fastest
+from hetcomp.tune.calm import TableTimes
+from hetcomp.tune.select import Comparison, pick_fastest
 
 __all__ = ["Choice", "choose"]
 

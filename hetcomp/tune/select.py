@@ -1,11 +1,11 @@
 """Choose among step tables by timing them, so that no plan ships that is slower than another.
 
 Tables take turns, and two tables are compared by the ratios of their times within rounds, since the
-machine's speed drifts. Only inferences count during which the system took no processor from this
-process: a plan for both processors suffers from other load on either, and waits for itself, so that
-on a busy machine a comparison of disturbed times says which plan is disturbed more. Where a machine
-is never calm for long enough all rounds count. A prediction never overrules them: it only decides
-between times that are equal within their scatter.
+machine's speed drifts. Only calm inferences count, for which threads of this process waited no
+longer for a processor than they make each other wait: a plan for both processors suffers from other
+load on either, and waits for itself, so that on a busy machine a comparison of disturbed times says
+which plan is disturbed more. Where a machine is never calm for long enough all rounds count. A
+prediction never overrules them: it only decides between times that are equal within their scatter.
 """
 
 from __future__ import annotations
@@ -19,15 +19,13 @@ from statistics import median, quantiles
 
 from hetcomp.cost.samples import undisturbed
 from hetcomp.plan.table import StepTable
-from hetcomp.tune.priority import preemptions
+from hetcomp.tune.calm import Round, TableTimes, TimedRun, calm_us
+from hetcomp.tune.priority import ThreadTimes, thread_times, waited_us
 from hetcomp.tune.session import Feeds, ProfilingSession, RunnableSession
 
 __all__ = [
     "Comparison",
-    "Round",
-    "TableTimes",
     "TimeRuns",
-    "TimedRun",
     "compare",
     "pick_fastest",
     "time_tables",
@@ -44,40 +42,8 @@ _TIE = 0.1
 """Two tables may be equal whose disturbed times differ by no more than this part."""
 
 
-@dataclass(frozen=True)
-class TimedRun:
-    """Time of one inference in microseconds, and whether no other work took a processor away."""
-
-    time_us: float
-    calm: bool
-
-
 TimeRuns = Callable[[int], Sequence[TimedRun]]
 """Times so many inferences of the installed table."""
-
-
-@dataclass(frozen=True)
-class Round:
-    """One turn of one table: all samples in microseconds, and those of them that are calm."""
-
-    samples_us: tuple[float, ...]
-    calm_us: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class TableTimes:
-    """All turns of one table."""
-
-    name: str
-    rounds: tuple[Round, ...]
-
-    @property
-    def typical_us(self) -> float:
-        """The median of calm samples; without any, the lowest decile of all."""
-        calm = [sample for turn in self.rounds for sample in turn.calm_us]
-        if calm:
-            return median(calm)
-        return undisturbed([sample for turn in self.rounds for sample in turn.samples_us])
 
 
 @dataclass(frozen=True)
@@ -104,26 +70,26 @@ def timed_here(
     session: RunnableSession,
     feeds: Feeds,
     reps: int,
-    count_preemptions: Callable[[], int] = preemptions,
+    threads: Callable[[], ThreadTimes] = thread_times,
 ) -> list[TimedRun]:
     """Time `reps` inferences as a caller sees them.
 
-    `count_preemptions`: see `hetcomp.tune.priority.preemptions`.
+    `threads`: see `hetcomp.tune.priority.thread_times`.
     """
     runs = []
     for _ in range(reps):
-        before = count_preemptions()
+        before = threads()
         begin = time.perf_counter()
         session.run(feeds)
         time_us = (time.perf_counter() - begin) * 1e6
-        runs.append(TimedRun(time_us, calm=count_preemptions() == before))
+        runs.append(TimedRun(time_us, waited_us(before, threads())))
     return runs
 
 
 def timed_there(session: ProfilingSession, reps: int) -> list[TimedRun]:
     """Time `reps` inferences by the clock of the session's machine, which is taken to be calm:
     neither the way there counts, nor is it known what else runs there."""
-    return [TimedRun(run.total_us, calm=True) for run in session.profile(reps).runs]
+    return [TimedRun(run.total_us, 0.0) for run in session.profile(reps).runs]
 
 
 def time_tables(
@@ -192,16 +158,16 @@ def compare(one: TableTimes, other: TableTimes, predicted: float) -> Comparison:
     A prediction counts where the median of all rounds is within `_TIE` of 1 and a quarter of them
     or more is on either side, and then no further than to the nearer quartile.
     """
-    pairs = list(zip(one.rounds, other.rounds, strict=True))
     calm = [
-        median(mine.calm_us) / median(theirs.calm_us)
-        for mine, theirs in pairs
-        if mine.calm_us and theirs.calm_us
+        median(mine) / median(theirs)
+        for mine, theirs in zip(one.calm_us, other.calm_us, strict=True)
+        if mine and theirs
     ]
     if len(calm) >= _PAIRS:
         return Comparison(median(calm), len(calm), True)
     ratios = [
-        undisturbed(mine.samples_us) / undisturbed(theirs.samples_us) for mine, theirs in pairs
+        undisturbed(mine.samples_us) / undisturbed(theirs.samples_us)
+        for mine, theirs in zip(one.rounds, other.rounds, strict=True)
     ]
     ratio, (low, high) = median(ratios), _quartiles(ratios)
     if abs(ratio - 1.0) > _TIE or not low < 1.0 < high:
@@ -253,7 +219,7 @@ def pick_fastest(
 
 def _all_comparable(found: Sequence[Sequence[Round]]) -> bool:
     """Whether any two tables have enough rounds in which both were calm."""
-    calm = [[bool(turn.calm_us) for turn in turns] for turns in found]
+    calm = [[bool(samples) for samples in calm_us(turns)] for turns in found]
     return all(
         sum(a and b for a, b in zip(one, other, strict=True)) >= _PAIRS
         for one, other in combinations_with_replacement(calm, 2)
@@ -272,4 +238,4 @@ def _turn(time_runs: TimeRuns) -> Round:
     warm = time_runs(2)[-1]  # the second is as fast as the later ones: see the option `ahead`
     least, most = _REPS
     runs = time_runs(min(most, max(least, int(_TURN_SECONDS * 1e6 / max(warm.time_us, 1e-3)))))
-    return Round(tuple(run.time_us for run in runs), tuple(run.time_us for run in runs if run.calm))
+    return Round(tuple(runs))

@@ -8,8 +8,8 @@ from hetcomp.goal import Goal
 from hetcomp.plan.replay import Span
 from hetcomp.plan.simulate import Simulation, Timeline
 from hetcomp.plan.trial import Trial
+from hetcomp.tune.calm import Round, TableTimes, TimedRun
 from hetcomp.tune.choice import Choice, choose
-from hetcomp.tune.select import Round, TableTimes
 
 
 def timeline(busy_us: float) -> Timeline:
@@ -24,7 +24,7 @@ def chosen(goal: Goal, split_us: float) -> Choice:
         Trial(Simulation("gpu", 90.0, Timeline((), ()), timeline(90.0)), 90.0),
     ]
     times = [
-        TableTimes(trial.simulation.plan, (Round((trial.measured_us,), (trial.measured_us,)),) * 3)
+        TableTimes(trial.simulation.plan, (Round((TimedRun(trial.measured_us, 0.0),)),) * 3)
         for trial in trials
     ]
     return choose(goal, trials, times)

@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 
 from hetcomp.plan.table import StepTable
-from hetcomp.tune.priority import favoured, preemptions
+from hetcomp.tune.calm import Round, TableTimes, TimedRun
+from hetcomp.tune.priority import ThreadTimes, favoured, thread_times, waited_us
 from hetcomp.tune.select import (
-    Round,
-    TableTimes,
-    TimedRun,
     compare,
     pick_fastest,
     time_tables,
@@ -26,9 +24,9 @@ DRIFT = (1.0, 1.3, 0.9, 2.0, 1.1)
 
 @dataclass
 class FakeSession:
-    """Notes what it runs; `preempts` says after which runs the count of preemptions has grown."""
+    """Notes what it runs; `waits`: with every call a busy thread has waited a millisecond more."""
 
-    preempts: bool = False
+    waits: bool = False
     calls: list[str] = field(default_factory=list)
     table: str = ""
 
@@ -39,11 +37,15 @@ class FakeSession:
     def run(self, feeds: Any) -> None:
         self.calls.append(f"run {self.table}")
 
-    def count(self) -> int:
-        return len(self.calls) if self.preempts else 0
+    def threads(self) -> ThreadTimes:
+        return _waited_ms(len(self.calls) if self.waits else 0)
 
     def timed(self, reps: int) -> list[TimedRun]:
-        return timed_here(self, {}, reps, self.count)
+        return timed_here(self, {}, reps, self.threads)
+
+
+def _waited_ms(count: int) -> ThreadTimes:
+    return {"1": (count, count * 1_000_000)}
 
 
 def tables(*names: str) -> list[StepTable]:
@@ -52,7 +54,12 @@ def tables(*names: str) -> list[StepTable]:
 
 def times(name: str, us: float, calm: bool = True, drift: Sequence[float] = DRIFT) -> TableTimes:
     samples = [(us * factor, us * factor * 1.01) for factor in drift]
-    return TableTimes(name, tuple(Round(pair, pair if calm else ()) for pair in samples))
+    return TableTimes(name, tuple(turn(*pair, calm=calm) for pair in samples))
+
+
+def turn(*samples: float, calm: bool = True) -> Round:
+    """Disturbed runs waited for all of their time, and a millisecond."""
+    return Round(tuple(TimedRun(us, 0.0 if calm else us + 1000.0) for us in samples))
 
 
 def test_tables_take_turns() -> None:
@@ -65,19 +72,19 @@ def test_tables_take_turns() -> None:
         *("set a", "set b"),
         *("set b", "set a"),
     ]
-    assert all(turn.calm_us == turn.samples_us for item in found for turn in item.rounds)
+    assert all(item.calm_us == [turn.samples_us for turn in item.rounds] for item in found)
     assert all(len(turn.samples_us) == 30 for item in found for turn in item.rounds)
 
 
 def test_disturbed_inferences_do_not_count_and_are_made_up_for() -> None:
-    session = FakeSession(preempts=True)
+    session = FakeSession(waits=True)
     found = time_tables(session, tables("a"), {}, rounds=2, most_rounds=6, time_runs=session.timed)
     assert len(found[0].rounds) == 6
-    assert not any(turn.calm_us for turn in found[0].rounds)
+    assert not any(found[0].calm_us)
 
 
 def test_the_time_ends_at_the_cap() -> None:
-    session = FakeSession(preempts=True)
+    session = FakeSession(waits=True)
     found = time_tables(session, tables("a"), {}, cap_seconds=0.0, time_runs=session.timed)
     assert len(found[0].rounds) == 1
 
@@ -93,14 +100,14 @@ def test_drift_of_the_machine_cancels_out() -> None:
 def test_rounds_go_on_until_any_two_tables_were_calm_together() -> None:
     session = FakeSession()
 
-    def preempted_in_turns() -> int:
+    def disturbed_in_turns() -> ThreadTimes:
         """In every other turn, so that in each round one table is calm and the other is not."""
         turns = sum(call.startswith("set") for call in session.calls)
-        return len(session.calls) if turns % 2 else 0
+        return _waited_ms(len(session.calls) if turns % 2 else 0)
 
     found = time_tables(
         session, tables("a", "b"), {}, rounds=9, most_rounds=12,
-        time_runs=lambda reps: timed_here(session, {}, reps, preempted_in_turns),
+        time_runs=lambda reps: timed_here(session, {}, reps, disturbed_in_turns),
     )  # fmt: skip
     assert len(found[0].rounds) == 12
 
@@ -160,9 +167,26 @@ def test_the_better_single_processor_is_the_measure() -> None:
 
 
 def test_typical_time_is_of_calm_samples() -> None:
-    rounds = (Round((10.0, 50.0), (10.0,)), Round((12.0, 70.0), (12.0,)))
-    assert TableTimes("a", rounds).typical_us == 11.0
-    assert TableTimes("a", (Round((30.0, 20.0), ()),)).typical_us == 20.0
+    runs = [(10.0, 0.0), (50.0, 40.0), (12.0, 0.0), (70.0, 60.0)]
+    timed = [TimedRun(time_us, waited_us) for time_us, waited_us in runs]
+    assert TableTimes("a", (Round((*timed[:2],)), Round((*timed[2:],)))).typical_us == 11.0
+    assert TableTimes("a", (turn(30.0, 20.0, calm=False),)).typical_us == 20.0
+
+
+@pytest.mark.parametrize(("own_us", "calm"), [(0.0, 1), (300.0, 1), (4000.0, 0)])
+def test_what_a_tables_own_threads_wait_for_each_other_is_no_disturbance(
+    own_us: float, calm: int
+) -> None:
+    runs = (TimedRun(3000.0, own_us + 40.0), TimedRun(3000.0, own_us + 400.0))
+    found = TableTimes("a", (Round(runs), Round((TimedRun(3000.0, own_us),))))
+    assert [len(samples) for samples in found.calm_us] == [calm, calm]
+
+
+def test_waits_count_of_threads_that_compute() -> None:
+    before = {"main": (0, 0), "worker": (0, 0), "idle": (0, 0), "gone": (0, 0)}
+    after = {"main": (1000, 2000), "worker": (500, 3000), "idle": (5, 90000), "new": (900, 70000)}
+    assert waited_us(before, after) == 5.0
+    assert waited_us(thread_times(), thread_times()) >= 0.0
 
 
 def test_priority_is_given_back() -> None:
@@ -170,4 +194,3 @@ def test_priority_is_given_back() -> None:
     with favoured():
         assert os.getpriority(os.PRIO_PROCESS, 0) <= before
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
-    assert preemptions() >= 0
