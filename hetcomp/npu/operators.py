@@ -171,10 +171,18 @@ class Operator:
         return asdict(self)
 
 
-def describe(operators: Sequence[Operator | None], driver: str) -> dict[str, Any]:
+def describe(
+    operators: Sequence[Operator | None], driver: str, contexts: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
     """What the file says to NPU drivers: an operator a task, null where they take it not.
 
-    `driver` is the one that the file was compiled for.
+    `driver` is the one that the file was compiled for, `contexts` what a vendor's compiler made of
+    regions for it.
     """
     listed = [None if operator is None else operator.to_json() for operator in operators]
-    return {"version": FORMAT_VERSION, "driver": driver, "operators": listed}
+    return {
+        "version": FORMAT_VERSION,
+        "driver": driver,
+        "operators": listed,
+        "contexts": list(contexts),
+    }

@@ -195,9 +195,7 @@ Model ParseModel(std::string_view text, size_t constants_bytes) {
   ResolveAliases(fields.At("graph"), &model.graph);
   model.graph.operators =
       ParseNpuOperators(fields.At("npu"), model.graph.tasks.size(), model.graph.tensors.size());
-  if (fields.At("npu") != nullptr) {
-    model.graph.npu_driver = Fields(fields.At("npu"), "NPU operators").Text("driver");
-  }
+  ParseNpuContexts(fields.At("npu"), &model.graph);
   LayOutIo(&model.graph);
   if (model.graph.constants_bytes > constants_bytes) {
     ThrowInput("model description: " + std::to_string(model.graph.constants_bytes) +

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "byte_rect.h"
+#include "npu_context.h"
 #include "npu_operator.h"
 
 namespace hetcomp {
@@ -84,6 +85,7 @@ struct Graph {
   size_t io_bytes = 0;  // of all inputs and outputs with their own memory
   std::vector<std::shared_ptr<const NpuOperator>> operators;  // by task; null: not for NPUs
   std::string npu_driver;  // which the file was compiled for; "" = none
+  std::vector<NpuContext> npu_contexts;
 };
 
 struct Range {

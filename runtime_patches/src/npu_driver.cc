@@ -1,10 +1,12 @@
 #include "npu_driver.h"
 
+#include "npu_htp.h"
+
 namespace hetcomp {
 namespace {
 
 const std::vector<NpuDriver*>& Drivers() {
-  static const std::vector<NpuDriver*> drivers = {AmxNpu(), ReferenceNpu()};
+  static const std::vector<NpuDriver*> drivers = {AmxNpu(), HtpNpu(), ReferenceNpu()};
   return drivers;
 }
 

@@ -25,6 +25,8 @@ class Builder {
     NpuPort port;
     port.tensor = index;
     port.view = View(index);
+    port.shape = tensor.shape;
+    port.dtype = tensor.dtype;
     port.row_bytes = tensor.pitch_bytes == 0 ? tensor.size_bytes : tensor.row_bytes();
     port.rows = port.row_bytes == 0 ? 0 : tensor.size_bytes / port.row_bytes;
     port.pitch = tensor.pitch_bytes == 0 ? tensor.size_bytes : tensor.pitch_bytes;
@@ -49,6 +51,15 @@ class Builder {
   std::map<size_t, int> numbers_;
 };
 
+void AddContext(const Graph& graph, const Table& table, const NpuStep& step, const char* constants,
+                NpuRegion* region) {
+  region->context = FindNpuContext(graph, step.tasks);
+  if (region->context == nullptr || region->context->tensor < 0) return;
+  const size_t tensor = static_cast<size_t>(region->context->tensor);
+  region->context_data = constants + table.offsets[tensor];
+  region->context_bytes = graph.tensors[tensor].size_bytes;
+}
+
 }  // namespace
 
 NpuRegion MakeRegion(const Graph& graph, const Table& table, const NpuStep& step,
@@ -65,6 +76,7 @@ NpuRegion MakeRegion(const Graph& graph, const Table& table, const NpuStep& step
   }
   for (int tensor : step.inputs) region.inputs.push_back(builder.Port(tensor));
   for (int tensor : step.outputs) region.outputs.push_back(builder.Port(tensor));
+  AddContext(graph, table, step, constants, &region);
   return region;
 }
 

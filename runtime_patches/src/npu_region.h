@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model.h"
+#include "npu_context.h"
 #include "npu_operator.h"
 
 namespace hetcomp {
@@ -38,6 +39,8 @@ struct NpuPort {
   size_t rows = 0;
   size_t row_bytes = 0;
   size_t pitch = 0;
+  std::vector<int64_t> shape;
+  std::string dtype;
 
   size_t bytes() const { return rows * row_bytes; }
 };
@@ -48,9 +51,14 @@ struct NpuRegion {
   std::vector<NpuCall> calls;
   std::vector<NpuPort> inputs;
   std::vector<NpuPort> outputs;
+  // What a vendor's compiler made of it, null where the file has nothing on it. Its bytes are null
+  // where there are none.
+  const NpuContext* context = nullptr;
+  const char* context_data = nullptr;
+  size_t context_bytes = 0;
 };
 
-// The region of a step that CheckTable has accepted. `constants` must outlive it.
+// The region of a step that CheckTable has accepted. `graph` and `constants` must outlive it.
 NpuRegion MakeRegion(const Graph& graph, const Table& table, const NpuStep& step,
                      const char* constants);
 

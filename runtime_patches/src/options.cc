@@ -187,6 +187,8 @@ void ReadEnvironment(Options* options) {
   if (const char* value = std::getenv("HETCOMP_PIN")) options->pin = Pin("HETCOMP_PIN", value);
   if (const char* value = std::getenv("HETCOMP_NPU")) options->npu = Npu("HETCOMP_NPU", value);
   if (const char* value = std::getenv("HETCOMP_OPENCL_LIBRARY")) options->opencl_library = value;
+  if (const char* value = std::getenv("HETCOMP_ONNXRUNTIME")) options->htp.onnxruntime = value;
+  if (const char* value = std::getenv("HETCOMP_QNN")) options->htp.qnn = value;
 }
 
 void SetOption(const std::string& key, const Any& value, Options* options) {
@@ -231,6 +233,10 @@ void SetOption(const std::string& key, const Any& value, Options* options) {
     options->fault = FaultOf(key, Text(key, value));
   } else if (key == "npu") {
     options->npu = Npu(key, Text(key, value));
+  } else if (key == "onnxruntime") {
+    options->htp.onnxruntime = TextOrNull(key, value);
+  } else if (key == "qnn") {
+    options->htp.qnn = TextOrNull(key, value);
   } else if (key == "npu_fault") {
     options->npu_fault = NpuFaultOf(key, Text(key, value));
   } else if (key == "quiet") {

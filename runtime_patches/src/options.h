@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cached_program.h"
+#include "npu_htp.h"
 #include "tier.h"
 
 namespace hetcomp {
@@ -55,6 +56,7 @@ struct Options {
   double timeout_ms = 5000.0;
   Fault fault = Fault::kNone;
   std::string npu = "auto";  // "off", or a driver's name
+  HtpLibraries htp;
   NpuFault npu_fault = NpuFault::kNone;
   bool quiet = false;
   AdaptMode adapt = AdaptMode::kAuto;
@@ -68,8 +70,8 @@ struct Options {
 };
 
 // Defaults, overridden by HETCOMP_DEVICE, HETCOMP_TIER, HETCOMP_MEMORY, HETCOMP_PIN,
-// HETCOMP_OPENCL_LIBRARY, HETCOMP_NPU, HETCOMP_EXPERIMENTAL and HETCOMP_CACHE_DIR, overridden by
-// the keys of `json`. Unknown keys and values are errors.
+// HETCOMP_OPENCL_LIBRARY, HETCOMP_NPU, HETCOMP_ONNXRUNTIME, HETCOMP_QNN, HETCOMP_EXPERIMENTAL and
+// HETCOMP_CACHE_DIR, overridden by the keys of `json`. Unknown keys and values are errors.
 Options ParseOptions(std::string_view json);
 
 }  // namespace hetcomp

@@ -2,6 +2,7 @@
 #include "error.h"
 #include "notice.h"
 #include "npu_fault.h"
+#include "npu_htp.h"
 #include "session.h"
 
 namespace hetcomp {
@@ -23,6 +24,7 @@ void Session::PrepareNpu() {
   NpuDriver* driver = FindNpuDriver(name);
   if (driver == nullptr)
     return NoteNpu("NPU driver " + name + ": the runtime has none of that name");
+  UseHtpLibraries(options_.htp);
   if (options_.npu_fault != NpuFault::kNone) {
     faulty_npu_ = WithFault(driver, options_.npu_fault);
     driver = faulty_npu_.get();
