@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from hetcomp.frontend import ImportedModel, import_onnx
 from hetcomp.goal import Goal
 from hetcomp.memory import give_back, peak_bytes
 from hetcomp.npu import describe
+from hetcomp.npu.htp import HtpProgram, HtpTasks, check_installed, with_contexts
 from hetcomp.options import CompileOptions
 from hetcomp.passes.static_shapes import require_static_shapes
 from hetcomp.pipeline import fusion_pipeline
@@ -128,6 +130,8 @@ def compile(
         read_plan(options.plan)  # a bad file is refused before minutes of work
     if options.profile:
         load_profile(options.profile)
+    if options.npu == "htp":
+        check_installed()
     stages = _Stages(progress or (lambda _stage, _done: None))
     with stages.stage("import", 0.05):
         imported = import_onnx(model, shapes=shapes)
@@ -180,6 +184,7 @@ class _Kernels:
     target: CompileTarget
     folder: Path
     model_name: str
+    htp: HtpTasks | None
 
 
 def _generate(
@@ -209,11 +214,15 @@ def _generate(
             half=FORMATS.get(options.precision),
             npu=bool(options.npu),
         )
+        htp = None
+        if options.npu == "htp":
+            htp = HtpTasks.of(lowered.graph, lowered.operators, lowered.constant)
+            lowered = replace(lowered, graph=htp.graph)
     with stages.stage("CPU kernels", 0.25):
         objects = cpu_objects(lowered.kernels, target.cpu, target.llvm, folder)
     with stages.stage("OpenCL kernels", 0.55):
         opencl = opencl_source(lowered.kernels, target.opencl) if options.gpu else ""
-    return _Kernels(lowered, groups, objects, opencl, target, folder, imported.name)
+    return _Kernels(lowered, groups, objects, opencl, target, folder, imported.name, htp)
 
 
 def _groups(options: CompileOptions) -> GroupFacts | None:
@@ -269,7 +278,10 @@ def _silent(_stage: str, _done: float) -> None:
 
 
 def _link(kernels: _Kernels, placement: Placement, options: CompileOptions, output: Path) -> None:
-    graph = kernels.lowered.graph
+    program = HtpProgram(kernels.lowered.graph)
+    if kernels.htp is not None:
+        program = with_contexts(kernels.htp, placement.plans, options.soc)
+    graph = program.graph
     image = kernels.folder / "image.bin"
     write_image(
         image,
@@ -277,12 +289,20 @@ def _link(kernels: _Kernels, placement: Placement, options: CompileOptions, outp
         placement.plans,
         placement.tables(graph, options.memory_limit),
         kernels.opencl,
-        kernels.lowered.constants,
+        chain(kernels.lowered.constants, program.arrays),
         {"model": kernels.model_name, "objective": options.goal.objective, **placement.notes},
         target=kernels.target.name,
-        npu=describe(kernels.lowered.operators, options.npu) if options.npu else None,
+        npu=_npu_description(kernels, options, program),
     )
     link_model(kernels.objects, graph.kernels, image, output)
+
+
+def _npu_description(
+    kernels: _Kernels, options: CompileOptions, program: HtpProgram
+) -> dict[str, Any] | None:
+    if not options.npu:
+        return None
+    return describe(kernels.lowered.operators, options.npu, program.contexts)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hetcomp.devices.htp import SOCS
 from hetcomp.errors import InputError
 from hetcomp.goal import Goal
 from hetcomp.remote import Remote
@@ -23,9 +24,9 @@ __all__ = [
 PLAN_NAMES = ("auto", "cpu", "gpu", "split", "npu")
 """Plans that can be asked for by name; anything else is the path of a plan file."""
 
-NPU_DRIVERS = ("reference", "amx")
+NPU_DRIVERS = ("reference", "amx", "htp")
 """Drivers of the `npu` backend: `reference`, its oracle in portable C++; `amx`, Intel's tiles: a
-matrix engine within the CPU, which stands in for an NPU."""
+matrix engine within the CPU, which stands in for an NPU; `htp`, Qualcomm's tensor processor."""
 
 DEVICE_CLASSES = ("auto", "cpu-like", "gpu")
 """Kinds of OpenCL kernels."""
@@ -100,7 +101,10 @@ class CompileOptions:
         a machine of this one's kind. Empty: here.
     npu_driver
         Describe the tasks to NPU drivers, this one above all, and add the plan `npu` to the file.
-        Empty: only for plan `npu`, to the driver `reference`.
+        Empty: only for plan `npu`, to the driver `reference`. `htp` needs the package
+        onnxruntime-qnn, whose libraries are proprietary (Qualcomm's AI Stack License).
+    soc
+        System on chip that driver `htp` compiles for, a key of `hetcomp.devices.htp.SOCS`.
     lock
         Held while `auto` measures, see `hetcomp.exclusive`.
     calibrate
@@ -136,6 +140,7 @@ class CompileOptions:
     profile: str = ""
     rpc: str = ""
     npu_driver: str = ""
+    soc: str = "SM8650"
     lock: Path | None = None
     calibrate: str = ""
     keep_float: tuple[str, ...] = ()
@@ -175,6 +180,8 @@ class CompileOptions:
                 f"npu_driver must be one of {', '.join(NPU_DRIVERS)}, got '{self.npu_driver}'; "
                 "`hetcomp devices` says why a driver is missing"
             )
+        if self.soc not in SOCS:
+            raise InputError(f"soc must be one of {', '.join(SOCS)}, got '{self.soc}'")
         if self.plan in ("gpu", "split") and not self.gpu:
             raise InputError(f"plan '{self.plan}' needs OpenCL kernels, but gpu is off")
         if self.keep_float and not self.calibrate:

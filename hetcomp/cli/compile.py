@@ -13,6 +13,7 @@ from hetcomp.cli.common import command_options
 from hetcomp.cli.goal import goal_options, parse_goal, parse_size
 from hetcomp.cli.output import print_json, progress_bar, size_text, split_names
 from hetcomp.cli.shapes import parse_shapes
+from hetcomp.devices.htp import SOCS
 from hetcomp.errors import InputError, PlanError
 from hetcomp.options import (
     DEVICE_CLASSES,
@@ -71,7 +72,12 @@ __all__ = ["compile_command"]
 @click.option(
     "--npu-driver", type=click.Choice(NPU_DRIVERS), default=None,
     help="Describe the tasks to NPU drivers, this one above all; adds the plan npu to the file. "
-    "amx: Intel's tiles; reference, the default with --plan npu: an oracle in portable C++.",
+    "amx: Intel's tiles; reference, the default with --plan npu: an oracle in portable C++; htp: "
+    "Qualcomm's, needs hetcomp[qnn], whose libraries are proprietary (AI Stack License).",
+)  # fmt: skip
+@click.option(
+    "--soc", type=click.Choice(tuple(SOCS)), default="SM8650", show_default=True,
+    help="System on chip for --npu-driver htp.",
 )  # fmt: skip
 @click.option(
     "--tuned", metavar="DB", type=click.Path(path_type=Path),
@@ -109,6 +115,7 @@ def compile_command(
     device_class: str,
     opencl_f16: str,
     npu_driver: str | None,
+    soc: str,
     tuned: Path | None,
     profile: Path | None,
     rpc: str,
@@ -134,6 +141,7 @@ def compile_command(
         profile=str(profile or ""),
         rpc=rpc,
         npu_driver=npu_driver or "",
+        soc=soc,
         exact=exact,
         precision=precision,
         calibrate=str(calibrate or ""),

@@ -6,6 +6,7 @@ Packed arrays go to a temporary file as they are made, so that no more than one 
 from __future__ import annotations
 
 import tempfile
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
@@ -48,6 +49,11 @@ class StoredArrays:
         self._file.seek(entry.offset_bytes)
         self._file.readinto(_bytes(array))  # type: ignore[attr-defined]
         return array
+
+    def at(self, offset_bytes: int) -> Array:
+        """The array that begins there; an empty one is not found."""
+        place = bisect_right(self._entries, offset_bytes, key=lambda entry: entry.offset_bytes)
+        return self[place - 1]
 
     def __iter__(self) -> Iterator[Array]:
         return (self[index] for index in range(len(self)))

@@ -72,6 +72,10 @@ class Lowered:
     constants: StoredArrays
     operators: tuple[Operator | None, ...] = ()
 
+    def constant(self, tensor: int) -> Array:
+        """The array of a constant tensor of the graph."""
+        return self.constants.at(self.graph.tensors[tensor].offset_bytes)
+
 
 def lower_tasks(
     imported: ImportedModel,

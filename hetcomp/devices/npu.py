@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from importlib.metadata import version
 from pathlib import Path
 
 from hetcomp.devices.amx import why_no_amx
+from hetcomp.devices.htp import LICENCE, htp_libraries
 from hetcomp.devices.info import DeviceInfo
 from hetcomp.devices.verdict import Verdict
 
 __all__ = ["describe_npus"]
-
-_QNN = "onnxruntime_qnn"
 
 
 def describe_npus(root: Path = Path("/")) -> tuple[DeviceInfo, ...]:
@@ -31,6 +30,12 @@ def _amx(root: Path) -> DeviceInfo:
 
 
 def _htp() -> DeviceInfo:
-    found = "is installed" if find_spec(_QNN) else "is not installed"
-    reason = f"Qualcomm's HTP: this version has no driver for it; package onnxruntime-qnn {found}"
-    return DeviceInfo("npu", "htp", Verdict(False, reason))
+    missing = [name for name, path in htp_libraries({}).items() if path is None]
+    if "qnn" in missing:
+        reason = f"Qualcomm's HTP: the package onnxruntime-qnn is not installed: {LICENCE}"
+    elif missing:
+        reason = "Qualcomm's HTP: onnxruntime has no shared library here"
+    else:
+        reason = f"Qualcomm's HTP: onnxruntime-qnn {version('onnxruntime-qnn')} compiles for it"
+        reason += " and emulates it here: `compile --plan npu --npu-driver htp` uses it"
+    return DeviceInfo("npu", "htp", Verdict(not missing, reason))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hetcomp.devices import describe_cpu
+from hetcomp.devices.htp import htp_libraries
 from hetcomp.errors import ArtifactError, InputError
 from hetcomp.runtime._ffi_api import open_module
 from hetcomp.runtime.elf import host_machine
@@ -183,6 +184,8 @@ def load(
         "verify": _unless_auto(verify),
         "cache": _unless_auto(os.fspath(cache)),
     }
+    if npu == "htp" or any(table.npu for table in image.tables):
+        chosen |= htp_libraries(os.environ)
     options |= {key: value for key, value in chosen.items() if value is not None}
     return Session(image, open_module(file, json.dumps(options)))
 

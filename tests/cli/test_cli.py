@@ -141,7 +141,7 @@ def test_devices_json() -> None:
     ("arguments", "text"),
     [
         (("--plan", "npu", "--precision", "f16"), "the NPU takes integers"),
-        (("--npu-driver", "tpu"), "'tpu' is not one of 'reference', 'amx'"),
+        (("--npu-driver", "tpu"), "'tpu' is not one of 'reference', 'amx', 'htp'"),
         (("--plan", "fast"), "'fast' is neither a plan"),
         (("--shape", "x"), "expected NAME=N,N"),
         (("--shape", "=1"), "expected NAME=N,N"),

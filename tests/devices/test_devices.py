@@ -65,9 +65,10 @@ def test_machine_that_tells_nothing(tmp_path: Path) -> None:
 
 def test_npu_drivers_say_why_they_are_missing(tmp_path: Path) -> None:
     found = npus(tmp_path)
-    assert [name for name, device in found.items() if device.verdict] == ["reference"]
+    serves = [name for name, device in found.items() if device.verdict]
+    assert serves in (["reference"], ["reference", "htp"])
     assert "no amx_tile, amx_int8" in found["amx"].verdict.reason
-    assert "onnxruntime-qnn is" in found["htp"].verdict.reason
+    assert "onnxruntime-qnn" in found["htp"].verdict.reason
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_switched_off(compiled: Compiled, capfd: pytest.CaptureFixture[str]) -> 
         assert_same(session.run(feeds), by_cpu(path, feeds))
         assert "switched off" in session.status().why_no_npu
     assert capfd.readouterr().err == ""
-    with pytest.raises(hetcomp.InputError, match=r'"off", "amx", "reference", got "tpu"'):
+    with pytest.raises(hetcomp.InputError, match=r'"off", "amx", "htp", "reference", got "tpu"'):
         hetcomp.load(path, npu="tpu")
 
 

@@ -100,7 +100,9 @@ def test_strict_names_what_stays_on_the_cpu(tmp_path: Path) -> None:
 def test_options() -> None:
     assert CompileOptions(plan="npu").npu == CompileOptions(npu_driver="reference").npu
     assert CompileOptions().npu == ""
-    with pytest.raises(InputError, match="npu_driver must be one of reference, amx, got 'tpu'"):
+    with pytest.raises(
+        InputError, match="npu_driver must be one of reference, amx, htp, got 'tpu'"
+    ):
         CompileOptions(npu_driver="tpu")
     with pytest.raises(InputError, match="the NPU takes integers"):
         CompileOptions(plan="npu", precision="bf16")
