@@ -136,9 +136,9 @@ def explain(
 
 
 def _quantization_text(record: dict[str, Any]) -> str:
-    floats = [*record["keep_float"], *record["unbounded"]]
-    kept = f"; left in float: {', '.join(floats)}" if floats else ""
-    return f"quantised on {record['samples']} samples (--accuracy: at what cost){kept}"
+    floats = {*record["keep_float"], *record["exclusions"]}
+    kept = f", {len(floats)} operators left in float" if floats else ""
+    return f"quantised on {record['samples']} samples{kept}; --accuracy says at what cost"
 
 
 def _pipeline_text(pipeline_us: float | None) -> str:
@@ -212,7 +212,7 @@ def _task_json(graph: TaskGraph, task: Task, decision: Decision) -> dict[str, An
 def _quantization_json(build: dict[str, Any]) -> dict[str, Any] | None:
     """How the float model was quantised; null where it was not."""
     record = build.get("quantization")
-    return record and {key: record[key] for key in ("samples", "keep_float", "unbounded")}
+    return record and {key: record[key] for key in ("samples", "keep_float", "exclusions")}
 
 
 def _ranges_json(build: dict[str, Any], task: Task) -> dict[str, Any]:

@@ -16,6 +16,7 @@ __all__ = ["explain_accuracy"]
 
 _COLUMNS = ("task", "kind", "value", "rounded to", "SQNR dB", "max error / max")
 _NUMBERS = _COLUMNS[-2:]
+_NAMES_SHOWN = 8
 
 
 def explain_accuracy(
@@ -68,12 +69,17 @@ def _cells(deviation: Deviation | None) -> tuple[str, str]:
 def _print_quantization(report: AccuracyReport) -> None:
     record = report.quantization
     click.echo(f"quantised on {record.samples} samples")
-    for why, names in (
-        ("as you asked", record.keep_float),
-        ("as values of theirs are not finite", record.unbounded),
-    ):
-        if names:
-            click.echo(f"in float, {why}: {', '.join(names)}")
+    by_reason: dict[str, list[str]] = {}
+    for name in record.floats:
+        by_reason.setdefault(record.exclusions.get(name, "as asked for"), []).append(name)
+    for why, names in by_reason.items():
+        click.echo(f"{len(names)} operators in float: {why}: {_some(names)}")
+
+
+def _some(names: list[str]) -> str:
+    """The first of many names; --json has all."""
+    listed = ", ".join(names[:_NAMES_SHOWN])
+    return listed if len(names) <= _NAMES_SHOWN else f"{listed}, …"
 
 
 def _print_search(search: Search, kept: tuple[str, ...]) -> None:
@@ -103,7 +109,7 @@ def _json(report: AccuracyReport) -> dict[str, Any]:
         "samples": report.samples,
         "calibration_samples": record.samples,
         "keep_float": record.keep_float,
-        "unbounded": record.unbounded,
+        "exclusions": record.exclusions,
         "tasks": [
             {
                 "task": task.task,

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from hetcomp.frontend import ImportedModel, import_onnx
 from hetcomp.options import CompileOptions
 
+from .exclusions import exclusions
 from .float_model import digest, float_model
 from .operators import check_names, operators
 from .ranges import calibrate
 from .record import Quantization
 from .samples import Samples
-from .static import quantize, unbounded
 
 __all__ = ["QuantizedImport", "quantized"]
 
@@ -55,7 +55,7 @@ def quantized(
         model, samples, lambda done: progress(f"calibrate: {done} of {total} samples", done / total)
     )
     record = Quantization(
-        digest(model), total, options.keep_float, unbounded(model, ranges), ranges
+        digest(model), total, options.keep_float, exclusions(model, ranges), ranges
     )
-    found = import_onnx(quantize(model, ranges, options.keep_float))
+    found = import_onnx(record.again(model))
     return QuantizedImport(found, record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,8 +32,8 @@ class Quantization:
         Number of samples it was calibrated on.
     keep_float
         Operators that were left in float because the user said so.
-    unbounded
-        Operators that were left in float because values of theirs are not finite.
+    exclusions
+        Operators that were left in float besides, and why.
     ranges
         Of the float model's tensors.
     """
@@ -40,8 +41,16 @@ class Quantization:
     digest: str
     samples: int
     keep_float: tuple[str, ...]
-    unbounded: tuple[str, ...]
+    exclusions: Mapping[str, str]
     ranges: Ranges
+
+    @property
+    def floats(self) -> tuple[str, ...]:
+        """All operators that were left in float."""
+        return (
+            *self.keep_float,
+            *(name for name in self.exclusions if name not in self.keep_float),
+        )
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Quantization:
@@ -60,7 +69,7 @@ class Quantization:
                 digest=str(data["digest"]),
                 samples=int(data["samples"]),
                 keep_float=tuple(data["keep_float"]),
-                unbounded=tuple(data["unbounded"]),
+                exclusions={str(name): str(why) for name, why in data["exclusions"].items()},
                 ranges=ranges,
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -88,4 +97,4 @@ class Quantization:
 
     def again(self, model: onnx.ModelProto) -> onnx.ModelProto:
         """The float model in QDQ form, as it was compiled."""
-        return quantize(model, self.ranges, self.keep_float)
+        return quantize(model, self.ranges, self.floats)

@@ -140,7 +140,7 @@ def accuracy_report(
         search = find_culprits(
             model,
             record.ranges,
-            record.keep_float,
+            record.floats,
             list(itertools.islice(samples, SEARCH_SAMPLES)),
             lambda text, part: progress(text, 0.4 + 0.6 * part),
             Limits(seconds=search_seconds),

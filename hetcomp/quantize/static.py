@@ -16,10 +16,11 @@ from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.quant_utils import add_infer_metadata
 
+from .exclusions import unbounded
 from .operators import ACTIVATIONS, ARITHMETIC, operators
 from .ranges import Ranges
 
-__all__ = ["quantize", "unbounded"]
+__all__ = ["quantize"]
 
 
 def quantize(
@@ -64,14 +65,3 @@ def quantize(
     quantizer.model.topological_sort()
     result: onnx.ModelProto = quantizer.model.model
     return result
-
-
-def unbounded(model: onnx.ModelProto, ranges: Ranges) -> tuple[str, ...]:
-    """Names of operators that read or write values of unknown range, such as a mask of -inf."""
-    constants = {tensor.name for tensor in model.graph.initializer}
-    known = constants | ranges.keys()
-    return tuple(
-        node.name
-        for node in operators(model)
-        if not known.issuperset({*node.input, *node.output} - {""})
-    )

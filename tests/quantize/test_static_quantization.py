@@ -20,7 +20,7 @@ from onnxruntime.quantization import (
 from hetcomp.errors import InputError
 from hetcomp.frontend import import_onnx
 from hetcomp.quantize import calibrate, float_model, quantize
-from hetcomp.quantize.static import unbounded
+from hetcomp.quantize.exclusions import exclusions
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -121,9 +121,37 @@ def test_values_that_are_not_finite_stay_float() -> None:
     feeds = {"x": rng.standard_normal((6, 4)).astype(np.float32)}
     ranges = calibrate(model, [feeds])
     adds = [node.name for node in model.graph.node if node.op_type == "Add"]
-    assert list(unbounded(model, ranges)) == adds
+    found = exclusions(model, ranges)
+    assert list(found) == adds
+    assert "not finite" in found[adds[0]]
     got, expected = run(quantize(model, ranges), feeds)[0], run(model, feeds)[0]
     np.testing.assert_allclose(got, expected, rtol=0, atol=0.05)
+
+
+def test_sums_for_floats_stay_float() -> None:
+    """A mask on a grid with the scores would leave one score; what a product reads is quantised."""
+    rng = np.random.default_rng(0)
+    weights = {
+        "w": rng.standard_normal((4, 6)).astype(np.float32),
+        "bias": rng.standard_normal((6, 6)).astype(np.float32),
+        "mask": np.triu(np.full((6, 6), -1e4, np.float32), 1),
+    }
+    nodes = "q = MatMul(x, w) b = Add(q, bias) m = Add(b, mask) s = Softmax(m) y = MatMul(s, b)"
+    text = f"g (float[6,4] x) => (float[6,6] y) {{ {nodes} }}"
+    model = float_model(import_onnx(made(text, weights)))
+    feeds = {"x": rng.standard_normal((6, 4)).astype(np.float32)}
+    ranges = calibrate(model, [feeds])
+    found = exclusions(model, ranges)
+    (masked,) = (node.name for node in model.graph.node if node.output[0] == "m")
+    assert list(found) == [masked]
+    assert found[masked] == "only operators in float read it"
+    expected = run(model, feeds)[0]
+    errors = [
+        float(np.abs(run(quantize(model, ranges, kept), feeds)[0] - expected).max())
+        for kept in ((), found)
+    ]
+    limit = 0.02 * float(np.abs(expected).max())
+    assert errors[1] < limit < 5 * limit < errors[0]
 
 
 def test_older_operator_sets() -> None:
