@@ -213,6 +213,19 @@ def test_cli_refuses_with_status_2(
     assert not any(tmp_path.iterdir())
 
 
+def test_cli_writes_samples(tmp_path: Path) -> None:
+    """One set of inputs after the other, along the first axis."""
+    files = [str(tmp_path / name) for name in ("m.onnx", "s.npz")]
+    arguments = ["bert_tiny", "-o", files[0], "--size", "8", "--samples", files[1], "--count", "3"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    model = onnx.load(files[0])
+    with np.load(files[1]) as samples:
+        assert set(samples) == {value.name for value in model.graph.input}
+        for name, array in zoo.random_inputs(model, seed=2).items():
+            np.testing.assert_array_equal(samples[name][2:], array)
+
+
 def test_cli_module_names_the_networks_when_refusing() -> None:
     command = [sys.executable, "-m", "hetcomp.bench.zoo", "lenet", "-o", "F.onnx"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
