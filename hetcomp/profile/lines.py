@@ -8,7 +8,8 @@ other one has read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -29,7 +30,9 @@ _REPS = 20
 
 @dataclass(frozen=True)
 class Lines:
-    """Nanoseconds a line, by the processor that pays; 0 where noise covered the difference.
+    """Nanoseconds a line, by the processor that pays.
+
+    0 where noise covered the difference, or a GPU's steps were always done before the CPU looked.
 
     Attributes
     ----------
@@ -47,7 +50,7 @@ class Lines:
 
 @dataclass(frozen=True)
 class _Times:
-    """Median time of a CPU and of a GPU step in microseconds."""
+    """Typical time of a CPU and of a GPU step in microseconds; NaN: never seen."""
 
     cpu_us: float
     gpu_us: float
@@ -58,11 +61,17 @@ def measure_lines(bench: Bench, room: Room) -> Lines:
     gpu_first = [_added(bench, room, size, cpu_first=False) for size in _SIZES]
     cpu_first = [_added(bench, room, size, cpu_first=True) for size in _SIZES]
     return Lines(
-        cpu_read_ns=max(0.0, median(times.cpu_us for times in gpu_first)) * 1000.0,
-        gpu_read_ns=max(0.0, median(times.gpu_us for times in cpu_first)) * 1000.0,
-        cpu_write_ns=max(0.0, median(times.cpu_us for times in cpu_first)) * 1000.0,
-        gpu_write_ns=max(0.0, median(times.gpu_us for times in gpu_first)) * 1000.0,
+        cpu_read_ns=_typical_ns(times.cpu_us for times in gpu_first),
+        gpu_read_ns=_typical_ns(times.gpu_us for times in cpu_first),
+        cpu_write_ns=_typical_ns(times.cpu_us for times in cpu_first),
+        gpu_write_ns=_typical_ns(times.gpu_us for times in gpu_first),
     )
+
+
+def _typical_ns(added_us: Iterable[float]) -> float:
+    """Of the sizes at which the processor was seen."""
+    seen = [us for us in added_us if not math.isnan(us)]
+    return max(0.0, median(seen)) * 1000.0 if seen else 0.0
 
 
 def line_costs(lines: Mapping[str, float]) -> dict[str, float]:
@@ -103,4 +112,4 @@ def _times(bench: Bench, table: StepTable) -> _Times:
     steps = range(2, _STEPS)
     cpu = [time_us for step in steps for time_us in cpu_us(runs, step)]
     gpu = [time_us for step in steps for time_us in gpu_us(table, runs, step)]
-    return _Times(undisturbed(cpu), undisturbed(gpu))
+    return _Times(undisturbed(cpu), undisturbed(gpu) if gpu else math.nan)
