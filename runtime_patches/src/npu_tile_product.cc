@@ -37,7 +37,7 @@ TileMultiplier::TileMultiplier(std::unique_ptr<TileEngine> engine,
 }
 
 void TileMultiplier::Multiply(const TileLeft& left, const TileRight& right, int64_t first,
-                              int64_t count, NpuRows* output) {
+                              int64_t count, TileOutput* output) {
   const int64_t panels = (count + kTileColumns - 1) / kTileColumns;
   for (int64_t panel = 0; panel < panels; panel += most_panels_) {
     const int64_t column = panel * kTileColumns;
@@ -76,16 +76,12 @@ const int32_t* TileMultiplier::Sums(int64_t row) const {
 }
 
 void TileMultiplier::Write(const TileLeft& left, int64_t begin, int64_t end, int64_t first,
-                           int64_t count, NpuRows* output) {
+                           int64_t count, TileOutput* output) {
+  int64_t column = begin % period_;
+  int64_t output_row = left.first_row + begin / period_ * used_ + std::min(column, used_);
   for (int64_t row = begin; row < end; ++row) {
-    const int64_t column = row % period_;
-    if (column >= used_) continue;
-    const int64_t output_row = left.first_row + row / period_ * used_ + column;
-    const int32_t* const sums = Sums(row);
-    for (int64_t done = 0; done < count; done += kNpuLanes) {
-      const int lanes = static_cast<int>(std::min<int64_t>(kNpuLanes, count - done));
-      output->Write(output_row, first + done, lanes, sums + done);
-    }
+    if (column < used_) output->Write(output_row++, first, count, Sums(row));
+    if (++column == period_) column = 0;
   }
 }
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "npu_lines.h"
-#include "npu_rows.h"
 #include "npu_tile_chunk.h"
+#include "npu_tile_output.h"
 #include "npu_tile_words.h"
 #include "npu_tiles.h"
 
@@ -34,7 +34,7 @@ class TileMultiplier {
 
   // Columns [first, first + count) of the output.
   void Multiply(const TileLeft& left, const TileRight& right, int64_t first, int64_t count,
-                NpuRows* output);
+                TileOutput* output);
 
  private:
   void MultiplyBlock(const TileLeft& left, const TileRight& right, int64_t row, int64_t panel,
@@ -42,7 +42,7 @@ class TileMultiplier {
   // What MultiplyBlock has left of a row; rows count from the product's first one.
   const int32_t* Sums(int64_t row) const;
   void Write(const TileLeft& left, int64_t begin, int64_t end, int64_t first, int64_t count,
-             NpuRows* output);
+             TileOutput* output);
 
   const std::unique_ptr<TileEngine> engine_;
   std::vector<int64_t> chunks_;

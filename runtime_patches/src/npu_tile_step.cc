@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "npu_rows.h"
 #include "npu_tile_map.h"
+#include "npu_tile_output.h"
 #include "npu_tile_product.h"
 #include "npu_tile_words.h"
 
@@ -43,7 +43,8 @@ class WindowStep : public HostStep {
                     window.out_width) {
     for (int64_t group = 0; group < w_.groups; ++group) {
       weights_.emplace_back(map_.chunks(), columns_);
-      weights_.back().Pack(DataOf(call_, w_.weights) + kWord * group * columns_, output_.columns());
+      weights_.back().Pack(DataOf(call_, w_.weights) + kWord * group * columns_,
+                           call_.operation->shape.back());
     }
   }
 
@@ -65,7 +66,7 @@ class WindowStep : public HostStep {
   const HostCall call_;
   const NpuWindow w_;
   const int64_t columns_;  // of a group
-  NpuRows output_;
+  TileOutput output_;
   TileMap map_;
   TileMultiplier multiplier_;
   std::vector<TileWords> weights_;  // by group
@@ -139,7 +140,7 @@ class ProductStep : public HostStep {
 
   const HostCall call_;
   const NpuProduct p_;
-  NpuRows output_;
+  TileOutput output_;
   TileMultiplier multiplier_;
   std::vector<Part> parts_;
   std::vector<int64_t> offsets_;  // of the right operands, in bytes

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "npu_lane_math.h"
+#include "npu_wide.h"
 
 namespace hetcomp {
 namespace {
@@ -119,19 +120,10 @@ void Evaluate(const std::vector<NpuValue>& values, const Request& request,
   for (size_t index = 0; index < values.size(); ++index) EvaluateOne(values, index, request, lanes);
 }
 
-#if defined(__x86_64__)
-// The same once more for CPUs with wide vectors: all that it calls becomes part of it.
-__attribute__((flatten, target("avx512f,avx512bw,avx512dq,avx512vl,fma"))) void EvaluateWide(
-    const std::vector<NpuValue>& values, const Request& request, std::vector<NpuLanes>* lanes) {
+HETCOMP_WIDE void EvaluateWide(const std::vector<NpuValue>& values, const Request& request,
+                               std::vector<NpuLanes>* lanes) {
   Evaluate(values, request, lanes);
 }
-
-bool HasWideVectors() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("fma");
-}
-#endif
 
 }  // namespace
 
@@ -139,14 +131,11 @@ const NpuLanes& NpuEvaluator::Compute(const std::vector<NpuArray>& operands,
                                       const std::vector<int64_t>& at, int axis, int count,
                                       const void* accumulators) {
   const Request request{operands, at, axis, count, accumulators};
-#if defined(__x86_64__)
-  static const bool wide = HasWideVectors();
-  if (wide) {
+  if (HasWideVectors()) {
     EvaluateWide(values_, request, &lanes_);
-    return lanes_.back();
+  } else {
+    Evaluate(values_, request, &lanes_);
   }
-#endif
-  Evaluate(values_, request, &lanes_);
   return lanes_.back();
 }
 

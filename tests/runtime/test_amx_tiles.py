@@ -42,6 +42,8 @@ def ran(program: Path, seed: int) -> subprocess.CompletedProcess[str]:
 def test_drawn_products_on_modelled_tiles(regions: Path, seed: int) -> None:
     done = ran(regions, seed)
     assert done.returncode == 0, done.stdout + done.stderr
+    (requantised,) = re.findall(r"(\d+) requantised", done.stdout)
+    assert int(requantised) > 0.5 * SEEDS.step
 
 
 def test_drawn_products_on_real_tiles(tmp_path: Path) -> None:

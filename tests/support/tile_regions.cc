@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <numeric>
 #include <random>
@@ -15,6 +16,7 @@
 
 #include "kernels.h"
 #include "npu_driver.h"
+#include "npu_requantise.h"
 
 namespace hetcomp {
 namespace {
@@ -51,13 +53,18 @@ class Dice {
   std::mt19937 bits_;
 };
 
-// An operator with two operands and a bias, and what these hold.
+// An operator and what its operands hold: both sides of the product, bytes of the output's shape
+// that may be added, and constants that its values load.
 struct Case {
   NpuOperator operation;
-  Bytes left, right, bias;
+  Bytes left, right, added;
+  std::vector<Bytes> constants;
   bool right_is_constant = true;
   std::string text;
 };
+
+constexpr int kAdded = 2;
+constexpr int kFirstConstant = 3;
 
 std::string Text(const char* name, const Numbers& numbers) {
   std::string text = std::string(" ") + name;
@@ -65,28 +72,106 @@ std::string Text(const char* name, const Numbers& numbers) {
   return text;
 }
 
-// The sum and a bias by the last axis, as int32 or as its lowest byte.
+// Appends values to a case's operator, and the constants that they load.
+class Writer {
+ public:
+  explicit Writer(Case* drawn) : drawn_(drawn), axes_(drawn->operation.shape.size()) {}
+
+  int Add(NpuOperation operation, NpuType type, int a = -1, int b = -1, int c = -1) {
+    NpuValue value;
+    value.operation = operation;
+    value.type = type;
+    value.a = a;
+    value.b = b;
+    value.c = c;
+    drawn_->operation.values.push_back(value);
+    return static_cast<int>(drawn_->operation.values.size()) - 1;
+  }
+
+  int Load(NpuType type, int operand, Numbers steps) {
+    const int place = Add(NpuOperation::kLoad, type);
+    drawn_->operation.values.back().operand = operand;
+    drawn_->operation.values.back().steps = std::move(steps);
+    return place;
+  }
+
+  // One number for all columns, or one each.
+  template <typename T>
+  int Constant(NpuType type, const std::vector<T>& numbers) {
+    Bytes bytes(numbers.size() * sizeof(T));
+    std::memcpy(bytes.data(), numbers.data(), bytes.size());
+    drawn_->constants.push_back(std::move(bytes));
+    Numbers steps(axes_, 0);
+    steps.back() = numbers.size() == 1 ? 0 : 1;
+    const int operand = kFirstConstant + static_cast<int>(drawn_->constants.size()) - 1;
+    return Load(type, operand, std::move(steps));
+  }
+  int Float(float number) { return Constant<float>(NpuType::kFloat32, {number}); }
+
+ private:
+  Case* const drawn_;
+  const size_t axes_;
+};
+
+// Rounded to the nearest byte about a zero point.
+int Quantise(Dice* dice, int value, NpuType type, Writer* writer) {
+  const float least = type == NpuType::kInt8 ? -128.0f : 0.0f;
+  const float point = least + static_cast<float>(dice->From(0, 255));
+  const float magic = 12582912.0f;
+  value = writer->Add(NpuOperation::kMax, NpuType::kFloat32, value, writer->Float(least - point));
+  value = writer->Add(NpuOperation::kMin, NpuType::kFloat32, value,
+                      writer->Float(least + 255.0f - point));
+  value = writer->Add(NpuOperation::kAdd, NpuType::kFloat32, value, writer->Float(magic + point));
+  value = writer->Add(NpuOperation::kSub, NpuType::kFloat32, value, writer->Float(magic));
+  return writer->Add(NpuOperation::kCast, type, value);
+}
+
+std::vector<float> Scales(Dice* dice, int64_t count, float scale) {
+  std::vector<float> scales(static_cast<size_t>(count));
+  for (float& one : scales) one = scale * static_cast<float>(dice->From(50, 150)) / 100.0f;
+  return scales;
+}
+
+// `byte * factor` and another tensor's bytes, or a number a column.
+int AddAnother(Dice* dice, int byte, const Numbers& shape, Writer* writer) {
+  byte = writer->Add(NpuOperation::kCast, NpuType::kFloat32, byte);
+  const int factor = writer->Float(0.37f);
+  if (dice->OneIn(3)) {
+    const int numbers = writer->Constant(NpuType::kFloat32, Scales(dice, shape.back(), 3.0f));
+    return writer->Add(NpuOperation::kFma, NpuType::kFloat32, byte, factor, numbers);
+  }
+  Numbers steps(shape.size(), 1);
+  for (size_t axis = shape.size() - 1; axis-- > 0;) steps[axis] = steps[axis + 1] * shape[axis + 1];
+  const NpuType type = dice->OneIn(2) ? NpuType::kInt8 : NpuType::kUint8;
+  int addend = writer->Load(type, kAdded, steps);
+  addend = writer->Add(NpuOperation::kCast, NpuType::kFloat32, addend);
+  addend = writer->Add(NpuOperation::kFma, NpuType::kFloat32, addend, writer->Float(0.61f),
+                       writer->Float(-70.5f));
+  return writer->Add(NpuOperation::kFma, NpuType::kFloat32, byte, factor, addend);
+}
+
+// What becomes of the sums: they and a bias, or bytes, or these and an addend, or floats.
 void Finish(Dice* dice, Case* drawn) {
-  const size_t axes = drawn->operation.shape.size();
-  NpuValue sum, bias, total, low;
-  sum.operation = NpuOperation::kAcc;
-  sum.type = bias.type = total.type = NpuType::kInt32;
-  bias.operation = NpuOperation::kLoad;
-  bias.operand = 2;
-  bias.steps = Numbers(axes, 0);
-  bias.steps.back() = 1;
-  total.operation = NpuOperation::kAdd;
-  total.a = 0;
-  total.b = 1;
-  low.operation = NpuOperation::kCast;
-  low.type = NpuType::kUint8;
-  low.a = 2;
-  drawn->operation.values = {sum, bias, total};
-  if (dice->OneIn(2)) drawn->operation.values.push_back(low);
-  drawn->operation.operands = {0, 1, 2};
-  drawn->operation.output = 3;
-  drawn->operation.output_pitch = drawn->operation.shape.back() + dice->Of({0, 0, 5});
-  drawn->bias = dice->Some(4 * drawn->operation.shape.back());
+  const Numbers& shape = drawn->operation.shape;
+  const NpuType type = dice->OneIn(2) ? NpuType::kInt8 : NpuType::kUint8;
+  Writer writer(drawn);
+  drawn->operation.output_pitch = shape.back() + dice->Of({0, 0, 5});
+  drawn->added = dice->Some(Product(shape));
+  std::vector<int32_t> bias(static_cast<size_t>(shape.back()));
+  for (int32_t& one : bias) one = static_cast<int32_t>(dice->From(-40000, 40000));
+  const int sum = writer.Add(NpuOperation::kAcc, NpuType::kInt32);
+  int value =
+      writer.Add(NpuOperation::kAdd, NpuType::kInt32, sum, writer.Constant(NpuType::kInt32, bias));
+  if (dice->OneIn(5)) return;
+  value = writer.Add(NpuOperation::kCast, NpuType::kFloat32, value);
+  const int64_t scales = dice->OneIn(2) ? 1 : shape.back();
+  value = writer.Add(NpuOperation::kMul, NpuType::kFloat32, value,
+                     writer.Constant(NpuType::kFloat32, Scales(dice, scales, 0.001f)));
+  value = Quantise(dice, value, type, &writer);
+  if (dice->OneIn(3)) return;
+  value = AddAnother(dice, value, shape, &writer);
+  if (dice->OneIn(4)) return;
+  Quantise(dice, value, type, &writer);
 }
 
 Case DrawWindow(Dice* dice) {
@@ -185,19 +270,23 @@ NpuRegion RegionOf(const Case& drawn) {
   region.name = drawn.text;
   region.buffers = {{drawn.left.size(), nullptr},
                     {drawn.right.size(), drawn.right_is_constant ? drawn.right.data() : nullptr},
-                    {drawn.bias.size(), drawn.bias.data()},
-                    {OutputBytes(drawn.operation), nullptr}};
+                    {drawn.added.size(), nullptr}};
+  for (const Bytes& constant : drawn.constants) {
+    region.buffers.push_back({constant.size(), constant.data()});
+  }
   NpuCall call;
   call.operation = std::make_shared<NpuOperator>(drawn.operation);
-  for (int i = 0; i < 4; ++i) {
-    const NpuView view = {i, 0, region.buffers[static_cast<size_t>(i)].bytes};
-    if (i < 3) call.operands.push_back(view);
-    if (i == 3) call.output = view;
+  for (size_t i = 0; i < region.buffers.size(); ++i) {
+    call.operands.push_back({static_cast<int>(i), 0, region.buffers[i].bytes});
   }
+  const int output = static_cast<int>(region.buffers.size());
+  const size_t output_bytes = OutputBytes(drawn.operation);
+  region.buffers.push_back({output_bytes, nullptr});
+  call.output = {output, 0, output_bytes};
   region.calls = {call};
-  region.inputs = {Port(0, drawn.left.size())};
+  region.inputs = {Port(0, drawn.left.size()), Port(kAdded, drawn.added.size())};
   if (!drawn.right_is_constant) region.inputs.push_back(Port(1, drawn.right.size()));
-  region.outputs = {Port(3, OutputBytes(drawn.operation))};
+  region.outputs = {Port(output, output_bytes)};
   return region;
 }
 
@@ -205,15 +294,34 @@ NpuRegion RegionOf(const Case& drawn) {
 Bytes Run(NpuDriver* driver, const NpuRegion& region, const Case& drawn) {
   const std::unique_ptr<NpuKernel> kernel = driver->Open(region);
   const std::atomic<bool> wanted{false};
-  Bytes other_left = drawn.left, other_right = drawn.right, output(region.outputs[0].bytes());
-  std::reverse(other_left.begin(), other_left.end());
-  std::reverse(other_right.begin(), other_right.end());
-  const char* const others[] = {other_left.data(), other_right.data()};
-  const char* const inputs[] = {drawn.left.data(), drawn.right.data()};
+  const auto reversed = [](Bytes bytes) {
+    std::reverse(bytes.begin(), bytes.end());
+    return bytes;
+  };
+  const Bytes left = reversed(drawn.left), added = reversed(drawn.added);
+  const Bytes right = reversed(drawn.right);
+  Bytes output(region.outputs[0].bytes());
+  const char* const others[] = {left.data(), added.data(), right.data()};
+  const char* const inputs[] = {drawn.left.data(), drawn.added.data(), drawn.right.data()};
   char* const outputs[] = {output.data()};
   kernel->Run(others, outputs, wanted);
   kernel->Run(inputs, outputs, wanted);
   return output;
+}
+
+// Whether sums become bytes in one pass.
+bool IsRequantised(const Case& drawn) {
+  HostCall call;
+  call.operation = std::make_shared<NpuOperator>(drawn.operation);
+  const auto add = [&](const Bytes& bytes, bool constant) {
+    call.operands.push_back({bytes.data(), bytes.size()});
+    call.constant.push_back(constant);
+  };
+  add(drawn.left, false);
+  add(drawn.right, drawn.right_is_constant);
+  add(drawn.added, false);
+  for (const Bytes& constant : drawn.constants) add(constant, true);
+  return MatchRequantise(call).has_value();
 }
 
 int Main(uint32_t seed, int count) {
@@ -222,15 +330,17 @@ int Main(uint32_t seed, int count) {
     std::printf("%s\n", missing.c_str());
     return 77;
   }
+  int requantised = 0;
   for (int i = 0; i < count; ++i) {
     Dice dice(seed + static_cast<uint32_t>(i));
     const Case drawn = dice.OneIn(3) ? DrawProduct(&dice) : DrawWindow(&dice);
     const NpuRegion region = RegionOf(drawn);
+    if (IsRequantised(drawn)) ++requantised;
     if (Run(amx, region, drawn) == Run(ReferenceNpu(), region, drawn)) continue;
     std::printf("seed %u: %s\n", seed + static_cast<uint32_t>(i), drawn.text.c_str());
     return 1;
   }
-  std::printf("%d equal\n", count);
+  std::printf("%d equal, %d requantised in one pass\n", count, requantised);
   return 0;
 }
 
