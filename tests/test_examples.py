@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tvm_ffi import libinfo
 
@@ -70,20 +71,36 @@ def test_example_prints_what_its_readme_shows(example: str, tmp_path: Path) -> N
     assert form(printed) == shown(example)
 
 
-def test_sentence_embedding(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def sentence_embedding() -> Path:
     pytest.importorskip("tokenizers", reason="needs the package tokenizers")
     pytest.importorskip("safetensors", reason="needs the package safetensors")
     try:
         importlib.metadata.distribution(WEIGHTS)
     except importlib.metadata.PackageNotFoundError:
         pytest.skip(f"needs the weights in the package {WEIGHTS}")
-    example = "04_sentence_embedding"
-    printed = run([sys.executable, str(EXAMPLES / example / "run.py")], tmp_path)
-    assert form(printed) == shown(example)
+    return EXAMPLES / "04_sentence_embedding"
+
+
+def test_sentence_embedding(sentence_embedding: Path, tmp_path: Path) -> None:
+    printed = run([sys.executable, str(sentence_embedding / "run.py")], tmp_path)
+    assert form(printed) == shown(sentence_embedding.name)
     difference, *similarities = (float(NUMBER.findall(line)[-1 if index == 0 else 0])
                                  for index, line in enumerate(printed.splitlines()))  # fmt: skip
     assert difference < 1e-5
     assert similarities[0] > 0.5 > 0.2 > max(similarities[1:])
+
+
+def test_sentences_to_quantise_by(sentence_embedding: Path, tmp_path: Path) -> None:
+    """Samples are stacked inputs of the network that is written with them."""
+    run([sys.executable, str(sentence_embedding / "samples.py"), "--tokens", "16"], tmp_path)
+    assert (tmp_path / "minilm.onnx").is_file()
+    for name, count in (("calibrate", 64), ("evaluate", 32)):
+        with np.load(tmp_path / f"{name}.npz") as samples:
+            assert {key: samples[key].shape for key in samples} == {
+                "input_ids": (count, 16),
+                "attention_mask": (count, 16),
+            }
 
 
 def test_c_program(tmp_path: Path) -> None:

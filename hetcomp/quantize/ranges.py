@@ -11,6 +11,8 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod
 from onnxruntime.quantization.calibrate import create_calibrator
 
+from hetcomp.errors import ModelError
+
 from .operators import ACTIVATIONS, ARITHMETIC
 from .samples import Array
 
@@ -47,6 +49,11 @@ def calibrate(
         Inputs by name, at least one set.
     progress
         Called with the number of samples that are done.
+
+    Raises
+    ------
+    ModelError
+        ONNX Runtime cannot run it on a sample.
     """
     with tempfile.TemporaryDirectory(prefix="hetcomp-") as folder:
         path = Path(folder) / "model.onnx"
@@ -57,7 +64,10 @@ def calibrate(
         )  # fmt: skip
         for done, sample in enumerate(samples, start=1):
             # One by one: what the calibrator has collected it merges and drops after each call.
-            calibrator.collect_data(_OneSample(sample))
+            try:
+                calibrator.collect_data(_OneSample(sample))
+            except Exception as error:  # ONNX Runtime has no common base of its exceptions
+                raise ModelError(f"ONNX Runtime cannot run sample {done}: {error}") from error
             progress(done)
         found = calibrator.compute_data()
     limits = {name: [end.item() for end in data.range_value] for name, data in found.items()}

@@ -16,6 +16,8 @@ from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.quant_utils import add_infer_metadata
 
+from hetcomp.errors import ModelError
+
 from .exclusions import unbounded
 from .operators import ACTIVATIONS, ARITHMETIC, operators
 from .ranges import Ranges
@@ -37,6 +39,11 @@ def quantize(
     keep_float
         Names of nodes that stay in float. What lies between one of them and a quantised operator
         is still quantised, for that one.
+
+    Raises
+    ------
+    ModelError
+        ONNX Runtime cannot quantise it.
     """
     source = onnx.ModelProto()
     source.CopyFrom(model)
@@ -49,19 +56,22 @@ def quantize(
     chosen = [node.name for node in operators(model) if node.name not in excluded]
     if not chosen:
         return source
-    quantizer = QDQQuantizer(
-        source,
-        per_channel=True,
-        reduce_range=False,
-        weight_qType=QuantType.QInt8,
-        activation_qType=QuantType.QUInt8,
-        tensors_range=TensorsData(CalibrationMethod.MinMax, limits),
-        nodes_to_quantize=[],
-        nodes_to_exclude=sorted(excluded),
-        op_types_to_quantize=[*ARITHMETIC, *ACTIVATIONS],
-        extra_options={},
-    )
-    quantizer.quantize_model()
+    try:
+        quantizer = QDQQuantizer(
+            source,
+            per_channel=True,
+            reduce_range=False,
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QUInt8,
+            tensors_range=TensorsData(CalibrationMethod.MinMax, limits),
+            nodes_to_quantize=[],
+            nodes_to_exclude=sorted(excluded),
+            op_types_to_quantize=[*ARITHMETIC, *ACTIVATIONS],
+            extra_options={},
+        )
+        quantizer.quantize_model()
+    except Exception as error:  # ONNX Runtime has no common base of its exceptions
+        raise ModelError(f"ONNX Runtime cannot quantise the model: {error}") from error
     quantizer.model.topological_sort()
     result: onnx.ModelProto = quantizer.model.model
     return result

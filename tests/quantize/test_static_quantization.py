@@ -17,7 +17,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from hetcomp.errors import InputError
+from hetcomp.errors import InputError, ModelError
 from hetcomp.frontend import import_onnx
 from hetcomp.quantize import calibrate, float_model, quantize
 from hetcomp.quantize.exclusions import exclusions
@@ -172,6 +172,12 @@ def test_refused() -> None:
     quantized = quantize(model, calibrate(model, feeds_of(samples(1))))
     with pytest.raises(InputError, match="is quantised already"):
         float_model(import_onnx(quantized))
+    out_of_range = made(
+        "g (int64[1] x) => (float[1,4] y) { e = Gather(w, x) y = MatMul(e, v) }",
+        {"w": np.ones((3, 4), np.float32), "v": np.eye(4, dtype=np.float32)},
+    )
+    with pytest.raises(ModelError, match="cannot run sample 1"):
+        calibrate(float_model(import_onnx(out_of_range)), [{"x": np.array([7])}])
     relu = made("g (float[2,2] x) => (float[2,2] y) { y = Sigmoid(x) }", {})
     with pytest.raises(InputError, match="no float32 operator that can be quantised"):
         float_model(import_onnx(relu))
