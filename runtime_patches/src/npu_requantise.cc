@@ -6,14 +6,13 @@
 #include <type_traits>
 #include <utility>
 
+#include "npu_blocks.h"
 #include "npu_wide.h"
 
 namespace hetcomp {
 namespace {
 
 using Addend = NpuRequantise::Addend;
-
-constexpr int kLanes = 16;
 
 float Rounded(float x, const NpuRounding& r) {
   x = x > r.low ? x : r.low;
@@ -22,21 +21,16 @@ float Rounded(float x, const NpuRounding& r) {
   return x - r.down;
 }
 
-// Bytes and words of a block. Compilers convert these in few steps, but not in loops.
-using Bytes = uint8_t __attribute__((vector_size(kLanes)));
-using SignedBytes = int8_t __attribute__((vector_size(kLanes)));
-using Words = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
-
 // What is added to the bytes of a block.
 template <Addend kAddend>
 void Addends(const NpuRequantise& how, int64_t column, const char* bytes, float* out) {
   if constexpr (kAddend == Addend::kColumns) {
-    std::memcpy(out, how.columns.data() + column, sizeof(float) * kLanes);
+    std::memcpy(out, how.columns.data() + column, sizeof(float) * kBlockLanes);
   } else {
-    std::conditional_t<kAddend == Addend::kUnsigned, Bytes, SignedBytes> narrow;
+    std::conditional_t<kAddend == Addend::kUnsigned, UnsignedBytes, SignedBytes> narrow;
     std::memcpy(&narrow, bytes, sizeof narrow);
     const Words wide = __builtin_convertvector(narrow, Words);
-    for (int k = 0; k < kLanes; ++k) {
+    for (int k = 0; k < kBlockLanes; ++k) {
       out[k] = std::fma(static_cast<float>(wide[k]), how.load_factor, how.load_offset);
     }
   }
@@ -49,25 +43,25 @@ void RequantiseRow(const NpuRequantise& how, const int32_t* sums, int64_t first,
   const float factor = how.factor;
   const uint32_t* const bias = reinterpret_cast<const uint32_t*>(how.bias.data()) + first;
   const float* const scale = how.scale.data() + first;
-  for (int64_t i = 0; i < count; i += kLanes) {
-    int32_t block[kLanes];
-    for (int k = 0; k < kLanes; ++k) {
+  for (int64_t i = 0; i < count; i += kBlockLanes) {
+    int32_t block[kBlockLanes];
+    for (int k = 0; k < kBlockLanes; ++k) {
       const int32_t sum = static_cast<int32_t>(static_cast<uint32_t>(sums[i + k]) + bias[i + k]);
       block[k] = static_cast<int32_t>(Rounded(static_cast<float>(sum) * scale[i + k], one));
     }
     if constexpr (kAddend != Addend::kNone) {
-      float addends[kLanes];
+      float addends[kBlockLanes];
       Addends<kAddend>(how, first + i, bytes + i, addends);
-      for (int k = 0; k < kLanes; ++k) {
+      for (int k = 0; k < kBlockLanes; ++k) {
         const float x = std::fma(static_cast<float>(block[k]), factor, addends[k]);
         block[k] = static_cast<int32_t>(Rounded(x, two));
       }
     }
     Words words;
     std::memcpy(&words, block, sizeof words);
-    const Bytes narrow = __builtin_convertvector(words, Bytes);
-    if (count - i >= kLanes) {
-      std::memcpy(out + i, &narrow, kLanes);
+    const UnsignedBytes narrow = __builtin_convertvector(words, UnsignedBytes);
+    if (count - i >= kBlockLanes) {
+      std::memcpy(out + i, &narrow, kBlockLanes);
     } else {
       std::memcpy(out + i, &narrow, static_cast<size_t>(count - i));
     }
@@ -235,7 +229,7 @@ class Matcher {
 
   // What is by column is read in blocks, from any column on.
   NpuRequantise Padded(NpuRequantise how) const {
-    const size_t size = static_cast<size_t>(columns() + kLanes);
+    const size_t size = static_cast<size_t>(columns() + kBlockLanes);
     how.bias.resize(size);
     how.scale.resize(size);
     if (!how.columns.empty()) how.columns.resize(size);

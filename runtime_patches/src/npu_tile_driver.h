@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "npu_depthwise_step.h"
 #include "npu_host_kernel.h"
 #include "npu_tile_step.h"
 #include "npu_tiles.h"
@@ -15,6 +16,7 @@ template <typename Tiles>
 std::unique_ptr<NpuKernel> OpenOnTiles(const NpuRegion& region) {
   return MakeHostKernel(region, [](const HostCall& call) {
     auto step = MakeTileStep(call, std::make_unique<TileEngineOf<Tiles>>());
+    if (step == nullptr) step = MakeDepthwiseStep(call);
     return step != nullptr ? std::move(step) : MakePlainStep(call);
   });
 }

@@ -174,12 +174,14 @@ void Finish(Dice* dice, Case* drawn) {
   Quantise(dice, value, type, &writer);
 }
 
-Case DrawWindow(Dice* dice) {
+Case DrawWindow(Dice* dice, bool depthwise) {
   NpuWindow w{};
   w.weights = 1;
-  w.groups = dice->Of({1, 1, 1, 2, 3});
-  w.depth = 4 * dice->Of({1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 32, 33});
-  const int64_t group_columns = dice->Of({1, 3, 4, 15, 16, 17, 31, 33, 48, 64, 129, 300});
+  w.groups =
+      depthwise ? dice->Of({1, 3, 8, 15, 16, 17, 64, 65, 144, 200}) : dice->Of({1, 1, 1, 2, 3});
+  w.depth = depthwise ? 1 : 4 * dice->Of({1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 32, 33});
+  const int64_t group_columns =
+      depthwise ? 1 : dice->Of({1, 3, 4, 15, 16, 17, 31, 33, 48, 64, 129, 300});
   w.pad_value = dice->From(0, 255);
   w.batch = dice->Of({1, 1, 1, 2, 3});
   const bool pixel = dice->OneIn(3);
@@ -205,17 +207,17 @@ Case DrawWindow(Dice* dice) {
   w.data_pitch = w.groups * w.depth + dice->Of({0, 0, 3, 64});
 
   Case drawn;
-  drawn.operation.kind = NpuKind::kConv2d;
+  drawn.operation.kind = depthwise ? NpuKind::kDepthwise : NpuKind::kConv2d;
   drawn.operation.shape = {w.batch, w.out_height, w.out_width, w.groups * group_columns};
   drawn.operation.core = w;
   drawn.left = dice->Some(w.batch * w.height * w.width * w.data_pitch);
   drawn.right = dice->Some(w.kernel_h * w.kernel_w * w.depth * w.groups * group_columns);
-  drawn.text = "conv2d" + Text("map", {w.batch, w.height, w.width, w.data_pitch}) +
-               Text("depth", {w.depth}) + Text("groups", {w.groups}) +
-               Text("kernel", {w.kernel_h, w.kernel_w}) + Text("stride", {w.stride_h, w.stride_w}) +
-               Text("dilation", {w.dilation_h, w.dilation_w}) +
-               Text("pad", {w.pad_top, w.pad_left, w.pad_value}) +
-               Text("shape", drawn.operation.shape);
+  drawn.text =
+      std::string(depthwise ? "depthwise" : "conv2d") +
+      Text("map", {w.batch, w.height, w.width, w.data_pitch}) + Text("depth", {w.depth}) +
+      Text("groups", {w.groups}) + Text("kernel", {w.kernel_h, w.kernel_w}) +
+      Text("stride", {w.stride_h, w.stride_w}) + Text("dilation", {w.dilation_h, w.dilation_w}) +
+      Text("pad", {w.pad_top, w.pad_left, w.pad_value}) + Text("shape", drawn.operation.shape);
   Finish(dice, &drawn);
   return drawn;
 }
@@ -333,7 +335,7 @@ int Main(uint32_t seed, int count) {
   int requantised = 0;
   for (int i = 0; i < count; ++i) {
     Dice dice(seed + static_cast<uint32_t>(i));
-    const Case drawn = dice.OneIn(3) ? DrawProduct(&dice) : DrawWindow(&dice);
+    const Case drawn = dice.OneIn(3) ? DrawProduct(&dice) : DrawWindow(&dice, dice.OneIn(4));
     const NpuRegion region = RegionOf(drawn);
     if (IsRequantised(drawn)) ++requantised;
     if (Run(amx, region, drawn) == Run(ReferenceNpu(), region, drawn)) continue;
