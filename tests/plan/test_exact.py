@@ -1,8 +1,7 @@
 """The search against the exact planner, on random graphs of a few tasks.
 
 `make test-exact` sets `HETCOMP_EXACT_GRAPHS=500`, which tries so many and larger ones, other ones
-each time; else they are always the same. Known to fail there: of tasks of 3 µs with halos, where
-waits are most of the time, one in some hundred graphs is 2.1% off.
+each time; else they are always the same.
 """
 
 from __future__ import annotations
