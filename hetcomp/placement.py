@@ -53,7 +53,9 @@ def choose_plan(
     if options.plan == "auto":
         assert trial is not None
         measured = _measured(graph, options, trial, progress)
-        return dataclasses.replace(measured, plans=(*measured.plans, *npu))
+        known = {plan.name for plan in measured.plans}
+        missing = tuple(plan for plan in npu if plan.name not in known)
+        return dataclasses.replace(measured, plans=(*measured.plans, *missing))
     base = (*base_plans(graph), *npu)
     if options.plan_is_file:
         chosen = read_plan(options.plan)

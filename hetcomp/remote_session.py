@@ -21,7 +21,9 @@ _SESSION_SECONDS = 600
 
 
 @contextmanager
-def open_remote(path: Path, remote: Remote, *, plan: str, pin: str) -> Iterator[Session]:
+def open_remote(
+    path: Path, remote: Remote, *, plan: str, pin: str, npu: str = "auto"
+) -> Iterator[Session]:
     """Upload and open a model.so on `remote`; it is closed and removed there at the end.
 
     The session times and changes tables as a local one does; `Session.run` wants tensors of the
@@ -32,7 +34,7 @@ def open_remote(path: Path, remote: Remote, *, plan: str, pin: str) -> Iterator[
     InputError
         The server cannot be reached, refuses the file, or fails while it is used.
     """
-    options = {"plan": plan, "pin": pin, "quiet": True}
+    options = {"plan": plan, "pin": pin, "npu": npu, "quiet": True}
     try:
         connection = _connect(remote)
         connection.upload(str(path))

@@ -18,7 +18,9 @@ LAYERS = (
     (
         "pipeline",
         "placement",
+        "auto_npu",
         "auto_plan",
+        "contest",
         "cpu_alone",
         "trial_process",
         "remote_session",

@@ -162,9 +162,13 @@ def _print_tasks(graph: TaskGraph, plan: Plan) -> None:
             for row, (task, _) in zip(rows, pairs, strict=True)
         ]
     if any(task.npu for task in graph.tasks):
-        columns.append("npu")
-        rows = [(*row, _npu(task)) for row, (task, _) in zip(rows, pairs, strict=True)]
-    print_table(f"{graph.name}: plan {plan.name}", columns, rows, right=_COLUMNS[3:7])
+        columns += ["npu µs", "npu"]
+        rows = [
+            (*row, number(decision.npu_us), _npu(task))
+            for row, (task, decision) in zip(rows, pairs, strict=True)
+        ]
+    right = (*_COLUMNS[3:7], "npu µs")
+    print_table(f"{graph.name}: plan {plan.name}", columns, rows, right=right)
 
 
 def _json(
@@ -201,6 +205,7 @@ def _task_json(graph: TaskGraph, task: Task, decision: Decision) -> dict[str, An
         "ticket": decision.ticket if decision.mode is Mode.TICKETS else None,
         "cpu_us": decision.cpu_us,
         "gpu_us": decision.gpu_us,
+        "npu_us": decision.npu_us,
         "predicted_us": decision.predicted_us,
         "reason": decision.reason,
         "npu": {"ok": task.npu, "reason": task.why_no_npu},

@@ -36,9 +36,17 @@ __all__ = [
 ]
 
 _COLUMNS = (
-    "plan", "predicted ms", "measured ms", "cpu steps", "cpu busy ms", "cpu waits ms",
-    "gpu steps", "gpu busy ms", "gpu waits ms",
-)  # fmt: skip
+    "plan",
+    "predicted ms",
+    "measured ms",
+    "cpu steps",
+    "cpu busy ms",
+    "cpu waits ms",
+    "gpu steps",
+    "gpu busy ms",
+    "gpu waits ms",
+)
+_NPU_COLUMNS = ("npu steps", "npu busy ms")  # fmt: skip
 _CANDIDATES = (
     "plan", "predicted ms", "measured ms", "over best single", "which is", "undisturbed rounds",
 )  # fmt: skip
@@ -62,6 +70,8 @@ class Comparison:
     gpu_steps: int
     gpu_busy_us: float | None
     gpu_wait_us: float | None
+    npu_steps: int
+    npu_busy_us: float | None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
@@ -71,12 +81,13 @@ class Comparison:
 def simulate_plans(image: Image, forecast: Forecast | None = None) -> tuple[Simulation, ...]:
     """Every plan by `forecast`, else as predicted when compiling.
 
-    None where no times are known, and none of plans with the NPU, which no model knows.
+    None where no times are known, and none of plans with tasks on the NPU that were not timed
+    there.
     """
     simulator = _simulator(image, forecast)
     if simulator is None:
         return ()
-    return tuple(simulator.run(table) for table in image.tables if not table.npu)
+    return tuple(simulator.run(table) for table in image.tables if simulator.knows(table))
 
 
 def is_pipelined(image: Image) -> bool:
@@ -152,12 +163,14 @@ def _comparison(
         gpu_steps=len(table.gpu),
         gpu_busy_us=simulation.gpu.busy_us if simulation else None,
         gpu_wait_us=simulation.gpu.wait_us if simulation else None,
+        npu_steps=len(table.npu),
+        npu_busy_us=simulation.npu.busy_us if simulation else None,
     )
 
 
 def print_comparison(rows: Sequence[Comparison]) -> None:
     """Print the rows as a table."""
-    cells = [
+    cells: list[tuple[str, ...]] = [
         (
             row.plan, _ms(row.predicted_us), _ms(row.measured_us),
             str(row.cpu_steps), _ms(row.cpu_busy_us), _ms(row.cpu_wait_us),
@@ -165,7 +178,14 @@ def print_comparison(rows: Sequence[Comparison]) -> None:
         )
         for row in rows
     ]  # fmt: skip
-    print_table("plans compared", _COLUMNS, cells, right=_COLUMNS[1:])
+    columns: tuple[str, ...] = _COLUMNS
+    if any(row.npu_steps for row in rows):
+        columns += _NPU_COLUMNS
+        cells = [
+            (*cell, str(row.npu_steps), _ms(row.npu_busy_us))
+            for cell, row in zip(cells, rows, strict=True)
+        ]
+    print_table("plans compared", columns, cells, right=columns[1:])
 
 
 def print_candidates(records: Sequence[Mapping[str, Any]]) -> None:
@@ -185,7 +205,7 @@ def print_candidates(records: Sequence[Mapping[str, Any]]) -> None:
 def write_timelines(
     path: Path, image: Image, simulations: Sequence[Simulation], measured: Mapping[str, RunProfile]
 ) -> None:
-    """Write two lanes a plan as predicted, and two as measured where that was done."""
+    """Write a lane a processor and plan as predicted, and as measured where that was done."""
     rows: list[Row] = []
     predicted = {simulation.plan: simulation for simulation in simulations}
     for table in image.tables:
@@ -193,12 +213,14 @@ def write_timelines(
         if found := predicted.get(table.name):
             spans += [
                 (f"{name} predicted", lane.tasks, [span[:2] for span in lane.spans])
-                for name, lane in (("cpu", found.cpu), ("gpu", found.gpu))
+                for name, lane in (("cpu", found.cpu), ("gpu", found.gpu), ("npu", found.npu))
             ]
         if run := measured.get(table.name):
             tasks = [step.task for step in table.cpu], [step.task for step in table.gpu]
             spans.append(("cpu measured", tasks[0], [(s.start_us, s.end_us) for s in run.cpu]))
             spans.append(("gpu measured", tasks[1], _gpu_intervals(table, run)))
+            regions = [step.tasks[0] for step in table.npu]
+            spans.append(("npu measured", regions, _npu_intervals(run)))
         rows += [
             _row(image.graph, f"{table.name}: {title}", tasks, intervals)
             for title, tasks, intervals in spans
@@ -221,6 +243,11 @@ def _gpu_intervals(table: StepTable, run: RunProfile) -> list[Interval]:
         found.append((min(start_us, end_us), end_us) if end_us >= 0.0 else (start_us, start_us))
         before_us = max(start_us, end_us)
     return found
+
+
+def _npu_intervals(run: RunProfile) -> list[Interval]:
+    """Nothing is drawn of regions that the CPU took over."""
+    return [(span.start_us, span.end_us) if span else (0.0, 0.0) for span in run.npu]
 
 
 def _row(graph: TaskGraph, title: str, tasks: Sequence[int], intervals: Sequence[Interval]) -> Row:

@@ -30,14 +30,14 @@ def times_of(times: Times, parts: Iterable[Part]) -> dict[Part, float]:
 
 
 class KnownTimes:
-    """Times of the parts in `time_us` and of no other."""
+    """Times of the parts in `time_us`; of others it is not known that they can run."""
 
     def __init__(self, time_us: Mapping[Part, float]) -> None:
         self._time_us = time_us
 
     def times_us(self, parts: Sequence[Part]) -> NDArray[Any]:
         """Times of `parts` in microseconds."""
-        return np.array([self._time_us[part] for part in parts], dtype=np.float64)
+        return np.array([self._time_us.get(part, np.inf) for part in parts], dtype=np.float64)
 
 
 class MeasuredTimes:

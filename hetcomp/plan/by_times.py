@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hetcomp.cost.costs import Costs, SyncCost
+from hetcomp.cost.npu_cost import NpuCost
 from hetcomp.cost.times import Stretched, Times
 from hetcomp.errors import InternalError
 from hetcomp.goal import Goal
@@ -17,11 +18,12 @@ from hetcomp.plan.candidates import Choice, candidates
 from hetcomp.plan.contention import Contention
 from hetcomp.plan.granularity import alike_candidates, unit_starts
 from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.npu_way import island_us
 from hetcomp.plan.objective import achieved, keeps_cap, objective_of
-from hetcomp.plan.plan import Plan
+from hetcomp.plan.plan import Decision, Place, Plan
 from hetcomp.plan.pricing import price
 from hetcomp.plan.problem import Problem, make_problem
-from hetcomp.plan.reasons import reason_for
+from hetcomp.plan.reasons import reason_for, why_no_npu
 from hetcomp.plan.search import search
 from hetcomp.plan.simulate import Simulation, Simulator, measured_times
 from hetcomp.plan.steps import make_table
@@ -45,6 +47,7 @@ def by_times(
     contention: Contention | None = None,
     limit_bytes: int = 0,
     tickets: bool = False,
+    npu: NpuCost | None = None,
 ) -> Plan:
     """Place or split every task as is predicted to serve the goal best.
 
@@ -69,6 +72,9 @@ def by_times(
     tickets
         Whether tasks may be shared by tickets, weighed against cuts by how sure the times are. Not
         where several tasks are to be placed alike.
+    npu
+        What the NPU takes; None: it is left out, as it is where several tasks are to be placed
+        alike.
 
     Returns
     -------
@@ -80,8 +86,8 @@ def by_times(
         raise InternalError(f"{len(costs.tasks)} costs for {len(graph.tasks)} tasks")
     goal = goal or Goal()
     times = times or measured_times(graph, costs, sync)
-    simulator = Simulator(graph, times, sync, contention)
     single = goal.granularity == "operator"
+    simulator = Simulator(graph, times, sync, contention, npu if single else None)
     planner = _Planner(simulator, costs, goal, name, limit_bytes, tickets=tickets and single)
     alone = planner.cpu_only()
     shared = planner.best()
@@ -145,6 +151,7 @@ class _Planner:
             gpu_steps,
             simulator.contention,
             [cost.spread for cost in self._costs.tasks] if self._tickets else None,
+            simulator.npu,
         )
 
     def _choices(self, costs: Costs) -> tuple[tuple[Choice, ...], ...]:
@@ -152,7 +159,8 @@ class _Planner:
         single = self._goal.granularity == "operator"
         if not single:
             return alike_candidates(self._graph, costs)
-        return candidates(self._graph, costs, self._simulator.sync if self._tickets else None)
+        sync = self._simulator.sync if self._tickets else None
+        return candidates(self._graph, costs, sync, self._simulator.npu)
 
     def _outcome(self, choices: Sequence[Sequence[Choice]], picks: Sequence[int]) -> _Outcome:
         problem = self._problem(choices, self._simulator.times)
@@ -162,7 +170,12 @@ class _Planner:
             options = [
                 replace(
                     option,
-                    decision=replace(option.decision, cpu_us=whole.cpu_us, gpu_us=whole.gpu_us),
+                    decision=replace(
+                        option.decision,
+                        cpu_us=whole.cpu_us,
+                        gpu_us=whole.gpu_us,
+                        npu_us=self._npu_us(index),
+                    ),
                 )
                 for option in choices[index]
             ]
@@ -170,12 +183,26 @@ class _Planner:
             reason = reason_for(self._graph, index, options, problem.tasks[index], pick, cost)
             if whole.estimated:
                 reason += f" (estimated: {', '.join(whole.estimated)})"
+            reason = "; ".join(filter(None, (reason, self._why_no_npu(index, decision))))
             reason = "; for ".join(filter(None, (reason, self._goal.text)))
             decisions.append(replace(decision, reason=reason))
+        return self._simulated(decisions)
+
+    def _simulated(self, decisions: Sequence[Decision]) -> _Outcome:
         plan = Plan(self._name, tuple(decisions))
         table = make_table(self._graph, plan, limit_bytes=self._limit_bytes)
         simulation = self._simulator.run(table)
         return _Outcome(replace(plan, predicted_us=simulation.makespan_us), simulation)
+
+    def _npu_us(self, index: int) -> float | None:
+        npu = self._simulator.npu
+        return None if npu is None else npu.task_us[index]
+
+    def _why_no_npu(self, index: int, decision: Decision) -> str:
+        npu = self._simulator.npu
+        if npu is None or decision.npu_us is None or decision.place is Place.NPU:
+            return ""
+        return why_no_npu(decision, island_us(self._graph, self._simulator.transfers, index, npu))
 
 
 def _gpu_steps(problem: Problem, picks: Sequence[int]) -> int:

@@ -1,4 +1,4 @@
-"""The placements of a task that a planner considers: either processor alone, and cuts.
+"""The placements of a task that a planner considers: one processor alone, and cuts.
 
 Cuts lie round the share that balances both processors, round the share that would balance the whole
 network (so that neighbours can agree on one), and between heads; along every axis that has tiles to
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hetcomp.cost.costs import Costs, SyncCost, TaskCost
+from hetcomp.cost.npu_cost import NpuCost
 from hetcomp.cost.work import Part
 from hetcomp.plan.check import grid_of
 from hetcomp.plan.cuts import cut_at, last_cut, near_cuts, other_axis
@@ -35,28 +36,34 @@ class Choice:
 
 
 def candidates(
-    graph: TaskGraph, costs: Costs, sync: SyncCost | None = None
+    graph: TaskGraph, costs: Costs, sync: SyncCost | None = None, npu: NpuCost | None = None
 ) -> tuple[tuple[Choice, ...], ...]:
     """Placements of every task of `graph`; the CPU alone is always the first.
 
-    Tickets are among them where `sync` says what they cost.
+    Tickets are among them where `sync` says what they cost, and the NPU where `npu` says that.
     """
     common = _balanced(
         sum(cost.cpu_us for cost in costs.tasks),
         sum(cost.cpu_us if cost.gpu_us is None else cost.gpu_us for cost in costs.tasks),
     )
     return tuple(
-        (*_of_task(graph, task, cost, common), *_by_tickets(graph, task, cost, sync))
-        for task, cost in zip(graph.tasks, costs.tasks, strict=True)
+        (
+            *_of_task(graph, task, cost, common),
+            *_by_tickets(graph, task, cost, sync),
+            *_on_npu(task, cost, npu.task_us[index] if npu else None),
+        )
+        for index, (task, cost) in enumerate(zip(graph.tasks, costs.tasks, strict=True))
     )
 
 
 def parts_of(index: int, task: Task, decision: Decision) -> tuple[Part | None, Part | None]:
-    """The parts of task `index` that CPU and GPU run under `decision`."""
+    """The parts of task `index` that the kernels of CPU and GPU run under `decision`."""
     rows, channels = task.rows.extent, task.channels.extent
     cpu, gpu = (Part(index, side, 0, rows, 0, channels) for side in ("cpu", "gpu"))
     if decision.place is Place.CPU:
         return cpu, None
+    if decision.place is Place.NPU:
+        return None, None
     if decision.place is Place.GPU:
         return None, gpu
     cut = decision.cut
@@ -118,6 +125,13 @@ def _by_tickets(
         )
         found.append(Choice(decision, share_of(task, decision)))
     return found
+
+
+def _on_npu(task: Task, cost: TaskCost, npu_us: float | None) -> Sequence[Choice]:
+    if npu_us is None:
+        return ()
+    decision = Decision(task.name, Place.NPU, cpu_us=cost.cpu_us, gpu_us=cost.gpu_us, npu_us=npu_us)
+    return (Choice(decision, Share(1.0)),)
 
 
 def _balanced(cpu_us: float, gpu_us: float) -> float:

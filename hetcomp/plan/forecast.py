@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hetcomp.cost.costs import Costs, Range, SyncCost, TaskCost, usual_sync
+from hetcomp.cost.npu_cost import NpuCost
 from hetcomp.cost.predictor import Predictor
 from hetcomp.cost.profile import DeviceProfile
 from hetcomp.cost.times import Times
@@ -38,16 +39,19 @@ class Forecast:
         Times of any part.
     sync, contention
         What working together costs, and how much it slows either processor; None: not at all.
+    npu
+        Times of the NPU; None: there is none.
     """
 
     costs: Costs
     times: Times
     sync: SyncCost
     contention: Contention | None = None
+    npu: NpuCost | None = None
 
     def simulator(self, graph: TaskGraph) -> Simulator:
         """For step tables of the same graph."""
-        return Simulator(graph, self.times, self.sync, self.contention)
+        return Simulator(graph, self.times, self.sync, self.contention, self.npu)
 
 
 def measured_forecast(

@@ -13,7 +13,7 @@ from hetcomp.plan.plan import Axis, Decision, Mode, Place, Plan
 
 __all__ = ["parse_plan", "read_plan", "write_plan"]
 
-_NUMBERS = ("cpu_us", "gpu_us", "predicted_us")
+_NUMBERS = ("cpu_us", "gpu_us", "npu_us", "predicted_us")
 _TILES = ("cut", "ticket", "cpu_leaves", "gpu_leaves")
 _FIELDS = {"task", "place", "axis", "mode", "reason", *_TILES, *_NUMBERS}
 _PLAN_FIELDS = {"name", "decisions", "predicted_us", "measured_us"}
@@ -95,6 +95,7 @@ def _decision(data: Any, where: str) -> Decision:
         reason=_text(fields.get("reason", ""), "reason", where),
         cpu_us=_number(fields, "cpu_us", where),
         gpu_us=_number(fields, "gpu_us", where),
+        npu_us=_number(fields, "npu_us", where),
         predicted_us=_number(fields, "predicted_us", where),
     )
 

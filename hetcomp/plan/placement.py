@@ -28,7 +28,7 @@ class Placement:
     notes
         For `explain`.
     simulator
-        Predicts the steps of plans without the NPU; None where no times are known.
+        Predicts the steps of plans; None where no times are known.
     goal
         What the plans are for. The runtime does not change over to a plan that misses it.
     peak_bytes
@@ -50,7 +50,7 @@ class Placement:
         return tuple(self._timed(simulator, table, table is tables[0]) for table in tables)
 
     def _timed(self, simulator: Simulator, table: StepTable, default: bool) -> StepTable:
-        if table.npu:
+        if table.npu or not simulator.knows(table):
             return replace(table, stands_in=default)
         run = simulator.run(table)
         return replace(with_times(table, run), stands_in=default or self._serves(run))

@@ -53,9 +53,9 @@ class Decision:
         before it could do one. Only the slower one may; counts only for tickets.
     reason
         Why, in words an engineer can check.
-    cpu_us, gpu_us
-        Measured time of the whole task on either processor alone, in microseconds; None where
-        not measured.
+    cpu_us, gpu_us, npu_us
+        Measured time of the whole task on each processor alone, in microseconds; None where not
+        measured. That of the NPU is without the way there.
     predicted_us
         Predicted time under this decision.
     """
@@ -72,6 +72,7 @@ class Decision:
     cpu_us: float | None = None
     gpu_us: float | None = None
     predicted_us: float | None = None
+    npu_us: float | None = None
 
 
 @dataclass(frozen=True)

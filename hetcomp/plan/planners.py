@@ -5,7 +5,10 @@ All of them are pure: graph and costs in, a plan with a reason for every task ou
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hetcomp.cost.costs import Costs, TaskCost
+from hetcomp.cost.npu_cost import NpuCost
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.check import grid_of
 from hetcomp.plan.cuts import cut_at, other_axis, split_axis
@@ -90,20 +93,27 @@ def fixed_split(
     return Plan(name="split", decisions=decisions)
 
 
-def on_npu(graph: TaskGraph, why: str = "asked for the whole network") -> Plan:
+def on_npu(
+    graph: TaskGraph,
+    why: str = "asked for the whole network",
+    costs: Costs | None = None,
+    npu: NpuCost | None = None,
+) -> Plan:
     """Place every task on the NPU that it takes, the others on the CPU.
+
+    Measured times are noted in the decisions, where known.
 
     Returns
     -------
     Plan
         Named `npu`.
     """
-    decisions = (
-        Decision(task.name, Place.NPU, reason=f"npu: {why}")
-        if task.npu
-        else Decision(task.name, Place.CPU, reason=f"cpu: not on the npu: {task.why_no_npu}")
-        for task in graph.tasks
-    )
+    decisions = []
+    for index, task in enumerate(graph.tasks):
+        place = Place.NPU if task.npu else Place.CPU
+        reason = f"npu: {why}" if task.npu else f"cpu: not on the npu: {task.why_no_npu}"
+        decision = _decision(task, place, reason, _cost(costs, index))
+        decisions.append(replace(decision, npu_us=npu.task_us[index] if npu else None))
     return Plan(name="npu", decisions=tuple(decisions))
 
 

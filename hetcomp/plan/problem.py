@@ -5,22 +5,27 @@ the order of the tasks. A part starts when its processor is free and, where it r
 one made, when that is done; it takes its own time, that of the lines it takes over, and a
 synchronisation where it waits. What contention adds is known of the two parts of a split alone,
 which run at the same time: whatever else runs side by side goes undisturbed here.
+
+What is on the NPU is taken to hold the CPU, as it does in a chain: the CPU hands it over and takes
+it back. That branches may run beside it is left to `hetcomp.plan.beside`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetcomp.cost.costs import Spread, SyncCost
+from hetcomp.cost.npu_cost import NpuCost
 from hetcomp.cost.times import Times, times_of
 from hetcomp.plan.candidates import Choice, parts_of
 from hetcomp.plan.contention import Contention
 from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.npu_way import NpuWay
 from hetcomp.plan.sharing import Halves, shared
 from hetcomp.plan.transfer import Input, Share, Shares, Transfers, output_rows
 
@@ -104,6 +109,7 @@ def make_problem(
     gpu_steps: int | None = None,
     contention: Contention | None = None,
     spreads: Sequence[Spread] | None = None,
+    npu: NpuCost | None = None,
 ) -> Problem:
     """Price all `choices`, asking `times` once.
 
@@ -124,11 +130,14 @@ def make_problem(
     spreads
         How sure the times of each task are, which is what tickets are weighed by; None: nobody
         waits for a part that is late. Needed where tickets are among the placements.
+    npu
+        Needed where the NPU is among the placements.
     """
     slow = contention or Contention.none(len(graph.tasks))
     own_us = _own_times(graph, choices, times)
     shares = [Shares([choice.share for choice in options]) for options in choices]
     transfers = Transfers(graph)
+    way = NpuWay(graph, transfers, choices, npu)
     tasks = []
     for index, (cpu_us, gpu_us) in enumerate(own_us):
         used = shares[index]
@@ -144,13 +153,18 @@ def make_problem(
             work = Halves(cpu_us, gpu_us, sharing_us)
             halves = shared(graph.tasks[index], choices[index], work, sync, spreads[index])
             cpu_us, gpu_us, sharing_us = halves.cpu_us, halves.gpu_us, halves.sharing_us
+        cpu_us = cpu_us + way.own_us(index)
         edges = []
         for item in transfers.inputs[index]:
             if item.maker is None:
                 to_gpu = item.crossing(_HOST, used)[1]
                 gpu_us = gpu_us + sync.to_gpu_us(to_gpu[0])
             else:
-                edges.append(_edge(item, item.maker, shares[item.maker], used, sync))
+                npu_us = way.between_us(item.maker, index, item.size_bytes)
+                edge = _edge(item, item.maker, shares[item.maker], used, sync)
+                edges.append(
+                    replace(edge, cpu_us=edge.cpu_us + npu_us, gpu_us=edge.gpu_us + npu_us)
+                )
         sync_us = np.where(split, sync.split_us, sync.handover_us)
         on_cpu, on_gpu = used.cpu > 0.0, used.cpu < 1.0
         tasks.append(Options(cpu_us, gpu_us, on_cpu, on_gpu, sync_us, sharing_us, tuple(edges)))

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from hetcomp.plan.candidates import Choice
 from hetcomp.plan.graph import Task, TaskGraph
-from hetcomp.plan.plan import Decision, Mode
+from hetcomp.plan.plan import Decision, Mode, Place
 from hetcomp.plan.pricing import Price, alone
 from hetcomp.plan.problem import Options
 
-__all__ = ["reason_for"]
+__all__ = ["reason_for", "why_no_npu"]
 
 _WORTH_SAYING_US = 0.5
 
@@ -39,6 +39,8 @@ def reason_for(
         reason = _split_reason(task, chosen, price)
         return "; ".join(filter(None, (reason, _mode_reason(choices, options, pick))))
     kernel, decision = graph.kernels[task.kernel], chosen.decision
+    if decision.place is Place.NPU:
+        return _npu_reason(decision, price)
     place = decision.place.value
     cpu_us, gpu_us = decision.cpu_us or 0.0, decision.gpu_us
     if not kernel.opencl:
@@ -59,6 +61,24 @@ def reason_for(
         return f"{place}: {times}, {split} is not faster"
     beside = "but not with its neighbours and the wake-up of the gpu"
     return f"{place}: {times}, {split} is faster alone, {beside}"
+
+
+def why_no_npu(decision: Decision, way_us: float) -> str:
+    """Why a task that the NPU takes is not there; `way_us` is its way there and back alone."""
+    npu_us = decision.npu_us or 0.0
+    rivals = [us for us in (decision.cpu_us, decision.gpu_us) if us is not None]
+    if npu_us >= min(rivals):
+        return f"not on the npu, where it takes {_us(npu_us)}"
+    return f"not on the npu: {_us(npu_us)} and {_us(way_us)} there and back"
+
+
+def _npu_reason(decision: Decision, price: Price) -> str:
+    others = (("cpu", decision.cpu_us), ("gpu", decision.gpu_us))
+    times = [f"{name} {_us(us)}" for name, us in others if us is not None]
+    text = f"npu: {', '.join([_us(decision.npu_us or 0.0), *times])}"
+    if price.cpu_transfer_us > _WORTH_SAYING_US:
+        text += f"; a region begins, {_us(price.cpu_transfer_us)} to get there"
+    return text
 
 
 def _split_reason(task: Task, chosen: Choice, price: Price) -> str:

@@ -11,7 +11,9 @@ from hetcomp.plan.table import NpuStep
 __all__ = ["npu_steps"]
 
 
-def npu_steps(graph: TaskGraph, decisions: Mapping[str, Decision]) -> tuple[NpuStep, ...]:
+def npu_steps(
+    graph: TaskGraph, decisions: Mapping[str, Decision], *, apart: bool = False
+) -> tuple[NpuStep, ...]:
     """The NPU's steps: each run of tasks that are placed there is a region.
 
     Being consecutive in task order, a region never waits for a task that waits for it.
@@ -22,12 +24,14 @@ def npu_steps(graph: TaskGraph, decisions: Mapping[str, Decision]) -> tuple[NpuS
         The tasks in execution order.
     decisions
         By name of the task.
+    apart
+        Each task is a region of its own, to time it.
     """
     runs: list[list[int]] = []
     for index, task in enumerate(graph.tasks):
         if decisions[task.name].place is not Place.NPU:
             continue
-        if not runs or runs[-1][-1] != index - 1:
+        if apart or not runs or runs[-1][-1] != index - 1:
             runs.append([])
         runs[-1].append(index)
     return tuple(_step(graph, run) for run in runs)

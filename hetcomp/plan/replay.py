@@ -1,8 +1,9 @@
-"""Two processors work through their steps: an event-driven replay.
+"""Processors work through their steps: an event-driven replay.
 
 Each runs its own steps in order; a step starts when its predecessor has ended and the other
 processor has finished as many steps as it waits for. Of a step with tickets each takes one after
-the other from a counter that both share.
+the other from a counter that both share. The NPU's steps wait for those of the CPU that hand them
+over, and some of the CPU's steps for the NPU.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ class Lane:
         When the first step may start.
     turns
         Tickets, by the number of the step.
+    npu_waits
+        How many steps of the NPU must have ended before some of the steps, by their number.
     """
 
     times_us: Sequence[float]
@@ -81,20 +84,23 @@ class Lane:
     factors: Sequence[float]
     start_us: float = 0.0
     turns: Mapping[int, Turns] = field(default_factory=dict)
+    npu_waits: Mapping[int, int] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     left_us: float | None = None
     begun_us: float = 0.0
 
-    def begin(self, now_us: float, other: Lane) -> None:
+    def begin(self, now_us: float, other: Lane, npu: Lane) -> None:
         """Start the next step if it can start now."""
         index = len(self.spans)
         if self.left_us is not None or index == len(self.times_us):
+            return
+        if self.npu_waits.get(index, 0) > len(npu.spans):
             return
         if now_us >= self.start_us and self.waits[index] <= len(other.spans):
             self.left_us, self.begun_us = self.times_us[index], now_us
 
     def rate(self, other: Lane) -> float:
-        """Work done per time, 0 where nothing runs."""
+        """Work done per time beside `other`, 0 where nothing runs."""
         if self.left_us is None:
             return 0.0
         return 1.0 if other.left_us is None else 1.0 / self.factors[len(self.spans)]
@@ -120,8 +126,8 @@ class Lane:
             self.left_us = None
 
 
-def replay(cpu: Lane, gpu: Lane, name: str) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
-    """Spans of all steps of either processor; `name` is for errors.
+def replay(cpu: Lane, gpu: Lane, npu: Lane, name: str) -> tuple[tuple[Span, ...], ...]:
+    """Spans of all steps of each processor; `name` is for errors.
 
     Raises
     ------
@@ -129,17 +135,18 @@ def replay(cpu: Lane, gpu: Lane, name: str) -> tuple[tuple[Span, ...], tuple[Spa
         The processors wait for each other for ever.
     """
     now_us = 0.0
+    lanes = (cpu, gpu, npu)
     while True:
-        cpu.begin(now_us, gpu)
-        gpu.begin(now_us, cpu)
-        rates = cpu.rate(gpu), gpu.rate(cpu)
-        due = cpu.next_us(now_us, rates[0]), gpu.next_us(now_us, rates[1])
+        for lane, other in zip(lanes, (gpu, cpu, cpu), strict=True):
+            lane.begin(now_us, other, npu)
+        rates = cpu.rate(gpu), gpu.rate(cpu), npu.rate(npu)
+        due = [lane.next_us(now_us, rate) for lane, rate in zip(lanes, rates, strict=True)]
         then_us = min(due)
         if math.isinf(then_us):
             break
-        for lane, rate, end_us in zip((cpu, gpu), rates, due, strict=True):
+        for lane, rate, end_us in zip(lanes, rates, due, strict=True):
             lane.advance(then_us, (then_us - now_us) * rate, ends=end_us == then_us)
         now_us = then_us
-    if len(cpu.spans) < len(cpu.times_us) or len(gpu.spans) < len(gpu.times_us):
+    if any(len(lane.spans) < len(lane.times_us) for lane in lanes):
         raise InternalError(f"step table '{name}': the processors wait for each other")
-    return tuple(cpu.spans), tuple(gpu.spans)
+    return tuple(tuple(lane.spans) for lane in lanes)

@@ -1,25 +1,29 @@
-"""Predict how a step table runs: replay it on two clocks with the times of its parts.
+"""Predict how a step table runs: replay it on one clock a processor with the times of its parts.
 
 Waits follow the table exactly, so independent branches overlap where their memory does not clash.
 While both processors are at work each goes slower by its factor of contention. A step's own costs
 are its part's time, what it takes over from the other cache, the launch on the GPU, and where it
 waits for the other processor the price of that. Tickets are taken one by one, as they are when the
-table runs. Copies of inputs and outputs are not counted.
+table runs. A region takes what its tasks take on the NPU, and the CPU the copies there and back.
+Copies of the model's inputs and outputs are not counted.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import takewhile
 
 from hetcomp.cost.costs import Costs, SyncCost
+from hetcomp.cost.npu_cost import NpuCost
 from hetcomp.cost.times import MeasuredTimes, Times, times_of
 from hetcomp.cost.work import Part
 from hetcomp.plan.check import grid_of
 from hetcomp.plan.contention import Contention
 from hetcomp.plan.graph import Task, TaskGraph
+from hetcomp.plan.npu_lane import npu_lane, npu_step_us
 from hetcomp.plan.plan import Axis
 from hetcomp.plan.replay import Counter, Lane, Span, Turns, replay
 from hetcomp.plan.table import Step, StepTable
@@ -59,14 +63,15 @@ class Simulation:
         Name of the step table.
     makespan_us
         From the first enqueue to the end of the last step, in microseconds.
-    cpu, gpu
-        What either processor does when.
+    cpu, gpu, npu
+        What each processor does when. The NPU's steps carry their first task.
     """
 
     plan: str
     makespan_us: float
     cpu: Timeline
     gpu: Timeline
+    npu: Timeline = field(default_factory=lambda: Timeline((), ()))
 
 
 class Simulator:
@@ -82,9 +87,13 @@ class Simulator:
         What working together costs.
     contention
         Factors on times while both processors work; None: none.
+    npu
+        Needed where tables have regions of the NPU.
 
     Attributes
     ----------
+    transfers
+        What crosses between tasks.
     known_us
         The times of all parts that were asked so far.
     """
@@ -95,11 +104,19 @@ class Simulator:
         times: Times,
         sync: SyncCost,
         contention: Contention | None = None,
+        npu: NpuCost | None = None,
     ) -> None:
-        self.graph, self.times, self.sync = graph, times, sync
+        self.graph, self.times, self.sync, self.npu = graph, times, sync, npu
         self.contention = contention or Contention.none(len(graph.tasks))
-        self._transfers = Transfers(graph)
+        self.transfers = Transfers(graph)
         self.known_us: dict[Part, float] = {}
+
+    def knows(self, table: StepTable) -> bool:
+        """Whether there are times of all its steps."""
+        self._ask(table)
+        kernels = all(math.isfinite(self.known_us[part]) for part in _parts(table))
+        npu = not table.npu or (self.npu is not None and self.npu.knows(table.npu_tasks))
+        return kernels and npu
 
     def run(self, table: StepTable) -> Simulation:
         """Predict one inference by `table`.
@@ -107,22 +124,31 @@ class Simulator:
         Raises
         ------
         InternalError
-            The processors wait for each other for ever.
+            The processors wait for each other for ever, or the NPU's times are not known.
         """
         self._ask(table)
         shares = self._shares(table)
         counters: Counters = {}
-        cpu = self._lane("cpu", table.cpu, shares, counters)
-        gpu = self._lane("gpu", table.gpu, shares, counters)
+        npu = npu_lane(table, self.npu)
+        cpu = self._lane("cpu", table, shares, counters)
+        gpu = self._lane("gpu", table, shares, counters)
         if table.gpu:
             # The GPU is held until these are enqueued.
             cpu.start_us = self.sync.enqueued_us(self._enqueued_first(table))
             gpu.start_us = max(self.sync.first_enqueue_us + self.sync.wake_us, cpu.start_us)
-        spans = replay(cpu, gpu, table.name)
+        spans = replay(cpu, gpu, npu, table.name)
         ends = [span.end_us for lane in spans for span in lane]
         lines = [
-            Timeline(tuple(step.task for step in steps), lane)
-            for steps, lane in zip((table.cpu, table.gpu), spans, strict=True)
+            Timeline(tasks, lane)
+            for tasks, lane in zip(
+                (
+                    tuple(step.task for step in table.cpu),
+                    tuple(step.task for step in table.gpu),
+                    tuple(step.tasks[0] for step in table.npu),
+                ),
+                spans,
+                strict=True,
+            )
         ]
         return Simulation(table.name, max(ends, default=0.0), *lines)
 
@@ -134,9 +160,7 @@ class Simulator:
 
     def _ask(self, table: StepTable) -> None:
         """Times of parts not known yet, all in one batch."""
-        parts = [step_part("cpu", step) for step in table.cpu]
-        parts += [step_part("gpu", step) for step in table.gpu]
-        fresh = [part for part in parts if part not in self.known_us]
+        fresh = [part for part in _parts(table) if part not in self.known_us]
         self.known_us.update(times_of(self.times, fresh))
 
     def _shares(self, table: StepTable) -> list[Share]:
@@ -146,6 +170,8 @@ class Simulator:
             shares[step.task] = Share(0.0)
         on_gpu = {step.task for step in table.gpu}
         for step in table.cpu:
+            if step.npu:
+                continue
             if step.ticket:
                 shares[step.task] = _ticket_share(self.graph.tasks[step.task], step)
             elif step.task in on_gpu:
@@ -166,14 +192,21 @@ class Simulator:
         return turns
 
     def _lane(
-        self, processor: str, steps: Sequence[Step], shares: Sequence[Share], counters: Counters
+        self, processor: str, table: StepTable, shares: Sequence[Share], counters: Counters
     ) -> Lane:
+        steps = table.cpu if processor == "cpu" else table.gpu
         factors = getattr(self.contention, processor)
         return Lane(
-            times_us=[self._step_us(processor, step, shares) for step in steps],
+            times_us=[
+                npu_step_us(self.graph, table, step, self.npu, self.sync)
+                if step.npu and self.npu
+                else self._step_us(processor, step, shares)
+                for step in steps
+            ],
             waits=[step.wait for step in steps],
             factors=[factors[step.task] for step in steps],
             turns=self._turns(processor, steps, counters),
+            npu_waits={i: -step.npu for i, step in enumerate(steps) if step.npu < 0},
         )
 
     def _step_us(self, processor: str, step: Step, shares: Sequence[Share]) -> float:
@@ -191,7 +224,7 @@ class Simulator:
 
     def _taking_us(self, task: int, shares: Sequence[Share], *, on_cpu: bool) -> float:
         """Time to take over what the other processor made of a task's inputs."""
-        found = self._transfers.crossings(task, shares[task], shares.__getitem__)
+        found = self.transfers.crossings(task, shares[task], shares.__getitem__)
         if on_cpu:
             return float(self.sync.to_cpu_us([item.to_cpu_bytes for item in found]).sum())
         return float(self.sync.to_gpu_us([item.to_gpu_bytes for item in found]).sum())
@@ -215,6 +248,12 @@ def with_times(table: StepTable, simulation: Simulation) -> StepTable:
     return replace(
         table, cpu=timed(table.cpu, simulation.cpu), gpu=timed(table.gpu, simulation.gpu)
     )
+
+
+def _parts(table: StepTable) -> list[Part]:
+    """What the kernels of both processors compute."""
+    cpu = [step_part("cpu", step) for step in table.cpu if not step.npu]
+    return cpu + [step_part("gpu", step) for step in table.gpu]
 
 
 def step_part(processor: str, step: Step) -> Part:

@@ -6,11 +6,13 @@ a profile, the same costs of working together and the same contention.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, astuple, fields
 from typing import Any
 
 from hetcomp.cost.costs import SyncCost
+from hetcomp.cost.npu_cost import NpuCost
 from hetcomp.cost.times import KnownTimes
 from hetcomp.cost.work import Part
 from hetcomp.plan.contention import Contention
@@ -25,7 +27,12 @@ def note_of(simulator: Simulator) -> dict[str, Any]:
     return {
         "sync": asdict(simulator.sync),
         "contention": asdict(simulator.contention),
-        "parts": [[*astuple(part), time_us] for part, time_us in simulator.known_us.items()],
+        "npu": None if simulator.npu is None else asdict(simulator.npu),
+        "parts": [
+            [*astuple(part), time_us]
+            for part, time_us in simulator.known_us.items()
+            if math.isfinite(time_us)
+        ],
     }
 
 
@@ -38,4 +45,5 @@ def noted_simulator(graph: TaskGraph, note: Mapping[str, Any]) -> Simulator | No
         return None
     known = {Part(*place): time_us for *place, time_us in note["parts"]}
     contention = Contention(**{key: tuple(values) for key, values in note["contention"].items()})
-    return Simulator(graph, KnownTimes(known), SyncCost(**note["sync"]), contention)
+    npu = NpuCost.from_json(note["npu"]) if note.get("npu") else None
+    return Simulator(graph, KnownTimes(known), SyncCost(**note["sync"]), contention, npu)

@@ -80,7 +80,12 @@ class _Lane:
 
 
 def make_table(
-    graph: TaskGraph, plan: Plan, *, room: float = ROOM, limit_bytes: int = 0
+    graph: TaskGraph,
+    plan: Plan,
+    *,
+    room: float = ROOM,
+    limit_bytes: int = 0,
+    npu_apart: bool = False,
 ) -> StepTable:
     """Make the step table that executes `plan`.
 
@@ -92,6 +97,8 @@ def make_table(
         One decision per task, in any order; checked first.
     room, limit_bytes
         See `plan_memory`.
+    npu_apart
+        See `npu_steps`.
 
     Raises
     ------
@@ -101,7 +108,7 @@ def make_table(
     check_plan(graph, plan)
     memory = plan_memory(graph, owners(graph, plan), room, limit_bytes)
     by_task = {decision.task: decision for decision in plan.decisions}
-    maker = _Maker(graph, memory, npu_steps(graph, by_task))
+    maker = _Maker(graph, memory, npu_steps(graph, by_task, apart=npu_apart))
     for index, task in enumerate(graph.tasks):
         if by_task[task.name].place is Place.NPU:
             maker.hand_over(index)

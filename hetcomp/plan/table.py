@@ -99,6 +99,11 @@ class StepTable:
     stands_in: bool = True
     npu: tuple[NpuStep, ...] = ()
 
+    @property
+    def npu_tasks(self) -> tuple[int, ...]:
+        """All tasks of regions."""
+        return tuple(task for step in self.npu for task in step.tasks)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
         return asdict(self)

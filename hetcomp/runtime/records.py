@@ -194,12 +194,15 @@ class RunProfile:
         When the CPU saw each GPU step's signal; -1 where it saw a later one first.
     gpu_watched
         Whether the CPU was watching when the signal came; if not, the time is an upper bound.
+    npu
+        When the NPU ran each region; None where the CPU ran it instead.
     """
 
     total_us: float
     cpu: tuple[StepTimes, ...]
     gpu_end_us: tuple[float, ...]
     gpu_watched: tuple[bool, ...]
+    npu: tuple[StepTimes | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -220,7 +223,12 @@ def parse_profile(data: Mapping[str, Any]) -> Profile:
                 cpu=tuple(StepTimes(*times) for times in run["cpu"]),
                 gpu_end_us=tuple(run["gpu"]),
                 gpu_watched=tuple(run["gpu_watched"]),
+                npu=tuple(_region(*times) for times in run["npu"]),
             )
             for run in data["runs"]
         ),
     )
+
+
+def _region(start_us: float, end_us: float) -> StepTimes | None:
+    return StepTimes(start_us, end_us, 0.0) if end_us > 0.0 else None

@@ -47,6 +47,10 @@ class RunTimes(Protocol):
     def gpu_watched(self) -> Sequence[bool]:
         """Whether the CPU was watching then; if not, the time is an upper bound."""
 
+    @property
+    def npu(self) -> Sequence[StepTimes | None]:
+        """When the NPU ran each region; None where the CPU ran it instead."""
+
 
 class Traced(Protocol):
     """Several traced inferences."""

@@ -41,7 +41,6 @@ void NpuLane::Open(Region* region) {
 
 void NpuLane::Submit(int number) {
   Region& region = regions_[static_cast<size_t>(number) - 1];
-  if (number == 1) took_over_ = false;
   region.job = nullptr;
   region.span = {};
   if (region.kernel == nullptr || !device_->why_bad().empty()) return;
@@ -78,6 +77,8 @@ bool NpuLane::Finish(int number) {
   region.span = {job->start_us, job->end_us, 0.0};
   return true;
 }
+
+bool NpuLane::TakeTakenOver() { return std::exchange(took_over_, false); }
 
 void NpuLane::FillSpans(double origin_us, std::vector<StepSpan>* spans) const {
   for (size_t i = 0; i < regions_.size(); ++i) {

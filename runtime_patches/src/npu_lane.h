@@ -48,8 +48,8 @@ class NpuLane {
   const std::string& why_not() const { return why_not_; }
   // When regions ran in the latest inference, from the start of the walk on.
   void FillSpans(double origin_us, std::vector<StepSpan>* spans) const;
-  // Whether the CPU computed a region of it.
-  bool cpu_took_over() const { return took_over_; }
+  // Whether the CPU has computed a region since the last call.
+  bool TakeTakenOver();
 
  private:
   struct Region {

@@ -63,6 +63,8 @@ std::string TimesJson(const WalkTimes& times) {
   for (const StepSpan& span : times.cpu) {
     cpu.push_back(JsonNumbers({span.start_us, span.end_us, span.wait_us}));
   }
+  std::vector<std::string> npu;
+  for (const StepSpan& span : times.npu) npu.push_back(JsonNumbers({span.start_us, span.end_us}));
   std::vector<std::string> watched;
   for (bool flag : times.gpu_watched) watched.push_back(flag ? "true" : "false");
   return JsonObject()
@@ -70,6 +72,7 @@ std::string TimesJson(const WalkTimes& times) {
       .Raw("cpu", JsonList(cpu))
       .Raw("gpu", JsonNumbers(times.gpu_end_us))
       .Raw("gpu_watched", JsonList(watched))
+      .Raw("npu", JsonList(npu))
       .Done();
 }
 
@@ -101,12 +104,13 @@ WalkTimes Session::TimeOnce() {
   times.Begin();
   if (ready_->lane == nullptr) {
     if (Walk(Context(*ready_), &times) != WalkResult::kDone) ThrowKernelFailure();
-    return times;
+  } else if (const std::string why = WalkWithGpu(Fault::kNone, &times); !why.empty()) {
+    AbandonDevice(why);
+    throw Error(ErrorKind::kDevice, why_no_gpu_);
   }
-  const std::string why = WalkWithGpu(Fault::kNone, &times);
-  if (why.empty()) return times;
-  AbandonDevice(why);
-  throw Error(ErrorKind::kDevice, why_no_gpu_);
+  if (ready_->npu != nullptr) ready_->npu->FillSpans(times.origin_us, &times.npu);
+  AfterNpu();
+  return times;
 }
 
 std::string Session::ProfileJson(int reps, const void* const* inputs) {

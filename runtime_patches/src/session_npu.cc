@@ -57,7 +57,7 @@ std::unique_ptr<NpuLane> Session::MakeNpuLane(const Ready& ready) {
 // After an inference: what became of the NPU's regions.
 void Session::AfterNpu() {
   if (ready_->table.npu.empty()) return;
-  if (ready_->npu == nullptr || ready_->npu->cpu_took_over()) ++npu_fallbacks_;
+  if (ready_->npu == nullptr || ready_->npu->TakeTakenOver()) ++npu_fallbacks_;
   if (npu_ != nullptr && !npu_->why_bad().empty()) NoteNpu(npu_->why_bad());
 }
 

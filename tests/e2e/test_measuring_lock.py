@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 import hetcomp
-from hetcomp import auto_plan
+from hetcomp import auto_plan, contest
 from hetcomp.bench import zoo
 from hetcomp.options import CompileOptions
 
@@ -29,17 +30,17 @@ def test_auto_measures_under_the_lock(tmp_path: Path, monkeypatch: pytest.Monkey
     lock = tmp_path / "lock"
     held: dict[str, bool] = {}
 
-    def watch(name: str) -> None:
-        real: Callable[..., Any] = getattr(auto_plan, name)
+    def watch(module: ModuleType, name: str) -> None:
+        real: Callable[..., Any] = getattr(module, name)
 
         def watched(*arguments: Any, **named: Any) -> Any:
             held[name] = is_held(lock)
             return real(*arguments, **named)
 
-        monkeypatch.setattr(auto_plan, name, watched)
+        monkeypatch.setattr(module, name, watched)
 
-    watch("measure")
-    watch("time_tables")
+    watch(auto_plan, "measure")
+    watch(contest, "time_tables")
     trial = tmp_path / "trial.so"
     hetcomp.compile(zoo.build("deepfm"), output=trial, options=CompileOptions(plan="cpu"))
     options = CompileOptions(measure_seconds=0.3, use_cache=False, lock=lock)

@@ -184,7 +184,7 @@ def test_a_part_is_asked_for_once() -> None:
 def test_a_deadlock_is_an_error() -> None:
     lanes = (Lane([1.0], [1], [1.0]), Lane([1.0], [1], [1.0]))
     with pytest.raises(InternalError, match="wait for each other"):
-        replay(*lanes, "broken")
+        replay(*lanes, Lane([], [], []), "broken")
 
 
 def test_an_empty_table_takes_no_time() -> None:

@@ -1,0 +1,52 @@
+"""The NPU's side of a predicted inference: its steps, and the CPU's two steps for each."""
+
+from __future__ import annotations
+
+from hetcomp.cost.costs import SyncCost
+from hetcomp.cost.npu_cost import NpuCost
+from hetcomp.errors import InternalError
+from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.replay import Lane
+from hetcomp.plan.table import NpuStep, Step, StepTable
+
+__all__ = ["npu_lane", "npu_step_us"]
+
+
+def npu_lane(table: StepTable, npu: NpuCost | None) -> Lane:
+    """The regions of `table` in the order in which they are handed over.
+
+    Raises
+    ------
+    InternalError
+        There are regions, but no times of them.
+    """
+    if not table.npu:
+        return Lane([], [], [])
+    if npu is None:
+        raise InternalError(f"step table '{table.name}': no times of the NPU are known")
+    handed = {step.npu: place for place, step in enumerate(table.cpu, start=1) if step.npu > 0}
+    return Lane(
+        times_us=[npu.way.latency_us + _region_us(step, npu) for step in table.npu],
+        waits=[handed[number] for number in range(1, len(table.npu) + 1)],
+        factors=[1.0] * len(table.npu),
+    )
+
+
+def npu_step_us(
+    graph: TaskGraph, table: StepTable, step: Step, npu: NpuCost, sync: SyncCost
+) -> float:
+    """The CPU's time to hand a region over, or to take its outputs back."""
+    region = table.npu[abs(step.npu) - 1]
+    tensors, own_us = (
+        (region.inputs, npu.way.submit_us) if step.npu > 0 else (region.outputs, npu.way.collect_us)
+    )
+    size_bytes = sum(graph.tensors[tensor].size_bytes for tensor in tensors)
+    return own_us + npu.way.copy_us(size_bytes) + (sync.handover_us if step.wait else 0.0)
+
+
+def _region_us(step: NpuStep, npu: NpuCost) -> float:
+    times = [npu.task_us[task] for task in step.tasks]
+    known = [time_us for time_us in times if time_us is not None]
+    if len(known) < len(times):
+        raise InternalError("a task is on the NPU whose time there is not known")
+    return sum(known)
