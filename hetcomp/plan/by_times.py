@@ -14,6 +14,7 @@ from hetcomp.cost.npu_cost import NpuCost
 from hetcomp.cost.times import Stretched, Times
 from hetcomp.errors import InternalError
 from hetcomp.goal import Goal
+from hetcomp.plan.beside import beside, on_npu_beside
 from hetcomp.plan.candidates import Choice, candidates
 from hetcomp.plan.contention import Contention
 from hetcomp.plan.granularity import alike_candidates, unit_starts
@@ -90,7 +91,7 @@ def by_times(
     simulator = Simulator(graph, times, sync, contention, npu if single else None)
     planner = _Planner(simulator, costs, goal, name, limit_bytes, tickets=tickets and single)
     alone = planner.cpu_only()
-    shared = planner.best()
+    shared = planner.best() if simulator.npu is None else planner.best_beside_npu()
     if not keeps_cap(goal, shared.simulation):
         shared = _within_cap(planner, goal, alone)
     return _better(goal, shared, alone)
@@ -138,6 +139,29 @@ class _Planner:
             problem = self._problem(choices, times, gpu_steps)
             found = search(problem, objective, starts=self._starts)
         return self._outcome(choices, found.picks)
+
+    def best_beside_npu(self) -> _Outcome:
+        """The best that is found where branches may run beside the NPU."""
+        off = self._off_npu().best().plan.decisions
+        off = tuple(replace(one, npu_us=self._npu_us(i)) for i, one in enumerate(off))
+        firsts = self.best(), self._simulated(off)
+        first = min(firsts, key=lambda outcome: outcome.simulation.makespan_us)
+        decisions = beside(
+            self._graph,
+            [on_npu_beside(task, one) for task, one in zip(self._graph.tasks, off, strict=True)],
+            off,
+            first.plan.decisions,
+            lambda decisions: self._simulated(decisions).simulation.makespan_us,
+        )
+        return self._simulated(decisions)
+
+    def _off_npu(self) -> _Planner:
+        """A planner of CPU and GPU alone."""
+        own = self._simulator
+        simulator = Simulator(self._graph, own.times, own.sync, own.contention)
+        return _Planner(
+            simulator, self._costs, self._goal, self._name, self._limit_bytes, tickets=self._tickets
+        )
 
     def _problem(
         self, choices: Sequence[Sequence[Choice]], times: Times, gpu_steps: int | None = None

@@ -20,6 +20,7 @@ from hetcomp.plan.plan import Decision, Mode, Place, Plan
 __all__ = [
     "ALIGNMENT_BYTES",
     "ROOM",
+    "Held",
     "Lifetime",
     "MemoryMap",
     "in_place",
@@ -80,7 +81,12 @@ class _Block:
     owner: str
 
 
-def lifetimes(graph: TaskGraph) -> dict[int, Lifetime]:
+Held = Mapping[int, Lifetime]
+"""How long what a task touches must be kept, where that is longer than the task: a region of the
+NPU that runs beside other tasks."""
+
+
+def lifetimes(graph: TaskGraph, held: Held | None = None) -> dict[int, Lifetime]:
     """Lifetimes of the arena's root tensors, by tensor index; unused tensors are left out.
 
     A tensor that task i reads still lives during task i, so it shares no memory with an output of
@@ -96,8 +102,10 @@ def lifetimes(graph: TaskGraph) -> dict[int, Lifetime]:
     for tensor in graph.inputs:
         touch(tensor, -1)
     for index, task in enumerate(graph.tasks):
+        longer = (held or {}).get(index, Lifetime(index, index))
         for tensor in task.inputs + task.outputs:
-            touch(tensor, index)
+            for time in (index, longer.first, longer.last):
+                touch(tensor, time)
     for tensor in graph.outputs:
         touch(tensor, len(graph.tasks))
     return {root: Lifetime(min(times), max(times)) for root, times in touched.items()}
@@ -125,15 +133,18 @@ def owners(graph: TaskGraph, plan: Plan) -> dict[int, str]:
     return found
 
 
-def in_place(graph: TaskGraph) -> dict[int, int]:
+def in_place(graph: TaskGraph, held: Held | None = None) -> dict[int, int]:
     """Root tensors that take over the memory of another, with that other.
 
     The task that writes the one reads the other for the last time, element by element. Inputs of
-    the graph keep theirs: a profile runs several times on the same.
+    the graph keep theirs: a profile runs several times on the same. So do those of held tasks,
+    which others may read while these run.
     """
-    lives = lifetimes(graph)
+    lives = lifetimes(graph, held)
     found: dict[int, int] = {}
     for index, task in enumerate(graph.tasks):
+        if held and index in held:
+            continue
         target = graph.root(task.outputs[0])
         for source in _dying(graph, task, lives, index):
             if target not in found and _same_place(graph, task.outputs[0], source):
@@ -166,6 +177,7 @@ def plan_memory(
     owner_of: Mapping[int, str] | None = None,
     room: float = ROOM,
     limit_bytes: int = 0,
+    held: Held | None = None,
 ) -> MemoryMap:
     """Place every arena tensor.
 
@@ -180,6 +192,8 @@ def plan_memory(
         otherwise.
     limit_bytes
         Largest arena; owners are kept apart within it only. 0: no limit.
+    held
+        By task: what it touches is kept longer.
 
     Returns
     -------
@@ -191,8 +205,8 @@ def plan_memory(
     PlanError
         The arena needs more than `limit_bytes`.
     """
-    heirs = in_place(graph)
-    blocks = _blocks(graph, owner_of or {}, heirs)
+    heirs = in_place(graph, held)
+    blocks = _blocks(graph, owner_of or {}, heirs, held)
     together = _place([replace(block, owner="any") for block in blocks], 0)
     least = _extent(blocks, together)
     if limit_bytes and least > limit_bytes:
@@ -209,9 +223,11 @@ def plan_memory(
     return MemoryMap(_offsets(graph, placed), _extent(blocks, placed))
 
 
-def _blocks(graph: TaskGraph, keys: Mapping[int, str], heirs: Mapping[int, int]) -> list[_Block]:
+def _blocks(
+    graph: TaskGraph, keys: Mapping[int, str], heirs: Mapping[int, int], held: Held | None
+) -> list[_Block]:
     """One block a root tensor, from the first use to the last of all that inherit its memory."""
-    lives = lifetimes(graph)
+    lives = lifetimes(graph, held)
     for target, source in reversed(list(heirs.items())):
         lives[source] = Lifetime(lives[source].first, lives.pop(target).last)
     return [

@@ -2,24 +2,26 @@
 
 The unit of dependence is bytes in the arena: a step waits for every earlier step of the other
 processor that wrote bytes it touches or read bytes it writes (RAW, WAW, WAR, memory re-use
-included). A region of the NPU is two steps of the CPU, which hands it over and waits for it; what
-follows runs beside it as far as it touches other bytes. Cut by rows, a step touches the rows of its
-tiles and the halo of its window, where the task says so (`Task.row_spans`), so that halves with
-equal cuts run ahead of each other where no halo crosses. The two halves of one task write disjoint
-elements and do not wait for each other. Steps follow the task order and wait only for earlier
-tasks, so no cycle can arise.
+included). A region of the NPU is two steps of the CPU, which hands it over as early as may be and
+waits for it as late; between the two runs what touches other bytes. Cut by rows, a step touches the
+rows of its tiles and the halo of its window, where the task says so (`Task.row_spans`), so that
+halves with equal cuts run ahead of each other where no halo crosses. The two halves of one task
+write disjoint elements and do not wait for each other. Steps follow the task order and wait only
+for earlier tasks, so no cycle can arise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from hetcomp.errors import PlanError
 from hetcomp.plan.check import check_plan
 from hetcomp.plan.graph import Space, Task, TaskGraph
-from hetcomp.plan.memory import ROOM, MemoryMap, owners, plan_memory
+from hetcomp.plan.memory import ROOM, Lifetime, MemoryMap, owners, plan_memory
 from hetcomp.plan.plan import Axis, Decision, Mode, Place, Plan
-from hetcomp.plan.regions import npu_steps
-from hetcomp.plan.table import NpuStep, Step, StepTable
+from hetcomp.plan.regions import Region, npu_regions
+from hetcomp.plan.table import Step, StepTable
 
 __all__ = ["make_table"]
 
@@ -98,7 +100,7 @@ def make_table(
     room, limit_bytes
         See `plan_memory`.
     npu_apart
-        See `npu_steps`.
+        See `npu_regions`; none of them is handed over early then.
 
     Raises
     ------
@@ -106,12 +108,20 @@ def make_table(
         The plan does not fit the graph, or the graph the limit.
     """
     check_plan(graph, plan)
-    memory = plan_memory(graph, owners(graph, plan), room, limit_bytes)
     by_task = {decision.task: decision for decision in plan.decisions}
-    maker = _Maker(graph, memory, npu_steps(graph, by_task, apart=npu_apart))
+    regions = npu_regions(graph, by_task, apart=npu_apart, early=not npu_apart)
+    own = owners(graph, plan)
+    try:
+        memory = plan_memory(graph, own, room, limit_bytes, _held(regions))
+    except PlanError:
+        if not _held(regions):
+            raise
+        regions = npu_regions(graph, by_task, early=False)
+        memory = plan_memory(graph, own, room, limit_bytes)
+    maker = _Maker(graph, memory, regions)
     for index, task in enumerate(graph.tasks):
+        maker.hand_over(index)
         if by_task[task.name].place is Place.NPU:
-            maker.hand_over(index)
             continue
         cpu_step, gpu_step = _steps(task, index, by_task[task.name])
         if cpu_step is not None:
@@ -126,17 +136,26 @@ def make_table(
         gpu=_with_signals(gpu, cpu, last_signals=True),
         offsets=memory.offsets,
         arena_bytes=memory.arena_bytes,
-        npu=maker.regions,
+        npu=tuple(region.step for region in regions),
     )
+
+
+def _held(regions: Sequence[Region]) -> dict[int, Lifetime]:
+    """How long tasks of regions that run beside others need their tensors."""
+    return {
+        task: Lifetime(min(region.begin, region.step.tasks[0]), region.end)
+        for region in regions
+        if not region.is_plain
+        for task in region.step.tasks
+    }
 
 
 class _Maker:
     """Appends steps; takes a region's outputs over as late as what follows allows."""
 
-    def __init__(self, graph: TaskGraph, memory: MemoryMap, regions: tuple[NpuStep, ...]) -> None:
-        self.cpu, self.gpu, self.regions = _Lane(), _Lane(), regions
-        self._graph, self._memory = graph, memory
-        self._numbers = {region.tasks[0]: i for i, region in enumerate(regions, start=1)}
+    def __init__(self, graph: TaskGraph, memory: MemoryMap, regions: Sequence[Region]) -> None:
+        self.cpu, self.gpu = _Lane(), _Lane()
+        self._graph, self._memory, self._regions = graph, memory, regions
         self._running: dict[int, _Access] = {}  # by number: what each region may touch
 
     def add(self, step: Step, lane: _Lane, other: _Lane) -> None:
@@ -146,10 +165,12 @@ class _Maker:
         lane.add(step, access, other)
 
     def hand_over(self, task: int) -> None:
-        """Start the region that begins with `task`, if one does."""
-        number = self._numbers.get(task)
-        if number is None:
-            return
+        """Start the regions that begin before `task`."""
+        for number, region in enumerate(self._regions, start=1):
+            if region.begin == task:
+                self._hand_over(number)
+
+    def _hand_over(self, number: int) -> None:
         access = self._access_of(number)
         self._collect_before(access)
         reads = replace(access, writes=())  # the CPU writes the outputs when it takes them over
@@ -170,12 +191,12 @@ class _Maker:
         self.cpu.add(self._step(number, -number), self._running.pop(number), self.gpu)
 
     def _step(self, number: int, npu: int) -> Step:
-        index = self.regions[number - 1].tasks[0]
+        index = self._regions[number - 1].step.tasks[0]
         return replace(_whole(self._graph.tasks[index], index), npu=npu)
 
     def _access_of(self, number: int) -> _Access:
         """All that its tasks touch: the CPU runs them where the NPU fails."""
-        tasks = self.regions[number - 1].tasks
+        tasks = self._regions[number - 1].step.tasks
         steps = (_whole(self._graph.tasks[index], index) for index in tasks)
         accesses = [_access(self._graph, self._memory, step) for step in steps]
         reads = (span for access in accesses for span in access.reads)

@@ -60,7 +60,8 @@ class NpuStep:
     Attributes
     ----------
     tasks
-        Indices into `TaskGraph.tasks`, ascending. Where the NPU fails, the CPU runs them instead.
+        Indices into `TaskGraph.tasks`, ascending; others may be between them. Where the NPU fails,
+        the CPU runs them instead.
     inputs, outputs
         Tensors that it reads from other tasks, and those that others read of it.
     """

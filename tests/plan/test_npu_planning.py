@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -125,7 +124,7 @@ def test_branches_beside_the_npu_are_simulated() -> None:
             zip(plan.decisions, planned(graph, [None] * 7).decisions, strict=True)
         )
     ]
-    table = make_table(graph, Plan("p", tuple(decisions)), room=math.inf)
+    table = make_table(graph, Plan("p", tuple(decisions)))
     found = simulator(graph, [10.0] * 7, 40.0).run(table)
     bytes_us = 4096 / 1e3
     assert found.npu.spans[0].start_us == pytest.approx(3.0 + bytes_us)
@@ -219,3 +218,15 @@ def test_a_driver_that_refuses_everything_has_no_times() -> None:
     builder.task(tensors[1:2], tensors[2:], npu=True)
     session = FakeSession(builder.graph(tensors[:1], tensors[2:]))
     assert measure_npu(session, "fast") is None
+
+
+def test_a_branch_goes_to_the_npu_beside_the_cpu() -> None:
+    """The NPU is as fast as the CPU: nothing to gain in a chain, half of the time in branches."""
+    assert places(planned(chain(6, size_bytes=SIZE, npu=True), [100.0] * 6)) == ["cpu"] * 6
+    graph = two_branches(npu=True)
+    plan = planned(graph, [100.0] * 7)
+    branches = places(plan)[:3], places(plan)[3:6]
+    assert sorted(branches) == [["cpu"] * 3, ["npu"] * 3]
+    assert plan.predicted_us is not None
+    assert plan.predicted_us < 450.0
+    assert any("beside other branches" in decision.reason for decision in plan.decisions)

@@ -71,3 +71,66 @@ def test_slices_that_others_write_are_inputs() -> None:
     graph = builder.graph([x], [y])
     (region,) = placed(graph, [Place.CPU, Place.NPU, Place.NPU]).npu
     assert region == NpuStep((1, 2), inputs=(x, whole), outputs=(y,))
+
+
+def test_a_region_is_handed_over_before_a_branch_of_the_cpu() -> None:
+    graph = two_branches(npu=True)
+    table = placed(graph, [*[Place.CPU] * 3, *[Place.NPU] * 3, Place.CPU])
+    assert [(step.task, step.npu) for step in table.cpu] == [
+        *((3, 1), (0, 0), (1, 0), (2, 0), (3, -1), (6, 0))
+    ]
+
+
+def test_what_the_gpu_makes_is_not_waited_for_ahead_of_time() -> None:
+    builder = GraphBuilder()
+    x, a, b, c, d = (builder.tensor() for _ in range(5))
+    builder.task([x], [a])
+    builder.task([x], [b])
+    builder.task([a], [c], npu=True)
+    builder.task([b, c], [d])
+    graph = builder.graph([x], [d])
+    table = placed(graph, [Place.GPU, Place.CPU, Place.NPU, Place.CPU])
+    assert [(step.task, step.npu, step.wait) for step in table.cpu] == [
+        *((1, 0, 0), (2, 1, 1), (2, -1, 0), (3, 0, 0))
+    ]
+
+
+def interleaved() -> TaskGraph:
+    """Two branches of two tasks, whose tasks take turns."""
+    builder = GraphBuilder()
+    x = builder.tensor()
+    ends = [x, x]
+    for _ in range(2):
+        for branch in (0, 1):
+            out = builder.tensor()
+            builder.task([ends[branch]], [out], npu=True)
+            ends[branch] = out
+    y = builder.tensor()
+    builder.task(ends, [y])
+    return builder.graph([x], [y])
+
+
+def test_a_branch_is_one_region_though_others_are_between_its_tasks() -> None:
+    places = [Place.NPU, Place.CPU, Place.NPU, Place.CPU, Place.CPU]
+    table = placed(interleaved(), places)
+    assert [step.tasks for step in table.npu] == [(0, 2)]
+    assert [step.npu for step in table.cpu] == [1, 0, 0, -1, 0]
+
+
+def test_what_depends_on_a_region_is_not_passed_over() -> None:
+    graph = chain(3, npu=True)
+    table = placed(graph, [Place.NPU, Place.CPU, Place.NPU])
+    assert [step.tasks for step in table.npu] == [(0,), (2,)]
+
+
+def test_memory_for_regions_that_begin_early_is_spent_within_the_limit_only() -> None:
+    graph = two_branches(npu=True)
+    places = [*[Place.CPU] * 3, *[Place.NPU] * 3, Place.CPU]
+    plan = Plan("p", tuple(Decision(t.name, p) for t, p in zip(graph.tasks, places, strict=True)))
+    free = make_table(graph, plan)
+    least = make_table(graph, Plan("cpu", tuple(Decision(t.name, Place.CPU) for t in graph.tasks)))
+    tight = make_table(graph, plan, limit_bytes=least.arena_bytes)
+    assert least.arena_bytes < free.arena_bytes
+    assert tight.arena_bytes <= least.arena_bytes
+    assert [step.npu for step in free.cpu] == [1, 0, 0, 0, -1, 0]
+    assert [step.npu for step in tight.cpu] == [0, 0, 0, 1, -1, 0]
