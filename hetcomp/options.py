@@ -101,6 +101,7 @@ class CompileOptions:
         a machine of this one's kind. Empty: here.
     npu_driver
         Describe the tasks to NPU drivers, this one above all, and add the plan `npu` to the file.
+        Plan `auto` measures it and uses it where that is faster.
         Empty: only for plan `npu`, to the driver `reference`. `htp` needs the package
         onnxruntime-qnn, whose libraries are proprietary (Qualcomm's AI Stack License).
     soc

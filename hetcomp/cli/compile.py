@@ -71,9 +71,10 @@ __all__ = ["compile_command"]
 )  # fmt: skip
 @click.option(
     "--npu-driver", type=click.Choice(NPU_DRIVERS), default=None,
-    help="Describe the tasks to NPU drivers, this one above all; adds the plan npu to the file. "
-    "amx: Intel's tiles; reference, the default with --plan npu: an oracle in portable C++; htp: "
-    "Qualcomm's, needs hetcomp[qnn], whose libraries are proprietary (AI Stack License).",
+    help="Describe the tasks to NPU drivers, this one above all; adds the plan npu to the file, "
+    "and plan auto uses it where it is faster. amx: Intel's tiles; reference, the default with "
+    "--plan npu: an oracle in portable C++; htp: Qualcomm's, needs hetcomp[qnn], whose libraries "
+    "are proprietary (AI Stack License).",
 )  # fmt: skip
 @click.option(
     "--soc", type=click.Choice(tuple(SOCS)), default="SM8650", show_default=True,

@@ -198,7 +198,8 @@ def _task_json(graph: TaskGraph, task: Task, decision: Decision) -> dict[str, An
         "work_group": graph.kernels[task.kernel].work_group,
         "tuned": graph.kernels[task.kernel].tuned or None,
         "processor": decision.place.value,
-        "cpu_share": None if decision.place is Place.NPU else share_of(task, decision).cpu,
+        "cpu_share": _cpu_share(task, decision),
+        "partner": decision.partner.value if decision.place is Place.SPLIT else None,
         "axis": decision.axis.value if decision.place.value == "split" else None,
         "cut": decision.cut if decision.place.value == "split" else None,
         "mode": decision.mode.value if decision.place.value == "split" else None,
@@ -230,16 +231,28 @@ def _row(graph: TaskGraph, task: Task, decision: Decision) -> tuple[str, ...]:
     split = decision.place.value == "split"
     how = "tickets" if decision.mode is Mode.TICKETS else "split"
     place = f"{how} {decision.axis.value}" if split else decision.place.value
+    if decision.shared_with_npu:
+        place += " with npu"
+    share = _cpu_share(task, decision)
     return (
         task.name,
         _kind(task, graph.kernels[task.kernel].variant),
         place,
-        "-" if decision.place is Place.NPU else f"{100 * share_of(task, decision).cpu:.0f}%",
+        "-" if share is None else f"{100 * share:.0f}%",
         number(decision.cpu_us),
         number(decision.gpu_us),
         number(decision.predicted_us),
         decision.reason,
     )
+
+
+def _cpu_share(task: Task, decision: Decision) -> float | None:
+    """None where the CPU only hands over."""
+    if decision.place is Place.NPU:
+        return None
+    if decision.shared_with_npu:
+        return decision.cut / task.rows.extent
+    return share_of(task, decision).cpu
 
 
 def _npu(task: Task) -> str:

@@ -14,7 +14,7 @@ from tvm import relax, tirx
 
 from hetcomp.errors import UnsupportedOperatorError
 from hetcomp.frontend import ImportedModel
-from hetcomp.npu import Operator, OperatorReader, packings
+from hetcomp.npu import Operator, OperatorReader, cut_rows, packings
 from hetcomp.passes.relax_values import constant_value
 from hetcomp.passes.task_names import value_names
 from hetcomp.plan.graph import Grid, Kernel, RowSpan, Space, Task, TaskGraph, Tensor
@@ -243,7 +243,12 @@ class _Builder:
             operator, verdict = self._reader.read(
                 index, scheduled, func, constants, pitches, halves
             )
-            task = dataclasses.replace(task, npu=verdict.ok, why_no_npu=verdict.reason)
+            task = dataclasses.replace(
+                task,
+                npu=verdict.ok,
+                why_no_npu=verdict.reason,
+                npu_rows=0 if operator is None else cut_rows(operator),
+            )
             if operator is not None:
                 operator = self._on_tensors(operator, arrays, computed, outputs)
             self._operators.append(operator)

@@ -11,6 +11,10 @@ import numpy as np
 
 __all__ = ["NpuCost", "SeenWay", "WayThere", "fit_way"]
 
+_EXACT = ("reference", "amx")
+"""Drivers that compute the CPU's bits. Others may be off by one quantum a layer: no harm where a
+whole task is theirs, a seam in the middle of one that is shared."""
+
 
 @dataclass(frozen=True)
 class WayThere:
@@ -58,6 +62,11 @@ class NpuCost:
     driver: str
     task_us: tuple[float | None, ...]
     way: WayThere
+
+    @property
+    def shares(self) -> bool:
+        """Whether the CPU may share a task with it."""
+        return self.driver in _EXACT
 
     def knows(self, tasks: Iterable[int]) -> bool:
         """Whether the driver takes all of these."""

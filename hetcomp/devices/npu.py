@@ -19,7 +19,7 @@ def describe_npus(root: Path = Path("/")) -> tuple[DeviceInfo, ...]:
 
 
 def _reference() -> DeviceInfo:
-    reason = "portable C++, an oracle: `compile --plan npu` uses it, `auto` never does"
+    reason = "portable C++, an oracle: slower than the CPU, which `auto` finds out"
     return DeviceInfo("npu", "reference", Verdict(True, reason))
 
 

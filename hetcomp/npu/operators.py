@@ -48,6 +48,7 @@ __all__ = [
     "Reduction",
     "Value",
     "WindowProduct",
+    "cut_rows",
     "describe",
 ]
 
@@ -169,6 +170,22 @@ class Operator:
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
         return asdict(self)
+
+
+def cut_rows(operator: Operator) -> int:
+    """Rows along which the runtime can cut an operator, see `runtime_patches/src/npu_cut.h`.
+
+    Those of the outermost axis of more than one element, the last axis apart; 0 where there is
+    none, and where the core does not go along it.
+    """
+    axis = next((i for i, extent in enumerate(operator.shape[:-1]) if extent > 1), None)
+    if axis is None:
+        return 0
+    if isinstance(operator.core, WindowProduct) and axis != 1:
+        return 0
+    if isinstance(operator.core, Product) and axis < len(operator.core.batch):
+        return 0
+    return operator.shape[axis]
 
 
 def describe(

@@ -226,6 +226,8 @@ class _Planner:
         npu = self._simulator.npu
         if npu is None or decision.npu_us is None or decision.place is Place.NPU:
             return ""
+        if decision.shared_with_npu:
+            return ""
         return why_no_npu(decision, island_us(self._graph, self._simulator.transfers, index, npu))
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from hetcomp.cost.costs import Costs, SyncCost, TaskCost
 from hetcomp.cost.npu_cost import NpuCost
 from hetcomp.cost.work import Part
-from hetcomp.plan.check import grid_of
+from hetcomp.plan.check import can_share_with_npu, grid_of
 from hetcomp.plan.cuts import cut_at, last_cut, near_cuts, other_axis
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Mode, Place
@@ -24,7 +24,7 @@ from hetcomp.plan.transfer import Share, share_of
 __all__ = ["Choice", "candidates", "parts_of"]
 
 _COARSE = (-0.125, 0.0, 0.125)
-"""Shares tried round the balanced one along the axis that is not preferred."""
+"""Shares tried round the balanced one along the axis that is not preferred, and with the NPU."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def candidates(
         (
             *_of_task(graph, task, cost, common),
             *_by_tickets(graph, task, cost, sync),
-            *_on_npu(task, cost, npu.task_us[index] if npu else None),
+            *_on_npu(graph, index, cost, npu),
         )
         for index, (task, cost) in enumerate(zip(graph.tasks, costs.tasks, strict=True))
     )
@@ -64,6 +64,8 @@ def parts_of(index: int, task: Task, decision: Decision) -> tuple[Part | None, P
         return cpu, None
     if decision.place is Place.NPU:
         return None, None
+    if decision.shared_with_npu:
+        return replace(cpu, row_end=decision.cut), None
     if decision.place is Place.GPU:
         return None, gpu
     cut = decision.cut
@@ -127,11 +129,20 @@ def _by_tickets(
     return found
 
 
-def _on_npu(task: Task, cost: TaskCost, npu_us: float | None) -> Sequence[Choice]:
-    if npu_us is None:
+def _on_npu(graph: TaskGraph, index: int, cost: TaskCost, npu: NpuCost | None) -> Sequence[Choice]:
+    """The NPU alone, and cuts between CPU and NPU."""
+    task, npu_us = graph.tasks[index], None if npu is None else npu.task_us[index]
+    if npu is None or npu_us is None:
         return ()
     decision = Decision(task.name, Place.NPU, cpu_us=cost.cpu_us, gpu_us=cost.gpu_us, npu_us=npu_us)
-    return (Choice(decision, Share(1.0)),)
+    found = [Choice(decision, Share(1.0))]
+    if not npu.shares or not can_share_with_npu(graph, task) or last_cut(task.rows) == 0:
+        return found
+    balanced = _balanced(cost.cpu_us, npu_us)
+    for cut in sorted({cut_at(task.rows, balanced + step) for step in _COARSE}):
+        shared = replace(decision, place=Place.SPLIT, partner=Place.NPU, cut=cut)
+        found.append(Choice(shared, Share(1.0)))
+    return found
 
 
 def _balanced(cpu_us: float, gpu_us: float) -> float:

@@ -9,7 +9,7 @@ from hetcomp.errors import PlanError
 from hetcomp.plan.graph import Grid, Task, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Mode, Place, Plan
 
-__all__ = ["check_plan", "grid_of"]
+__all__ = ["can_share_with_npu", "check_plan", "grid_of"]
 
 _ADVICE = "`hetcomp explain M.so --plan-out F.json` writes a plan that fits, to start from"
 
@@ -63,12 +63,8 @@ def _check_decision(graph: TaskGraph, plan: str, task: Task, decision: Decision)
     kernel = graph.kernels[task.kernel]
     if decision.place is Place.CPU:
         return
-    if decision.place is Place.NPU:
-        if not task.npu:
-            raise PlanError(
-                f"{where}: placed on 'npu', which takes it not: {task.why_no_npu}; set place "
-                "to 'cpu', or compile with --npu-driver where the file has no NPU programs"
-            )
+    if decision.place is Place.NPU or decision.shared_with_npu:
+        _check_npu(graph, where, task, decision)
         return
     if not kernel.opencl:
         why = kernel.why_no_opencl or "no reason given"
@@ -80,6 +76,39 @@ def _check_decision(graph: TaskGraph, plan: str, task: Task, decision: Decision)
         _check_cut(where, task, decision)
         if decision.mode is Mode.TICKETS:
             _check_ticket(where, graph, task, decision)
+
+
+def _check_npu(graph: TaskGraph, where: str, task: Task, decision: Decision) -> None:
+    if not task.npu:
+        raise PlanError(
+            f"{where}: placed on 'npu', which takes it not: {task.why_no_npu}; set place "
+            "to 'cpu', or compile with --npu-driver where the file has no NPU programs"
+        )
+    if decision.place is Place.NPU:
+        return
+    if decision.mode is not Mode.STATIC or decision.axis is not Axis.ROWS:
+        raise PlanError(
+            f"{where}: CPU and NPU share tasks by a cut of rows; set axis to 'rows' and mode to "
+            "'static'"
+        )
+    if not can_share_with_npu(graph, task):
+        raise PlanError(
+            f"{where}: its rows cannot be cut for the NPU; set place to 'npu' or 'cpu', or partner "
+            "to 'gpu'"
+        )
+    _check_cut(where, task, decision)
+    if decision.cut in (0, task.rows.extent):
+        raise PlanError(
+            f"{where}: cut {decision.cut} leaves one side nothing; set place to 'npu' or 'cpu'"
+        )
+
+
+def can_share_with_npu(graph: TaskGraph, task: Task) -> bool:
+    """Whether CPU and NPU may share a task: whether it is known which bytes its tiles write, and
+    the NPU's program can be cut there."""
+    known = task.span_of(len(task.inputs)) is not None
+    slices = any(graph.tensors[tensor].pitch_bytes for tensor in task.outputs)
+    return task.npu and task.npu_rows > 1 and task.rows.extent > 1 and known and not slices
 
 
 def _check_cut(where: str, task: Task, decision: Decision) -> None:

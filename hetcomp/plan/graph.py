@@ -179,6 +179,9 @@ class Task:
         or is all of it, and empty where nothing is known.
     npu
         Whether the file describes it to NPU drivers; `why_no_npu` says why not.
+    npu_rows
+        Rows of the output by which the NPU's part can be cut where it shares the task with the
+        CPU; 0 where it cannot.
     """
 
     name: str
@@ -199,6 +202,7 @@ class Task:
     row_spans: tuple[RowSpan | None, ...] = ()
     npu: bool = False
     why_no_npu: str = "compiled without NPU programs"
+    npu_rows: int = 0
 
     def span_of(self, position: int) -> RowSpan | None:
         """The span of an input, or of an output behind the inputs."""

@@ -15,7 +15,7 @@ __all__ = ["parse_plan", "read_plan", "write_plan"]
 
 _NUMBERS = ("cpu_us", "gpu_us", "npu_us", "predicted_us")
 _TILES = ("cut", "ticket", "cpu_leaves", "gpu_leaves")
-_FIELDS = {"task", "place", "axis", "mode", "reason", *_TILES, *_NUMBERS}
+_FIELDS = {"task", "place", "axis", "mode", "partner", "reason", *_TILES, *_NUMBERS}
 _PLAN_FIELDS = {"name", "decisions", "predicted_us", "measured_us"}
 
 
@@ -79,6 +79,8 @@ def _decision(data: Any, where: str) -> Decision:
     cut, ticket, cpu_leaves, gpu_leaves = (_whole(fields, key, where) for key in _TILES)
     place = _choice(fields["place"], "place", tuple(item.value for item in Place), where)
     axis = _choice(fields.get("axis", "rows"), "axis", tuple(item.value for item in Axis), where)
+    partners = (Place.GPU.value, Place.NPU.value)
+    partner = _choice(fields.get("partner", Place.GPU.value), "partner", partners, where)
     modes = tuple(item.value for item in Mode)
     mode = _choice(fields.get("mode", Mode.STATIC.value), "mode", modes, where)
     if place == Place.SPLIT.value and "cut" not in fields:
@@ -96,6 +98,7 @@ def _decision(data: Any, where: str) -> Decision:
         cpu_us=_number(fields, "cpu_us", where),
         gpu_us=_number(fields, "gpu_us", where),
         npu_us=_number(fields, "npu_us", where),
+        partner=Place(partner),
         predicted_us=_number(fields, "predicted_us", where),
     )
 

@@ -53,7 +53,7 @@ def same_placement(one: Plan, other: Plan) -> bool:
 
 
 def _placing(decision: Decision) -> tuple[object, ...]:
-    where = decision.place, decision.axis, decision.cut, decision.mode
+    where = decision.place, decision.partner, decision.axis, decision.cut, decision.mode
     return *where, decision.ticket, decision.cpu_leaves, decision.gpu_leaves
 
 

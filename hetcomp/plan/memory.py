@@ -127,7 +127,8 @@ def owners(graph: TaskGraph, plan: Plan) -> dict[int, str]:
             root = graph.root(tensor)
             found[root] = _owner(decision, extent, graph.tensors[root].size_bytes)
     for task in graph.tasks:
-        if by_task[task.name].place is Place.NPU:
+        decision = by_task[task.name]
+        if decision.place is Place.NPU or decision.shared_with_npu:
             roots = {graph.root(tensor) for tensor in task.inputs}
             found |= {root: _TO_NPU for root in roots if found.get(root, "cpu") == "cpu"}
     return found
@@ -239,6 +240,8 @@ def _blocks(
 def _owner(decision: Decision, extent: int, size_bytes: int) -> str:
     if decision.place is not Place.SPLIT:
         return str(decision.place.value)
+    if decision.shared_with_npu:
+        return "cpu"  # which takes the other half over
     if decision.mode is Mode.TICKETS:
         return f"tickets:{decision.axis.value}:{size_bytes}"
     if decision.cut in (0, extent):

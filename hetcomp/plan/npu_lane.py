@@ -12,7 +12,7 @@ from hetcomp.plan.table import NpuStep, Step, StepTable
 __all__ = ["npu_lane", "npu_step_us"]
 
 
-def npu_lane(table: StepTable, npu: NpuCost | None) -> Lane:
+def npu_lane(graph: TaskGraph, table: StepTable, npu: NpuCost | None) -> Lane:
     """The regions of `table` in the order in which they are handed over.
 
     Raises
@@ -26,7 +26,7 @@ def npu_lane(table: StepTable, npu: NpuCost | None) -> Lane:
         raise InternalError(f"step table '{table.name}': no times of the NPU are known")
     handed = {step.npu: place for place, step in enumerate(table.cpu, start=1) if step.npu > 0}
     return Lane(
-        times_us=[npu.way.latency_us + _region_us(step, npu) for step in table.npu],
+        times_us=[npu.way.latency_us + _region_us(graph, step, npu) for step in table.npu],
         waits=[handed[number] for number in range(1, len(table.npu) + 1)],
         factors=[1.0] * len(table.npu),
     )
@@ -40,13 +40,18 @@ def npu_step_us(
     tensors, own_us = (
         (region.inputs, npu.way.submit_us) if step.npu > 0 else (region.outputs, npu.way.collect_us)
     )
-    size_bytes = sum(graph.tensors[tensor].size_bytes for tensor in tensors)
+    size_bytes: float = sum(graph.tensors[tensor].size_bytes for tensor in tensors)
+    size_bytes *= _part(graph, region)
     return own_us + npu.way.copy_us(size_bytes) + (sync.handover_us if step.wait else 0.0)
 
 
-def _region_us(step: NpuStep, npu: NpuCost) -> float:
+def _region_us(graph: TaskGraph, step: NpuStep, npu: NpuCost) -> float:
     times = [npu.task_us[task] for task in step.tasks]
     known = [time_us for time_us in times if time_us is not None]
     if len(known) < len(times):
         raise InternalError("a task is on the NPU whose time there is not known")
-    return sum(known)
+    return sum(known) * _part(graph, step)
+
+
+def _part(graph: TaskGraph, step: NpuStep) -> float:
+    return step.part_of(graph.tasks[step.tasks[0]].rows.extent)

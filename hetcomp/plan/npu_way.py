@@ -2,7 +2,8 @@
 
 A region pays for the way once: half of what is fixed where it is entered, half where it is left,
 and the copies of what crosses there. So tasks that follow each other share it, and a search over
-the tasks forms the regions: one whose gain does not pay for its way is not formed.
+the tasks forms the regions: one whose gain does not pay for its way is not formed. The part of a
+task that is shared with the CPU pays for its own way.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 
 from hetcomp.cost.npu_cost import NpuCost
 from hetcomp.plan.candidates import Choice
-from hetcomp.plan.graph import TaskGraph
-from hetcomp.plan.plan import Place
+from hetcomp.plan.graph import Task, TaskGraph
+from hetcomp.plan.plan import Decision, Place
 from hetcomp.plan.transfer import Transfers
 
 __all__ = ["NpuWay", "island_us"]
@@ -39,18 +40,26 @@ class NpuWay:
             np.array([choice.decision.place is Place.NPU for choice in options])
             for options in choices
         ]
-        self._results = _results(graph)
+        self._parts = [
+            np.array([_npu_part(task, choice.decision) for choice in options])
+            for task, options in zip(graph.tasks, choices, strict=True)
+        ]
+        self._graph, self._results = graph, _results(graph)
 
-    def own_us(self, index: int) -> Array:
-        """Time of task `index` on the NPU and to bring the model's inputs and outputs, shape
-        (placements,); 0 for other placements."""
-        npu, on = self._npu, self._on[index]
-        if npu is None or not on.any():
-            return np.zeros(len(on))
+    def held_us(self, index: int, cpu_us: Array) -> Array:
+        """Time for which task `index` holds the CPU, shape (placements,); `cpu_us` is that of the
+        CPU's own part. On the NPU, with the ways to bring the model's inputs and outputs."""
+        npu, on, parts = self._npu, self._on[index], self._parts[index]
+        npu_us = None if npu is None else npu.task_us[index]
+        if npu is None or npu_us is None:
+            return cpu_us
         ways_us = [self.crossing_us(size) for size in self._results[index]]
         inputs = self._transfers.inputs[index]
         ways_us += [self.crossing_us(item.size_bytes) for item in inputs if item.maker is None]
-        return np.where(on, (npu.task_us[index] or 0.0) + sum(ways_us), 0.0)
+        found = np.where(on, npu_us + sum(ways_us), cpu_us)
+        beside_us = np.maximum(cpu_us, npu_us * parts + npu.way.latency_us)
+        island = island_us(self._graph, self._transfers, index, npu, parts)
+        return np.where(parts > 0.0, beside_us + island - npu.way.latency_us, found)
 
     def crossing_us(self, size_bytes: float) -> float:
         """To enter or leave a region with so many bytes."""
@@ -65,11 +74,18 @@ class NpuWay:
         return np.where(made != used, self.crossing_us(size_bytes), 0.0)
 
 
-def island_us(graph: TaskGraph, transfers: Transfers, index: int, npu: NpuCost) -> float:
-    """The way there and back of task `index` as a region of its own."""
+def island_us(
+    graph: TaskGraph, transfers: Transfers, index: int, npu: NpuCost, parts: Any = 1.0
+) -> Any:
+    """The way there and back of task `index`, or of parts of it, as a region of its own."""
     inputs = sum(item.size_bytes for item in transfers.inputs[index])
     outputs = sum(graph.tensors[tensor].size_bytes for tensor in graph.tasks[index].outputs)
-    return npu.way.fixed_us + npu.way.copy_us(inputs + outputs)
+    return npu.way.fixed_us + npu.way.copy_us(inputs + outputs) * parts
+
+
+def _npu_part(task: Task, decision: Decision) -> float:
+    """The NPU's part of a task that it shares; 0 where it does not."""
+    return 1.0 - decision.cut / task.rows.extent if decision.shared_with_npu else 0.0
 
 
 def _results(graph: TaskGraph) -> list[list[int]]:

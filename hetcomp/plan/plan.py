@@ -10,7 +10,7 @@ __all__ = ["Axis", "Decision", "Mode", "Place", "Plan"]
 
 
 class Place(str, Enum):
-    """Which processors run a task; `split`: CPU and GPU."""
+    """Which processors run a task; `split`: the CPU and another one."""
 
     CPU = "cpu"
     GPU = "gpu"
@@ -43,7 +43,7 @@ class Decision:
     place, axis
         Where it runs; `axis` counts only for a split.
     cut
-        The CPU takes tiles [0, cut) of the axis, the GPU the rest; counts only for a split.
+        The CPU takes tiles [0, cut) of the axis, the partner the rest; counts only for a split.
     mode, ticket
         With `tickets` both processors take `ticket` tiles of the axis at a time while there are
         any, the CPU from the beginning, the GPU from the end; `cut` is then where they are expected
@@ -58,6 +58,8 @@ class Decision:
         measured. That of the NPU is without the way there.
     predicted_us
         Predicted time under this decision.
+    partner
+        Who shares a split with the CPU, the GPU or the NPU; counts only for a split.
     """
 
     task: str
@@ -73,6 +75,12 @@ class Decision:
     gpu_us: float | None = None
     predicted_us: float | None = None
     npu_us: float | None = None
+    partner: Place = Place.GPU
+
+    @property
+    def shared_with_npu(self) -> bool:
+        """Whether CPU and NPU share the task."""
+        return self.place is Place.SPLIT and self.partner is Place.NPU
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,7 @@ class Plan:
                     "place": Place(item["place"]),
                     "axis": Axis(item["axis"]),
                     "mode": Mode(item.get("mode", Mode.STATIC.value)),
+                    "partner": Place(item.get("partner", Place.GPU.value)),
                 }
             )
             for item in data["decisions"]

@@ -153,7 +153,7 @@ def make_problem(
             work = Halves(cpu_us, gpu_us, sharing_us)
             halves = shared(graph.tasks[index], choices[index], work, sync, spreads[index])
             cpu_us, gpu_us, sharing_us = halves.cpu_us, halves.gpu_us, halves.sharing_us
-        cpu_us = cpu_us + way.own_us(index)
+        cpu_us = way.held_us(index, cpu_us)
         edges = []
         for item in transfers.inputs[index]:
             if item.maker is None:

@@ -41,6 +41,8 @@ def reason_for(
     kernel, decision = graph.kernels[task.kernel], chosen.decision
     if decision.place is Place.NPU:
         return _npu_reason(decision, price)
+    if decision.shared_with_npu:
+        return _shared_reason(task, decision, price)
     place = decision.place.value
     cpu_us, gpu_us = decision.cpu_us or 0.0, decision.gpu_us
     if not kernel.opencl:
@@ -79,6 +81,14 @@ def _npu_reason(decision: Decision, price: Price) -> str:
     if price.cpu_transfer_us > _WORTH_SAYING_US:
         text += f"; a region begins, {_us(price.cpu_transfer_us)} to get there"
     return text
+
+
+def _shared_reason(task: Task, decision: Decision, price: Price) -> str:
+    return (
+        f"split {round(100 * decision.cut / task.rows.extent)}% rows with the npu: "
+        f"cpu {_us(decision.cpu_us or 0.0)}, npu {_us(decision.npu_us or 0.0)}, "
+        f"predicted {_us(price.work_us)} with the way there and back"
+    )
 
 
 def _split_reason(task: Task, chosen: Choice, price: Price) -> str:

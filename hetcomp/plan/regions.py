@@ -8,13 +8,13 @@ still to make is not waited for ahead of time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hetcomp.plan.graph import Space, TaskGraph
 from hetcomp.plan.plan import Decision, Place
 from hetcomp.plan.table import NpuStep
 
-__all__ = ["Region", "npu_regions"]
+__all__ = ["Region", "npu_regions", "npu_steps"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ def npu_regions(
 
     A task that is placed there continues the region before it where it follows that directly, or
     where what lies between has to do with neither. So no region waits for a task that waits for it.
+    The NPU's part of a task that it shares with the CPU is a region of its own.
 
     Parameters
     ----------
@@ -67,15 +68,25 @@ def npu_regions(
     """
     former = _Former(graph, decisions, early=early)
     runs: list[list[int]] = []
+    shared: list[Region] = []
     for index, task in enumerate(graph.tasks):
-        if decisions[task.name].place is not Place.NPU:
+        decision = decisions[task.name]
+        if decision.shared_with_npu:
+            shared.append(former.part(index, decision.cut))
+        if decision.place is not Place.NPU:
             continue
         if not apart and runs and former.continues(runs[-1], index):
             runs[-1].append(index)
         else:
             runs.append([index])
-    regions = [former.region(run) for run in runs]
+    regions = [former.region(run) for run in runs] + shared
     return tuple(sorted(regions, key=lambda region: (region.begin, region.step.tasks)))
+
+
+def npu_steps(graph: TaskGraph, decisions: Mapping[str, Decision]) -> tuple[NpuStep, ...]:
+    """The steps of all regions of whole tasks, see `npu_regions`."""
+    steps = (region.step for region in npu_regions(graph, decisions))
+    return tuple(step for step in steps if not step.row_end)
 
 
 class _Former:
@@ -83,7 +94,7 @@ class _Former:
 
     def __init__(self, graph: TaskGraph, decisions: Mapping[str, Decision], *, early: bool) -> None:
         self._graph, self._early = graph, early
-        self._places = [decisions[task.name].place for task in graph.tasks]
+        self._late = [_is_late(decisions[task.name]) for task in graph.tasks]
         self._writers = _writers(graph)
 
     def continues(self, run: Sequence[int], index: int) -> bool:
@@ -108,10 +119,16 @@ class _Former:
         end = next(users, len(self._graph.tasks)) - 1 if self._early else run[-1]
         return Region(step, self._begin(run), max(end, run[-1]))
 
+    def part(self, index: int, cut: int) -> Region:
+        """The NPU's part of task `index`, from row tile `cut` on."""
+        whole = self.region([index])
+        end = self._graph.tasks[index].rows.extent
+        return replace(whole, step=replace(whole.step, row_begin=cut, row_end=end))
+
     def _begin(self, run: Sequence[int]) -> int:
         makers = self._makers(run, run)
         there = max(makers, default=-1) + 1
-        others = any(self._places[i] in (Place.GPU, Place.NPU) for i in makers)
+        others = any(self._late[i] for i in makers)
         return max(there, run[0]) if others or not self._early else there
 
     def _makers(self, tasks: Sequence[int], inside: Sequence[int]) -> set[int]:
@@ -129,6 +146,11 @@ class _Former:
     def _roots_touched(self, index: int) -> set[int]:
         task = self._graph.tasks[index]
         return {self._graph.root(tensor) for tensor in task.inputs + task.outputs}
+
+
+def _is_late(decision: Decision) -> bool:
+    """Whether nothing of a task may be waited for ahead of time."""
+    return decision.place in (Place.GPU, Place.NPU) or decision.shared_with_npu
 
 
 def _step(graph: TaskGraph, writers: Mapping[int, set[int]], tasks: Sequence[int]) -> NpuStep:

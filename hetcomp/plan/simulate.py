@@ -129,7 +129,7 @@ class Simulator:
         self._ask(table)
         shares = self._shares(table)
         counters: Counters = {}
-        npu = npu_lane(table, self.npu)
+        npu = npu_lane(self.graph, table, self.npu)
         cpu = self._lane("cpu", table, shares, counters)
         gpu = self._lane("gpu", table, shares, counters)
         if table.gpu:

@@ -3,7 +3,8 @@
 The unit of dependence is bytes in the arena: a step waits for every earlier step of the other
 processor that wrote bytes it touches or read bytes it writes (RAW, WAW, WAR, memory re-use
 included). A region of the NPU is two steps of the CPU, which hands it over as early as may be and
-waits for it as late; between the two runs what touches other bytes. Cut by rows, a step touches the
+waits for it as late; between the two runs what touches other bytes, and where both share a task the
+CPU's part of it. Cut by rows, a step touches the
 rows of its tiles and the halo of its window, where the task says so (`Task.row_spans`), so that
 halves with equal cuts run ahead of each other where no halo crosses. The two halves of one task
 write disjoint elements and do not wait for each other. Steps follow the task order and wait only
@@ -21,7 +22,7 @@ from hetcomp.plan.graph import Space, Task, TaskGraph
 from hetcomp.plan.memory import ROOM, Lifetime, MemoryMap, owners, plan_memory
 from hetcomp.plan.plan import Axis, Decision, Mode, Place, Plan
 from hetcomp.plan.regions import Region, npu_regions
-from hetcomp.plan.table import Step, StepTable
+from hetcomp.plan.table import NpuStep, Step, StepTable
 
 __all__ = ["make_table"]
 
@@ -191,17 +192,24 @@ class _Maker:
         self.cpu.add(self._step(number, -number), self._running.pop(number), self.gpu)
 
     def _step(self, number: int, npu: int) -> Step:
-        index = self._regions[number - 1].step.tasks[0]
-        return replace(_whole(self._graph.tasks[index], index), npu=npu)
+        region = self._regions[number - 1].step
+        return replace(self._own(region, region.tasks[0]), npu=npu)
+
+    def _own(self, region: NpuStep, index: int) -> Step:
+        """What a region computes of a task of it."""
+        whole = _whole(self._graph.tasks[index], index)
+        if not region.row_end:
+            return whole
+        return replace(whole, row_begin=region.row_begin, row_end=region.row_end)
 
     def _access_of(self, number: int) -> _Access:
         """All that its tasks touch: the CPU runs them where the NPU fails."""
-        tasks = self._regions[number - 1].step.tasks
-        steps = (_whole(self._graph.tasks[index], index) for index in tasks)
+        region = self._regions[number - 1].step
+        steps = (self._own(region, index) for index in region.tasks)
         accesses = [_access(self._graph, self._memory, step) for step in steps]
         reads = (span for access in accesses for span in access.reads)
         writes = (span for access in accesses for span in access.writes)
-        return _Access(tasks[0], tuple(reads), tuple(writes))
+        return _Access(region.tasks[0], tuple(reads), tuple(writes))
 
 
 def _steps(task: Task, index: int, decision: Decision) -> tuple[Step | None, Step | None]:
@@ -211,6 +219,8 @@ def _steps(task: Task, index: int, decision: Decision) -> tuple[Step | None, Ste
         return whole, None
     if decision.place is Place.GPU:
         return None, whole
+    if decision.shared_with_npu:
+        return replace(whole, row_end=decision.cut), None
     if decision.mode is Mode.TICKETS:
         ticket = decision.ticket if decision.axis is Axis.ROWS else -decision.ticket
         ticketed = replace(whole, ticket=ticket, cut=decision.cut)

@@ -64,11 +64,20 @@ class NpuStep:
         the CPU runs them instead.
     inputs, outputs
         Tensors that it reads from other tasks, and those that others read of it.
+    row_begin, row_end
+        Of its only task, the row tiles that it computes, beside the CPU, which computes the others.
+        [0, 0): all of every task.
     """
 
     tasks: tuple[int, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    row_begin: int = 0
+    row_end: int = 0
+
+    def part_of(self, row_tiles: int) -> float:
+        """How much of its tasks it is, where its only one has so many row tiles."""
+        return (self.row_end - self.row_begin) / row_tiles if self.row_end else 1.0
 
 
 @dataclass(frozen=True)
@@ -124,4 +133,5 @@ class StepTable:
 
 
 def _npu_step(item: dict[str, Any]) -> NpuStep:
-    return NpuStep(**{key: tuple(value) for key, value in item.items()})
+    lists = {key: tuple(item[key]) for key in ("tasks", "inputs", "outputs")}
+    return NpuStep(**{**item, **lists})

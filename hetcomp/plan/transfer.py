@@ -46,7 +46,7 @@ class Share:
 
 def share_of(task: Task, decision: Decision) -> Share:
     """The CPU's share under `decision`; the NPU's results come through the CPU."""
-    if decision.place is not Place.SPLIT:
+    if decision.place is not Place.SPLIT or decision.shared_with_npu:
         return Share(0.0 if decision.place is Place.GPU else 1.0)
     extent = grid_of(task, decision.axis).extent
     cpu = decision.cut / extent

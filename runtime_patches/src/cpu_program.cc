@@ -71,12 +71,12 @@ CpuStep CpuProgram::MakeStep(const Graph& graph, const Table& table, const Memor
   result.task = step.task;
   result.npu = step.npu;
   if (step.npu >= 0) return result;
-  for (int index : table.npu[static_cast<size_t>(-step.npu) - 1].tasks) {
-    const Task& task = graph.tasks[static_cast<size_t>(index)];
-    Step whole;
-    whole.task = index;
-    whole.range = {0, task.rows, 0, task.channels};
-    result.instead.push_back(MakeStep(graph, table, memory, whole, threads));
+  const NpuStep& region = table.npu[static_cast<size_t>(-step.npu) - 1];
+  for (int index : region.tasks) {
+    Step own;
+    own.task = index;
+    own.range = region.RangeOf(graph.tasks[static_cast<size_t>(index)]);
+    result.instead.push_back(MakeStep(graph, table, memory, own, threads));
   }
   return result;
 }

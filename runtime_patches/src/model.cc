@@ -151,7 +151,8 @@ Step ParseStep(const json::Value& value) {
 
 NpuStep ParseNpuStep(const json::Value& value) {
   Fields fields(value, "NPU step");
-  return {fields.Ints<int>("tasks"), fields.Ints<int>("inputs"), fields.Ints<int>("outputs")};
+  return {fields.Ints<int>("tasks"), fields.Ints<int>("inputs"), fields.Ints<int>("outputs"),
+          fields.SmallInt("row_begin"), fields.SmallInt("row_end")};
 }
 
 Table TableFromJson(const json::Value& value, const Graph& graph) {

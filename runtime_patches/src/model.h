@@ -124,6 +124,15 @@ struct NpuStep {
   std::vector<int> tasks;
   std::vector<int> inputs;  // tensors
   std::vector<int> outputs;
+  int row_begin = 0;  // of its only task, the tiles that it computes; [0, 0): all of every task
+  int row_end = 0;
+
+  bool is_part() const { return row_end > 0; }
+  // Of one of its tasks.
+  Range RangeOf(const Task& task) const {
+    return is_part() ? Range{row_begin, row_end, 0, task.channels}
+                     : Range{0, task.rows, 0, task.channels};
+  }
 };
 
 struct Table {

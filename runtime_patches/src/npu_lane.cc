@@ -18,10 +18,10 @@ NpuLane::NpuLane(const Graph& graph, const Table& table, const Memory& memory,
     Region region;
     region.program = MakeRegion(graph, table, step, constants);
     for (const NpuPort& port : region.program.inputs) {
-      region.inputs.push_back(memory.Address(graph, table, port.tensor));
+      region.inputs.push_back(memory.Address(graph, table, port.tensor) + port.begin);
     }
     for (const NpuPort& port : region.program.outputs) {
-      region.outputs.push_back(memory.Address(graph, table, port.tensor));
+      region.outputs.push_back(memory.Address(graph, table, port.tensor) + port.begin);
     }
     Open(&region);
     regions_.push_back(std::move(region));

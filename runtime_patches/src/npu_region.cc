@@ -1,7 +1,10 @@
 #include "npu_region.h"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
+
+#include "npu_cut.h"
 
 namespace hetcomp {
 namespace {
@@ -60,6 +63,53 @@ void AddContext(const Graph& graph, const Table& table, const NpuStep& step, con
   region->context_bytes = graph.tensors[tensor].size_bytes;
 }
 
+// Bytes of a task's parameter that the region's tiles touch; all where that is not known.
+ByteRun TouchedBy(const Graph& graph, const NpuStep& step, const Task& task, size_t position) {
+  const Tensor& tensor = graph.tensors[static_cast<size_t>(task.buffers[position])];
+  const ByteRun all{0, tensor.size_bytes};
+  if (position >= task.row_spans.size() || !task.row_spans[position] || tensor.pitch_bytes != 0) {
+    return all;
+  }
+  const ByteRun run = task.row_spans[position]->OfTiles(step.row_begin, step.row_end);
+  return {std::min(run.begin, all.end), std::min(run.end, all.end)};
+}
+
+void Narrow(const ByteRun& run, NpuPort* port) {
+  port->begin = run.begin;
+  port->view.offset += run.begin;
+  port->view.bytes -= run.begin;
+  port->rows = 1;
+  port->row_bytes = port->pitch = run.end - run.begin;
+}
+
+// Leaves of a region's only task what the tiles of `step` need. More rows may be computed, where
+// tiles begin or end within one; these are nobody's, and not in the output's port.
+void CutRegion(const Graph& graph, const NpuStep& step, NpuRegion* region) {
+  const Task& task = graph.tasks[static_cast<size_t>(step.tasks.front())];
+  const size_t n_inputs = static_cast<size_t>(task.n_inputs);
+  const ByteRun written = TouchedBy(graph, step, task, n_inputs);
+  NpuCall& call = region->calls.front();
+  const size_t row_bytes = CutRowsOf(*call.operation).bytes;
+  const NpuPart part = CutOperator(*call.operation, static_cast<int64_t>(written.begin / row_bytes),
+                                   static_cast<int64_t>((written.end + row_bytes - 1) / row_bytes));
+  call.operation = part.operation;
+  for (size_t i = 0; i < call.operands.size(); ++i) {
+    call.operands[i].offset += part.operand_offsets[i];
+    call.operands[i].bytes -= part.operand_offsets[i];
+  }
+  call.output.offset += part.output_offset;
+  call.output.bytes -= part.output_offset;
+  for (NpuPort& port : region->outputs) Narrow(written, &port);
+  for (NpuPort& port : region->inputs) {
+    const auto begin = task.buffers.begin();
+    const auto end = begin + task.n_inputs;
+    if (std::count(begin, end, port.tensor) != 1) continue;
+    const size_t position = static_cast<size_t>(std::find(begin, end, port.tensor) - begin);
+    if (graph.tensors[static_cast<size_t>(port.tensor)].pitch_bytes != 0) continue;
+    Narrow(TouchedBy(graph, step, task, position), &port);
+  }
+}
+
 }  // namespace
 
 NpuRegion MakeRegion(const Graph& graph, const Table& table, const NpuStep& step,
@@ -76,7 +126,11 @@ NpuRegion MakeRegion(const Graph& graph, const Table& table, const NpuStep& step
   }
   for (int tensor : step.inputs) region.inputs.push_back(builder.Port(tensor));
   for (int tensor : step.outputs) region.outputs.push_back(builder.Port(tensor));
-  AddContext(graph, table, step, constants, &region);
+  if (step.is_part()) {
+    CutRegion(graph, step, &region);
+  } else {
+    AddContext(graph, table, step, constants, &region);
+  }
   return region;
 }
 

@@ -35,6 +35,7 @@ struct NpuCall {
 // An input or output: rows of `row_bytes`, `pitch` apart in the buffer, without gaps outside.
 struct NpuPort {
   int tensor = 0;
+  size_t begin = 0;  // bytes of the tensor that are not in it, before those that are
   NpuView view;
   size_t rows = 0;
   size_t row_bytes = 0;

@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "model.h"
+#include "npu_cut.h"
 #include "tickets.h"
 
 namespace hetcomp {
@@ -122,6 +123,21 @@ bool AreTensors(const std::vector<int>& list, const Graph& graph) {
   });
 }
 
+// Of a task that the NPU shares with the CPU it is known which bytes of the output tiles write.
+void CheckPart(const Table& table, const Graph& graph, const NpuStep& step) {
+  if (step.row_begin == 0 && step.row_end == 0) return;
+  const Task& task = graph.tasks[static_cast<size_t>(step.tasks.front())];
+  const NpuOperator& operation = *graph.operators[static_cast<size_t>(step.tasks.front())];
+  const size_t n_inputs = static_cast<size_t>(task.n_inputs);
+  const bool known = task.row_spans.size() > n_inputs && task.row_spans[n_inputs].has_value();
+  const Tensor& output = graph.tensors[static_cast<size_t>(operation.output)];
+  if (step.tasks.size() != 1 || !known || output.pitch_bytes != 0 ||
+      !InRange(step.row_begin, step.row_end, task.rows) || CutRowsOf(operation).count == 0) {
+    Bad(table, "task " + task.name + ": rows [" + std::to_string(step.row_begin) + ", " +
+                   std::to_string(step.row_end) + ") of it cannot be on the NPU");
+  }
+}
+
 void CheckRegion(const Table& table, const Graph& graph, const NpuStep& step) {
   if (step.tasks.empty()) Bad(table, "a region of the NPU has no tasks");
   for (int task : step.tasks) {
@@ -136,6 +152,7 @@ void CheckRegion(const Table& table, const Graph& graph, const NpuStep& step) {
   if (!AreTensors(step.inputs, graph) || !AreTensors(step.outputs, graph)) {
     Bad(table, "inputs and outputs of a region are no tensors of the arena");
   }
+  CheckPart(table, graph, step);
 }
 
 // Every region is handed over once, and taken over once after that.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pytest
 from plan_graphs import GraphBuilder, chain, two_branches
@@ -13,7 +13,7 @@ from hetcomp.cost.costs import Costs, SyncCost, TaskCost
 from hetcomp.cost.npu_cost import NpuCost, SeenWay, WayThere, fit_way
 from hetcomp.errors import InternalError
 from hetcomp.plan.by_times import by_times
-from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.graph import RowSpan, TaskGraph
 from hetcomp.plan.plan import Place, Plan
 from hetcomp.plan.planners import on_npu
 from hetcomp.plan.simulate import Simulator, measured_times
@@ -33,9 +33,10 @@ def planned(
     npu_us: Sequence[float | None],
     cpu_us: float = 100.0,
     gpu_us: float | None = None,
+    driver: str = "amx",
 ) -> Plan:
     costs = Costs((TaskCost(cpu_us, gpu_us),) * len(graph.tasks))
-    return by_times(graph, costs, SyncCost(), npu=NpuCost("fast", tuple(npu_us), WAY))
+    return by_times(graph, costs, SyncCost(), npu=NpuCost(driver, tuple(npu_us), WAY))
 
 
 def places(plan: Plan) -> list[str]:
@@ -45,7 +46,7 @@ def places(plan: Plan) -> list[str]:
 def simulator(graph: TaskGraph, npu_us: Sequence[float | None], cpu_us: float) -> Simulator:
     costs = Costs((TaskCost(cpu_us, None),) * len(graph.tasks))
     times = measured_times(graph, costs, SyncCost())
-    return Simulator(graph, times, SyncCost(), npu=NpuCost("fast", tuple(npu_us), WAY))
+    return Simulator(graph, times, SyncCost(), npu=NpuCost("amx", tuple(npu_us), WAY))
 
 
 def test_a_fast_npu_takes_a_chain_as_one_region() -> None:
@@ -230,3 +231,36 @@ def test_a_branch_goes_to_the_npu_beside_the_cpu() -> None:
     assert plan.predicted_us is not None
     assert plan.predicted_us < 450.0
     assert any("beside other branches" in decision.reason for decision in plan.decisions)
+
+
+def shareable(graph: TaskGraph) -> TaskGraph:
+    """Tasks whose rows may be cut between CPU and NPU."""
+    spans = {
+        task.name: tuple(
+            RowSpan(0, graph.tensors[i].size_bytes // 8, graph.tensors[i].size_bytes // 8)
+            for i in task.inputs + task.outputs
+        )
+        for task in graph.tasks
+    }
+    tasks = (replace(task, npu_rows=8, row_spans=spans[task.name]) for task in graph.tasks)
+    return replace(graph, tasks=tuple(tasks))
+
+
+def test_a_long_task_is_shared_with_an_npu_that_is_as_fast() -> None:
+    graph = shareable(chain(1, size_bytes=8 * SIZE, npu=True))
+    plan = planned(graph, [1000.0], cpu_us=1000.0)
+    (decision,) = plan.decisions
+    assert (decision.place, decision.partner, decision.cut) == (Place.SPLIT, Place.NPU, 4)
+    assert plan.predicted_us == pytest.approx(500.0 + 15.0 + 3.0 + 2.0 + 8.0, rel=0.02)
+    assert decision.reason.startswith("split 50% rows with the npu: cpu 1000 µs, npu 1000 µs")
+
+
+def test_a_driver_with_other_rounding_shares_no_task() -> None:
+    graph = shareable(chain(1, size_bytes=8 * SIZE, npu=True))
+    assert places(planned(graph, [1000.0], cpu_us=1001.0, driver="htp")) == ["cpu"]
+    assert places(planned(graph, [500.0], cpu_us=1001.0, driver="htp")) == ["npu"]
+
+
+def test_a_short_task_is_not_shared() -> None:
+    graph = shareable(chain(1, size_bytes=8 * SIZE, npu=True))
+    assert places(planned(graph, [40.0], cpu_us=40.0)) == ["cpu"]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+import pytest
 from plan_graphs import GraphBuilder, chain, two_branches
 
-from hetcomp.plan.graph import TaskGraph
-from hetcomp.plan.plan import Decision, Place, Plan
+from hetcomp.errors import PlanError
+from hetcomp.plan.graph import Grid, RowSpan, TaskGraph
+from hetcomp.plan.io import read_plan, write_plan
+from hetcomp.plan.plan import Axis, Decision, Mode, Place, Plan
 from hetcomp.plan.planners import on_npu
 from hetcomp.plan.steps import make_table
 from hetcomp.plan.table import NpuStep, StepTable
@@ -134,3 +140,68 @@ def test_memory_for_regions_that_begin_early_is_spent_within_the_limit_only() ->
     assert tight.arena_bytes <= least.arena_bytes
     assert [step.npu for step in free.cpu] == [1, 0, 0, 0, -1, 0]
     assert [step.npu for step in tight.cpu] == [0, 0, 0, 1, -1, 0]
+
+
+def cut_between_cpu_and_npu(cut: int, rows: int = 8) -> tuple[TaskGraph, Plan]:
+    """Three tasks of rows of 512 bytes; the one in the middle is shared."""
+    graph = chain(3, npu=True, rows=Grid(rows))
+    own = RowSpan(0, 4096 // rows, 4096 // rows)
+    tasks = tuple(
+        dataclasses.replace(task, row_spans=(own, own), npu_rows=rows) for task in graph.tasks
+    )
+    shared = Decision("task1", Place.SPLIT, Axis.ROWS, cut, partner=Place.NPU)
+    others = (Decision(name, Place.CPU) for name in ("task0", "task2"))
+    return dataclasses.replace(graph, tasks=tasks), Plan("p", (shared, *others))
+
+
+def test_the_cpu_computes_its_part_while_the_npu_has_the_other() -> None:
+    graph, plan = cut_between_cpu_and_npu(3)
+    table = make_table(graph, plan)
+    assert table.npu == (NpuStep((1,), (1,), (2,), row_begin=3, row_end=8),)
+    assert [(s.task, s.npu, s.row_begin, s.row_end) for s in table.cpu] == [
+        *((0, 0, 0, 8), (1, 1, 3, 8), (1, 0, 0, 3), (1, -1, 3, 8), (2, 0, 0, 8))
+    ]
+    assert StepTable.from_json(json.loads(json.dumps(table.to_json()))) == table
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cut": 0}, "cut 0 leaves one side nothing"),
+        ({"cut": 8}, "cut 8 leaves one side nothing"),
+        ({"axis": Axis.CHANNELS}, "share tasks by a cut of rows"),
+        ({"mode": Mode.TICKETS, "ticket": 1}, "share tasks by a cut of rows"),
+    ],
+)
+def test_cuts_that_cannot_be(change: dict[str, Any], message: str) -> None:
+    graph, plan = cut_between_cpu_and_npu(3)
+    wrong = dataclasses.replace(plan.decisions[0], **change)
+    with pytest.raises(PlanError, match=message):
+        make_table(graph, dataclasses.replace(plan, decisions=(wrong, *plan.decisions[1:])))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"npu_rows": 0}, "its rows cannot be cut for the NPU"),
+        ({"row_spans": ()}, "its rows cannot be cut for the NPU"),
+        ({"npu": False}, "which takes it not"),
+    ],
+)
+def test_tasks_that_cannot_be_shared(change: dict[str, Any], message: str) -> None:
+    graph, plan = cut_between_cpu_and_npu(3)
+    first, task, last = graph.tasks
+    tasks = (first, dataclasses.replace(task, **change), last)
+    with pytest.raises(PlanError, match=message):
+        make_table(dataclasses.replace(graph, tasks=tasks), plan)
+
+
+def test_a_plan_file_says_with_whom_a_task_is_shared(tmp_path: Path) -> None:
+    _, plan = cut_between_cpu_and_npu(3)
+    path = tmp_path / "plan.json"
+    write_plan(path, plan)
+    assert read_plan(path) == plan
+    text = path.read_text().replace('"partner": "npu"', '"partner": "cpu"')
+    path.write_text(text)
+    with pytest.raises(PlanError, match="'partner' must be one of gpu, npu"):
+        read_plan(path)
