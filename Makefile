@@ -1,6 +1,6 @@
 # Everything for people and CI; `make demo` and `make test` set up what they need first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-exact test-faults test-sanitizers stress lint format clean
+.PHONY: help setup demo test test-exact test-npu-plans test-faults test-sanitizers stress lint format clean
 
 BIN := .venv/bin
 CXX_SOURCES := $(wildcard runtime_patches/*/*.h runtime_patches/*/*.cc examples/*/*.c examples/*/*.cc tests/schedules/*.[ch] tests/support/*.[ch] tests/support/*.cc)
@@ -10,6 +10,7 @@ help:
 	@echo "make demo     compile ResNet-50, co-execute it, validate it, show placement and gain"
 	@echo "make test     lint and all tests; PYTEST=... adds arguments for pytest"
 	@echo "make test-exact  the planner's search against the exact solver on 500 random graphs"
+	@echo "make test-npu-plans  500 drawn plans of CPU, GPU and NPU compute what the CPU does"
 	@echo "make test-faults  OpenCL fails at every call of a run, in ten ways, on every tier"
 	@echo "make stress   10,000 inferences over 8 threads and 3 models: outputs and memory"
 	@echo "make test-sanitizers  the runtime under Thread-, Address- and UBSanitizer"
@@ -28,6 +29,9 @@ test: lint
 
 test-exact: setup
 	HETCOMP_EXACT_GRAPHS=500 $(BIN)/python -m pytest $(PYTEST) tests/plan/test_exact.py
+
+test-npu-plans: setup
+	HETCOMP_NPU_PLANS=500 $(BIN)/python -m pytest $(PYTEST) tests/e2e/test_npu_plans.py
 
 test-faults: setup
 	scripts/test_faults.sh

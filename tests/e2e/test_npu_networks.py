@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,7 @@ import pytest
 import hetcomp
 from hetcomp.bench import zoo
 from hetcomp.options import CompileOptions
-from hetcomp.plan.graph import TaskGraph
-from hetcomp.plan.plan import Decision, Place, Plan
-from hetcomp.plan.steps import make_table
-from hetcomp.runtime import Session
+from hetcomp.plan.plan import Place
 
 SIZES: dict[str, dict[str, Any]] = {
     "mobilenetv2": {"size": 32, "width": 0.25},
@@ -26,7 +22,6 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 ON_CPU = {"mobilenetv2": 1, "resnet50": 1, "bert_tiny": 12}
 """Tasks that the NPU takes not: sums of floats, embeddings, normalisations."""
-PLANS = 8
 FAULTS = {
     "missing": "it is missing",
     "refuse": "it refuses",
@@ -117,44 +112,3 @@ def test_switched_off(compiled: Compiled, capfd: pytest.CaptureFixture[str]) -> 
     assert capfd.readouterr().err == ""
     with pytest.raises(hetcomp.InputError, match=r'"off", "amx", "htp", "reference", got "tpu"'):
         hetcomp.load(path, npu="tpu")
-
-
-def drawn_plan(graph: TaskGraph, rng: random.Random, places: list[Place]) -> Plan:
-    """Each task on a processor that takes it, in runs of some length."""
-    decisions, place = [], places[0]
-    for task in graph.tasks:
-        if rng.random() < 0.4:
-            place = rng.choice(places)
-        fits = task.npu if place is Place.NPU else graph.kernels[task.kernel].opencl
-        decisions.append(Decision(task.name, place if fits or place is Place.CPU else Place.CPU))
-    return Plan("drawn", tuple(decisions))
-
-
-def check_plans(session: Session, places: list[Place], feeds: Any, expected: Any) -> None:
-    for seed in range(PLANS):
-        plan = drawn_plan(session.graph, random.Random(seed), places)
-        session.set_table(make_table(session.graph, plan))
-        for _ in range(2):
-            got = session.run(feeds)
-            try:
-                assert_same(got, expected)
-            except AssertionError as error:
-                raise AssertionError(f"seed {seed}: {json.dumps(plan.to_json())}") from error
-    status = session.status()
-    assert (status.npu_fallbacks, status.fallbacks, status.why_no_npu) == (0, 0, "")
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_random_plans_on_cpu_and_npu(threads: int, compiled: Compiled) -> None:
-    path, feeds = compiled("mobilenetv2"), zoo.random_inputs(model_of("mobilenetv2"))
-    with hetcomp.load(path, threads=threads) as session:
-        check_plans(session, [Place.CPU, Place.NPU], feeds, by_cpu(path, feeds))
-
-
-@pytest.mark.usefixtures("opencl")
-def test_random_plans_on_three_processors(tmp_path: Path) -> None:
-    path, model = tmp_path / "three.so", model_of("mobilenetv2")
-    hetcomp.compile(model, output=path, options=CompileOptions(plan="npu"))
-    feeds = zoo.random_inputs(model)
-    with hetcomp.load(path, plan="npu") as session:
-        check_plans(session, [Place.CPU, Place.GPU, Place.NPU], feeds, by_cpu(path, feeds))
