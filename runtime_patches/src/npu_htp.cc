@@ -1,16 +1,21 @@
 #include "npu_htp.h"
 
+#include <algorithm>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <utility>
 
 #include "error.h"
 #include "ort_api.h"
+#include "time_limit.h"
 
 namespace hetcomp {
 namespace {
 
 constexpr char kProvider[] = "QNNExecutionProvider";
+constexpr double kOpenFactor = 20.0;
+constexpr double kLeastOpenMs = 1000.0;
 
 [[noreturn]] void ThrowDevice(const std::string& message) {
   throw Error(ErrorKind::kDevice, message);
@@ -35,21 +40,35 @@ std::vector<OrtTensor> Tensors(const std::vector<NpuPort>& ports,
   return tensors;
 }
 
+// What a session is made of; its own, since who opens it may have been given up.
+struct Opening {
+  const OrtLibrary* library;
+  const char* model;
+  size_t bytes;
+  std::string backend;
+  std::vector<OrtTensor> inputs;
+  std::vector<OrtTensor> outputs;
+};
+
+std::unique_ptr<OrtSession> OpenSession(Opening opening) {
+  return std::make_unique<OrtSession>(
+      *opening.library, opening.model, opening.bytes,
+      OrtProviderOptions{{"backend_path", std::move(opening.backend)}}, std::move(opening.inputs),
+      std::move(opening.outputs));
+}
+
 class HtpKernel : public NpuKernel {
  public:
-  HtpKernel(const OrtLibrary& library, const std::string& backend, const NpuRegion& region)
-      : session_(library, region.context_data, region.context_bytes, {{"backend_path", backend}},
-                 Tensors(region.inputs, region.context->inputs),
-                 Tensors(region.outputs, region.context->outputs)) {}
+  explicit HtpKernel(std::unique_ptr<OrtSession> session) : session_(std::move(session)) {}
 
   // The vendor's library cannot be interrupted: who waits gives up without it, see npu_queue.h.
   void Run(const char* const* inputs, char* const* outputs,
            const std::atomic<bool>& abandoned) override {
-    if (!abandoned.load(std::memory_order_relaxed)) session_.Run(inputs, outputs);
+    if (!abandoned.load(std::memory_order_relaxed)) session_->Run(inputs, outputs);
   }
 
  private:
-  OrtSession session_;
+  const std::unique_ptr<OrtSession> session_;
 };
 
 class HtpDriver : public NpuDriver {
@@ -73,17 +92,26 @@ class HtpDriver : public NpuDriver {
       ThrowDevice("the file has no context for it; compile with --npu-driver htp and this plan");
     }
     if (region.context_data == nullptr) ThrowDevice(region.context->why_not);
-    return std::make_unique<HtpKernel>(*library_, libraries_.qnn + "/libQnnHtp.so", region);
+    const Opening opening = {library_.get(),
+                             region.context_data,
+                             region.context_bytes,
+                             libraries_.qnn + "/libQnnHtp.so",
+                             Tensors(region.inputs, region.context->inputs),
+                             Tensors(region.outputs, region.context->outputs)};
+    return std::make_unique<HtpKernel>(
+        Ask<std::unique_ptr<OrtSession>>([opening] { return OpenSession(opening); }));
   }
 
-  void Use(const HtpLibraries& libraries) {
+  void Use(const HtpLibraries& libraries, double timeout_ms) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (library_ == nullptr) libraries_ = libraries;
+    limit_ms_ = std::max(kLeastOpenMs, kOpenFactor * timeout_ms);
+    if (library_ == nullptr && why_dead_.empty()) libraries_ = libraries;
   }
 
  private:
-  // Call with mutex_ held.
+  // Call with mutex_ held, as what follows.
   void Load() {
+    if (!why_dead_.empty()) ThrowDevice(why_dead_);
     if (library_ != nullptr) return;
     if (libraries_.onnxruntime.empty() || libraries_.qnn.empty()) {
       ThrowDevice(
@@ -91,12 +119,27 @@ class HtpDriver : public NpuDriver {
           "proprietary libraries, under Qualcomm's AI Stack License), or set HETCOMP_ONNXRUNTIME "
           "to libonnxruntime.so and HETCOMP_QNN to the folder of its libraries");
     }
-    library_ = std::make_unique<OrtLibrary>(libraries_.onnxruntime, kProvider,
-                                            libraries_.qnn + "/libonnxruntime_providers_qnn.so");
+    library_ = Ask<std::unique_ptr<OrtLibrary>>([libraries = libraries_] {
+      return std::make_unique<OrtLibrary>(libraries.onnxruntime, kProvider,
+                                          libraries.qnn + "/libonnxruntime_providers_qnn.so");
+    });
+  }
+
+  // Who did not answer once is not asked again.
+  template <typename Result>
+  Result Ask(std::function<Result()> question) {
+    try {
+      return WithinLimit<Result>(limit_ms_, "ONNX Runtime", std::move(question));
+    } catch (const TimeoutError& error) {
+      why_dead_ = error.what();
+      throw;
+    }
   }
 
   std::mutex mutex_;  // guards what follows
   HtpLibraries libraries_;
+  double limit_ms_ = 0.0;
+  std::string why_dead_;
   std::unique_ptr<OrtLibrary> library_;
 };
 
@@ -110,6 +153,8 @@ HtpDriver& Driver() {
 
 NpuDriver* HtpNpu() { return &Driver(); }
 
-void UseHtpLibraries(const HtpLibraries& libraries) { Driver().Use(libraries); }
+void UseHtpLibraries(const HtpLibraries& libraries, double timeout_ms) {
+  Driver().Use(libraries, timeout_ms);
+}
 
 }  // namespace hetcomp

@@ -18,8 +18,9 @@ struct HtpLibraries {
 // processor. What has been loaded stays, for all models of this file.
 NpuDriver* HtpNpu();
 
-// Call before the driver is asked for anything.
-void UseHtpLibraries(const HtpLibraries& libraries);
+// Call before the driver is asked for anything; `timeout_ms` is the longest wait for an answer.
+// Loading the libraries and opening a region may take 20 times that, and at least a second.
+void UseHtpLibraries(const HtpLibraries& libraries, double timeout_ms);
 
 }  // namespace hetcomp
 

@@ -100,8 +100,8 @@ class OrtSession::Values {
 };
 
 OrtSession::OrtSession(const OrtLibrary& library, const char* model, size_t bytes,
-                       const std::vector<std::pair<std::string, std::string>>& options,
-                       std::vector<OrtTensor> inputs, std::vector<OrtTensor> outputs)
+                       const OrtProviderOptions& options, std::vector<OrtTensor> inputs,
+                       std::vector<OrtTensor> outputs)
     : library_(library), inputs_(std::move(inputs)), outputs_(std::move(outputs)) {
   OrtHandle made = nullptr;
   library.Call(OrtSlots::kCreateSessionOptions, &made);

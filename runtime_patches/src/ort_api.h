@@ -47,6 +47,8 @@ struct OrtTensor {
   size_t bytes;
 };
 
+using OrtProviderOptions = std::vector<std::pair<std::string, std::string>>;
+
 // The library with an environment and one execution provider from a plug-in. Any thread.
 class OrtLibrary {
  public:
@@ -92,8 +94,8 @@ class OrtSession {
  public:
   // All of the model has to run on the library's provider, with these options of it.
   OrtSession(const OrtLibrary& library, const char* model, size_t bytes,
-             const std::vector<std::pair<std::string, std::string>>& options,
-             std::vector<OrtTensor> inputs, std::vector<OrtTensor> outputs);
+             const OrtProviderOptions& options, std::vector<OrtTensor> inputs,
+             std::vector<OrtTensor> outputs);
   ~OrtSession();
   OrtSession(const OrtSession&) = delete;
   OrtSession& operator=(const OrtSession&) = delete;

@@ -24,7 +24,7 @@ void Session::PrepareNpu() {
   NpuDriver* driver = FindNpuDriver(name);
   if (driver == nullptr)
     return NoteNpu("NPU driver " + name + ": the runtime has none of that name");
-  UseHtpLibraries(options_.htp);
+  UseHtpLibraries(options_.htp, options_.timeout_ms);
   if (options_.npu_fault != NpuFault::kNone) {
     faulty_npu_ = WithFault(driver, options_.npu_fault);
     driver = faulty_npu_.get();

@@ -1,8 +1,20 @@
-"""Networks whose quantised tensors are outputs, so that a driver is seen layer by layer."""
+"""Networks whose quantised tensors are outputs, so that a driver is seen layer by layer.
+
+`python tests/e2e/htp_taps.py resnet50 --size 224 --soc SM8650` compiles such a network for driver
+`htp`, runs it in a fresh process on Qualcomm's emulator, and compares every layer.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +22,12 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+import hetcomp
 from hetcomp.bench import zoo
 from hetcomp.codegen.lower import lower_tasks
 from hetcomp.frontend import import_onnx
 from hetcomp.npu.htp import HtpTasks
+from hetcomp.options import CompileOptions
 from hetcomp.pipeline import fusion_pipeline
 from hetcomp.plan.plan import Decision, Place
 from hetcomp.plan.regions import npu_steps
@@ -111,3 +125,72 @@ def single_steps(tasks: HtpTasks) -> Iterator[NpuStep]:
             for other in tasks.graph.tasks
         }
         yield from npu_steps(tasks.graph, alone)
+
+
+APART = """
+import json, sys, time
+import numpy, hetcomp
+folder = sys.argv[1]
+feeds = dict(numpy.load(f"{folder}/in.npz"))
+begin = time.perf_counter()
+with hetcomp.load(f"{folder}/model.so", timeout_ms=300000) as session:
+    opened = time.perf_counter()
+    numpy.savez(f"{folder}/out.npz", **session.run(feeds))
+    ran = time.perf_counter()
+    status = session.status()
+answer = [status.npu, status.why_no_npu, status.npu_fallbacks, "onnxruntime" in sys.modules]
+print(json.dumps([answer, opened - begin, ran - opened]))
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a network in a process of its own: outputs, driver, times."""
+
+    outputs: dict[str, Array]
+    driver: str
+    why_not: str
+    fallbacks: int
+    imported_onnxruntime: bool
+    open_s: float
+    run_s: float
+
+
+def run_apart(folder: Path, feeds: Mapping[str, Array]) -> Outcome:
+    """Run `model.so` of a folder."""
+    np.savez(folder / "in.npz", **feeds)  # type: ignore[arg-type]
+    done = subprocess.run(
+        [sys.executable, "-c", APART, str(folder)], capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    answer, open_s, run_s = json.loads(done.stdout.splitlines()[-1])
+    return Outcome(dict(np.load(folder / "out.npz")), *answer, open_s, run_s)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("network")
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--soc", default="SM8650")
+    arguments = parser.parse_args()
+    model = tapped(arguments.network, size=arguments.size)
+    feeds, tasks = zoo.random_inputs(model), htp_tasks(model)
+    with tempfile.TemporaryDirectory() as name:
+        options = CompileOptions(plan="npu", gpu=False, npu_driver="htp", soc=arguments.soc)
+        begin = time.perf_counter()
+        hetcomp.compile(model, output=Path(name) / "model.so", options=options)
+        compile_s = time.perf_counter() - begin
+        size = (Path(name) / "model.so").stat().st_size
+        found = run_apart(Path(name), feeds)
+    tensors = tensors_of(tasks, found.outputs, quantised_input(model, feeds))
+    distances = worst_distances(tasks, tensors)
+    print(
+        f"{arguments.network} at {arguments.size}, {arguments.soc}: driver {found.driver}, "
+        f"{len(tasks.layers)} of {len(tasks.graph.tasks)} tasks, {size / 2**20:.1f} MiB; "
+        f"compile {compile_s:.1f} s, open {found.open_s:.2f} s, run {found.run_s:.2f} s; "
+        f"{len(distances)} layers compared, at most {max(distances.values())} quantum apart"
+    )
+
+
+if __name__ == "__main__":
+    main()

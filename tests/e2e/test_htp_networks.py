@@ -12,8 +12,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from fresh_process import script_runner
-from htp_taps import htp_tasks, quantised_input, tapped, tensors_of, worst_distances
+from htp_taps import (
+    htp_tasks,
+    quantised_input,
+    run_apart,
+    tapped,
+    tensors_of,
+    worst_distances,
+)
 
 import hetcomp
 from hetcomp.bench import zoo
@@ -58,14 +64,15 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hetcomp.driver.check_installed", lambda: None)
 
 
-def library_without_api(folder: Path) -> Path:
-    """An ONNX Runtime that is too old: it has no table of the version that is asked for."""
-    source, library = folder / "old.c", folder / "libonnxruntime_old.so"
+def standin(folder: Path, sleep_s: int) -> Path:
+    """A library that answers as ONNX Runtime would that has no table of the wanted version."""
+    source, library = folder / f"standin{sleep_s}.c", folder / f"libstandin{sleep_s}.so"
     source.write_text(
-        "static const void *const *api(unsigned v) { (void)v; return 0; }\n"
+        "#include <unistd.h>\nstatic const void *const *api(unsigned v) { (void)v; return 0; }\n"
         'static const char *version(void) { return "1.2.3"; }\n'
         "static const struct { const void *const *(*a)(unsigned); const char *(*v)(void); } base ="
-        " {api, version};\nconst void *OrtGetApiBase(void) { return &base; }\n"
+        " {api, version};\n"
+        f"const void *OrtGetApiBase(void) {{ sleep({sleep_s}); return &base; }}\n"
     )
     subprocess.run(["cc", "-shared", "-fPIC", str(source), "-o", str(library)], check=True)
     return library
@@ -78,8 +85,9 @@ def onnxruntime_library(_folder: Path) -> Path:
 MISSING: dict[str, tuple[Callable[[Path], Path], str]] = {
     "library": (lambda folder: folder / "none.so", "no ONNX Runtime: "),
     "function": (lambda _folder: Path("libm.so.6"), "it has no OrtGetApiBase"),
-    "version": (library_without_api, "ONNX Runtime 1.2.3 is too old, at least 1.24"),
+    "version": (lambda folder: standin(folder, 0), "ONNX Runtime 1.2.3 is too old, at least 1.24"),
     "provider": (onnxruntime_library, "libonnxruntime_providers_qnn.so"),
+    "answer": (lambda folder: standin(folder, 3), "ONNX Runtime did not answer within 1000 ms"),
 }
 
 
@@ -99,7 +107,7 @@ def test_the_cpu_takes_over_from_what_is_missing(
     monkeypatch.setenv("HETCOMP_QNN", str(tmp_path))
     for find, reason in MISSING.values():
         monkeypatch.setenv("HETCOMP_ONNXRUNTIME", str(find(tmp_path)))
-        with hetcomp.load(path, quiet=True) as session:
+        with hetcomp.load(path, quiet=True, timeout_ms=50) as session:
             for name, array in outputs_of(session, feeds).items():
                 np.testing.assert_array_equal(array, expected[name])
             status = session.status()
@@ -130,20 +138,11 @@ def test_every_layer_on_the_emulator(name: str, tmp_path: Path) -> None:
     model = tapped(name, **SIZES[name])
     feeds, path = zoo.random_inputs(model), tmp_path / "model.so"
     hetcomp.compile(model, output=path, options=HTP)
-    np.savez(tmp_path / "in.npz", **feeds)
-    answer, _ = script_runner(timeout=120)(
-        f"""
-        import numpy, hetcomp, sys
-        with hetcomp.load({str(path)!r}, timeout_ms=60000) as session:
-            made = session.run(dict(numpy.load({str(tmp_path / "in.npz")!r})))
-            status = session.status()
-        numpy.savez({str(tmp_path / "out.npz")!r}, **made)
-        answer = [status.npu, status.why_no_npu, status.npu_fallbacks, "onnxruntime" in sys.modules]
-        """
-    )
-    assert answer == ["htp", "", 0, False]
-    tasks, made = htp_tasks(model), dict(np.load(tmp_path / "out.npz"))
-    distances = worst_distances(tasks, tensors_of(tasks, made, quantised_input(model, feeds)))
+    found = run_apart(tmp_path, feeds)
+    assert (found.driver, found.why_not, found.fallbacks) == ("htp", "", 0)
+    assert not found.imported_onnxruntime
+    tasks, first = htp_tasks(model), quantised_input(model, feeds)
+    distances = worst_distances(tasks, tensors_of(tasks, found.outputs, first))
     assert len(distances) >= LAYERS[name]
     assert max(distances.values()) <= 1, distances
 
@@ -157,5 +156,25 @@ def test_who_is_late_is_given_up(model: onnx.ModelProto, tmp_path: Path) -> None
     with hetcomp.load(path, timeout_ms=1, quiet=True) as session:
         got = outputs_of(session, feeds)
         assert "no answer within 1 ms" in session.status().why_no_npu
+    for output, array in got.items():
+        np.testing.assert_array_equal(array, expected[output])
+
+
+@pytest.mark.usefixtures("emulator")
+def test_a_context_that_is_none_is_refused(
+    model: onnx.ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "hetcomp.npu.htp.program.compile_contexts",
+        lambda models, _soc: [Compiled(b"no context", "") for _ in models],
+    )
+    path, feeds = tmp_path / "model.so", zoo.random_inputs(model)
+    hetcomp.compile(model, output=path, options=HTP)
+    with hetcomp.load(path, plan="cpu") as session:
+        expected = outputs_of(session, feeds)
+    with hetcomp.load(path, quiet=True) as session:
+        got = outputs_of(session, feeds)
+        assert "NPU driver htp refuses" in session.status().why_no_npu
+        assert ": ONNX Runtime 1." in session.status().why_no_npu
     for output, array in got.items():
         np.testing.assert_array_equal(array, expected[output])
