@@ -25,8 +25,8 @@ from hetcomp.errors import InputError
 from hetcomp.frontend import ImportedModel, import_onnx
 from hetcomp.goal import Goal
 from hetcomp.memory import give_back, peak_bytes
-from hetcomp.npu import describe
-from hetcomp.npu.htp import HtpProgram, HtpTasks, check_installed, with_contexts
+from hetcomp.npu.htp import check_installed
+from hetcomp.npu.part import NpuTasks
 from hetcomp.options import CompileOptions
 from hetcomp.passes.static_shapes import require_static_shapes
 from hetcomp.pipeline import fusion_pipeline
@@ -184,7 +184,7 @@ class _Kernels:
     target: CompileTarget
     folder: Path
     model_name: str
-    htp: HtpTasks | None
+    npu: NpuTasks
 
 
 def _generate(
@@ -214,15 +214,13 @@ def _generate(
             half=FORMATS.get(options.precision),
             npu=bool(options.npu),
         )
-        htp = None
-        if options.npu == "htp":
-            htp = HtpTasks.of(lowered.graph, lowered.operators, lowered.constant)
-            lowered = replace(lowered, graph=htp.graph)
+        npu = NpuTasks.of(options.npu, lowered.graph, lowered.operators, lowered.constant)
+        lowered = replace(lowered, graph=npu.graph)
     with stages.stage("CPU kernels", 0.25):
         objects = cpu_objects(lowered.kernels, target.cpu, target.llvm, folder)
     with stages.stage("OpenCL kernels", 0.55):
         opencl = opencl_source(lowered.kernels, target.opencl) if options.gpu else ""
-    return _Kernels(lowered, groups, objects, opencl, target, folder, imported.name, htp)
+    return _Kernels(lowered, groups, objects, opencl, target, folder, imported.name, npu)
 
 
 def _groups(options: CompileOptions) -> GroupFacts | None:
@@ -278,10 +276,8 @@ def _silent(_stage: str, _done: float) -> None:
 
 
 def _link(kernels: _Kernels, placement: Placement, options: CompileOptions, output: Path) -> None:
-    program = HtpProgram(kernels.lowered.graph)
-    if kernels.htp is not None:
-        program = with_contexts(kernels.htp, placement.plans, options.soc)
-    graph = program.graph
+    npu = kernels.npu.part(placement.plans, options.soc)
+    graph = npu.graph
     image = kernels.folder / "image.bin"
     write_image(
         image,
@@ -289,20 +285,12 @@ def _link(kernels: _Kernels, placement: Placement, options: CompileOptions, outp
         placement.plans,
         placement.tables(graph, options.memory_limit),
         kernels.opencl,
-        chain(kernels.lowered.constants, program.arrays),
+        chain(kernels.lowered.constants, npu.arrays),
         {"model": kernels.model_name, "objective": options.goal.objective, **placement.notes},
         target=kernels.target.name,
-        npu=_npu_description(kernels, options, program),
+        npu=npu.description,
     )
     link_model(kernels.objects, graph.kernels, image, output)
-
-
-def _npu_description(
-    kernels: _Kernels, options: CompileOptions, program: HtpProgram
-) -> dict[str, Any] | None:
-    if not options.npu:
-        return None
-    return describe(kernels.lowered.operators, options.npu, program.contexts)
 
 
 @dataclass

@@ -163,7 +163,9 @@ def with_contexts(tasks: HtpTasks, plans: Iterable[Plan], soc: str) -> HtpProgra
         The vendor's tools are not installed, or end without an answer.
     """
     graph = tasks.graph
-    steps = {step.tasks: step for plan in plans for step in _steps(graph, plan)}
+    # Contexts compute whole tasks: of one that is shared with the CPU, that computes all.
+    wanted = (step for plan in plans for step in _steps(graph, plan) if not step.row_end)
+    steps = {step.tasks: step for step in wanted}
     arrays, entries = list[Array](), list[dict[str, Any]]()
     for step, result in zip(steps.values(), _compiled(tasks, steps.values(), soc), strict=True):
         entry = _entry(graph, step, result)
