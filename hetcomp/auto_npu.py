@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from hetcomp.cost.costs import Costs
 from hetcomp.cost.npu_cost import NpuCost
+from hetcomp.cost.npu_model import NpuModel
 from hetcomp.errors import PlanError
 from hetcomp.options import CompileOptions
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.forecast import Forecast
 from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.npu_forecast import predicted_npu
 from hetcomp.plan.plan import Place, Plan
 from hetcomp.plan.planners import on_npu
 from hetcomp.plan.steps import make_table
@@ -41,9 +43,12 @@ class FoundNpu:
 
 
 def find_npu(
-    session: Session, options: CompileOptions, progress: Callable[[str, float], None]
+    session: Session,
+    options: CompileOptions,
+    progress: Callable[[str, float], None],
+    models: Mapping[str, NpuModel] | None = None,
 ) -> FoundNpu:
-    """Measure the driver that `options` asks for.
+    """Measure the driver that `options` asks for, or predict it by one of the `models`.
 
     Raises
     ------
@@ -52,8 +57,11 @@ def find_npu(
     """
     if not options.npu_driver:
         return FoundNpu()
-    why_not = _refused(session, options)
-    cost = None if why_not else measure_npu(session, options.npu_driver, progress)
+    driver, why_not = options.npu_driver, _refused(session, options)
+    model = (models or {}).get(driver)
+    if model is not None and not why_not:
+        return FoundNpu(predicted_npu(session.graph, driver, model))
+    cost = None if why_not else measure_npu(session, driver, progress)
     if cost is None:
         why_not = why_not or session.status().why_no_npu
         if options.strict:

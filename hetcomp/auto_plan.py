@@ -83,7 +83,8 @@ def measured_placement(
             times = _measured(session, device, options, report, gpu=not why_no_gpu)
             forecast = measured_forecast(graph, times, tier, memory)
         with exclusive(options.lock):
-            npu = find_npu(session, options, report)
+            models = None if by_profile is None else by_profile.npu
+            npu = find_npu(session, options, report, models)
         forecast = dataclasses.replace(forecast, npu=npu.cost)
         if why_no_gpu and npu.cost is None:
             return _all_on_cpu(graph, forecast, options, device, (why_no_gpu, npu.why_not))

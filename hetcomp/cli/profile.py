@@ -12,6 +12,7 @@ import click
 
 from hetcomp.cli.common import command_options
 from hetcomp.cli.output import number, print_json, print_table, progress_bar
+from hetcomp.options import NPU_DRIVERS
 
 if TYPE_CHECKING:
     from hetcomp.cost.profile import DeviceProfile
@@ -35,13 +36,24 @@ _ERRORS = ("family, processor", "samples", "median %", "mean %", "within 10%", "
     "--lock", type=click.Path(path_type=Path),
     help="File to hold while something is timed; other benchmarks with the same file wait.",
 )  # fmt: skip
+@click.option(
+    "--npu-driver", type=click.Choice(NPU_DRIVERS), default=None,
+    help="Measure this NPU driver too, for compile --npu-driver with --profile.",
+)  # fmt: skip
 @command_options
-def profile(output: Path, quick: bool, seed: int, lock: Path | None, as_json: bool) -> None:
+def profile(
+    output: Path,
+    quick: bool,
+    seed: int,
+    lock: Path | None,
+    npu_driver: str | None,
+    as_json: bool,
+) -> None:
     """Measure this device: its kernels, and what working together costs."""
     from hetcomp.profile.options import ProfileOptions
     from hetcomp.profile.run import profile_device
 
-    options = ProfileOptions(quick=quick, seed=seed, lock=lock)
+    options = ProfileOptions(quick=quick, seed=seed, lock=lock, npu_driver=npu_driver or "")
     with progress_bar() as progress:
         result = profile_device(output, options, progress)
     if as_json:
@@ -66,6 +78,10 @@ def _constants(result: DeviceProfile) -> Iterator[tuple[str, str]]:
         yield f"slow-down {name}", number(factor, 2)
     for name, value in result.limits.items():
         yield name, number(value, 1)
+    for driver, model in result.npu.items():
+        numbers = {**model.to_json(), **asdict(model.way)}
+        del numbers["way"]
+        yield from ((f"npu {driver} {name}", number(value, 3)) for name, value in numbers.items())
 
 
 def _kernels(result: DeviceProfile) -> Iterator[tuple[str, ...]]:
@@ -99,4 +115,5 @@ def _json(result: DeviceProfile) -> dict[str, object]:
         "limits": result.limits,
         "samples": len(result.samples),
         "errors": result.errors,
+        "npu": {driver: model.to_json() for driver, model in result.npu.items()},
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hetcomp.cost.costs import SyncCost
+from hetcomp.cost.npu_model import NpuModel
 from hetcomp.cost.samples import typical
 from hetcomp.cost.work import KernelWork
 
@@ -72,6 +73,8 @@ class DeviceProfile:
         Trained predictors, as `hetcomp.cost.predictor` writes them.
     errors
         Errors on held-out shapes by family and processor.
+    npu
+        Models of NPU drivers, by name, of those that were asked for.
     """
 
     device: str
@@ -83,4 +86,5 @@ class DeviceProfile:
     samples: tuple[KernelSample, ...] = ()
     models: Mapping[str, Any] = field(default_factory=dict)
     errors: Mapping[str, Any] = field(default_factory=dict)
+    npu: Mapping[str, NpuModel] = field(default_factory=dict)
     version: int = PROFILE_VERSION

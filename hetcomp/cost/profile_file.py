@@ -15,6 +15,7 @@ from typing import Any
 
 from hetcomp._version import __version__
 from hetcomp.cost.costs import SyncCost
+from hetcomp.cost.npu_model import NpuModel
 from hetcomp.cost.profile import PROFILE_VERSION, TIME_DIGITS, DeviceProfile, KernelSample
 from hetcomp.cost.work import KernelWork
 from hetcomp.devices import machine_of
@@ -42,12 +43,13 @@ def save_profile(profile: DeviceProfile, path: str | os.PathLike[str]) -> None:
     plain = {
         field.name: getattr(profile, field.name)
         for field in dataclasses.fields(profile)
-        if field.name not in ("sync", "samples")
+        if field.name not in ("sync", "samples", "npu")
     }
     data = {
         "format": _FORMAT,
         **plain,
         "sync": {tier: dataclasses.asdict(cost) for tier, cost in profile.sync.items()},
+        "npu": {driver: model.to_json() for driver, model in profile.npu.items()},
         "samples": [sample_to_json(sample) for sample in profile.samples],
     }
     text = json.dumps(data).encode()
@@ -189,6 +191,7 @@ def _profile(data: Mapping[str, Any]) -> DeviceProfile:
         samples=tuple(map(sample_from_json, data["samples"])),
         models=dict(data["models"]),
         errors=dict(data["errors"]),
+        npu={name: NpuModel.from_json(model) for name, model in data.get("npu", {}).items()},
     )
 
 

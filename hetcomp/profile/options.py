@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hetcomp.errors import InputError
+from hetcomp.options import NPU_DRIVERS
 
 __all__ = ["ProfileOptions"]
 
@@ -29,6 +30,8 @@ class ProfileOptions:
         Processes that compile; 0 takes one for each usable core.
     budget_s
         Time to stop after, instead of that of `quick`.
+    npu_driver
+        NPU driver to measure too, when the rest is done; empty for none.
 
     Raises
     ------
@@ -41,10 +44,14 @@ class ProfileOptions:
     lock: Path | None = None
     workers: int = 0
     budget_s: float | None = None
+    npu_driver: str = ""
 
     def __post_init__(self) -> None:
         if self.workers < 0:
             raise InputError(f"workers must be at least 0, got {self.workers}")
+        if self.npu_driver and self.npu_driver not in NPU_DRIVERS:
+            known = ", ".join(NPU_DRIVERS)
+            raise InputError(f"npu_driver must be one of {known}, got '{self.npu_driver}'")
         if self.seed < 0:
             raise InputError(f"seed must be at least 0, got {self.seed}")
         if self.budget_s is not None and not self.budget_s > 0.0:

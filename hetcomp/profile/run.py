@@ -13,6 +13,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 import platformdirs
 
 from hetcomp._version import __version__
+from hetcomp.cost.npu_model import NpuModel
 from hetcomp.cost.profile import DeviceProfile
 from hetcomp.cost.profile_file import check_replaceable, save_profile, versions
 from hetcomp.cost.roofline import ProcessorFacts, processor_facts
@@ -42,6 +44,7 @@ from hetcomp.profile.kernels import KernelOptions
 from hetcomp.profile.log import Batch, Header, MeasureLog
 from hetcomp.profile.measurer import Measurer
 from hetcomp.profile.misses import find_misses
+from hetcomp.profile.npu import check_npu, profile_npu
 from hetcomp.profile.options import ProfileOptions
 from hetcomp.profile.passes import Passes
 from hetcomp.profile.probes import PROBES
@@ -93,8 +96,8 @@ def profile_device(
     Raises
     ------
     ProfileError
-        `output` belongs to another device, or the log of an interrupted run beside it to another
-        device, version or seed; or no kernel could be measured.
+        The NPU driver is missing; `output` belongs to another device, or the log of an interrupted
+        run beside it to another device, version or seed; or no kernel could be measured.
     InputError
         The folder of `output` does not exist.
 
@@ -108,6 +111,8 @@ def profile_device(
     path = Path(output)
     if not path.absolute().parent.is_dir():
         raise InputError(f"output '{path}': folder '{path.absolute().parent}' does not exist")
+    if options.npu_driver:
+        check_npu(options.npu_driver)
     devices = describe_devices()
     asked = fingerprint(devices, pinned=True)
     if path.exists():
@@ -119,6 +124,8 @@ def profile_device(
     if not log.samples:
         raise ProfileError(_nothing_measured(log))
     profile = run.profile(fingerprint(devices, pinned=was_pinned(log.constants)))
+    if options.npu_driver:
+        profile = replace(profile, npu=run.npu())
     save_profile(profile, path)
     log.remove()
     return profile
@@ -183,6 +190,12 @@ class _Run:
                 samples=self._log.samples,
             )
         )
+
+    def npu(self) -> dict[str, NpuModel]:
+        """The NPU driver that was asked for."""
+        self._report("the NPU")
+        driver, seed = self._options.npu_driver, self._options.seed
+        return {driver: profile_npu(driver, seed, self._lock)}
 
     def _processors(self) -> dict[str, ProcessorFacts]:
         limits = limits_of(self._log.constants)

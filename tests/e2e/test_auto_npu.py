@@ -19,6 +19,7 @@ from hetcomp.options import CompileOptions
 from hetcomp.plan.placement import Placement
 from hetcomp.plan.plan import Place
 from hetcomp.plan.table import StepTable
+from hetcomp.profile.npu import profile_npu
 from hetcomp.runtime import Session
 from hetcomp.tune.calm import Round, TableTimes, TimedRun
 
@@ -127,3 +128,10 @@ def test_explain_shows_what_the_npu_would_take(tmp_path: Path) -> None:
     text = CliRunner().invoke(main, ["explain", str(path)]).output
     assert "npu µs" in text
     assert "npu busy ms" in text
+
+
+def test_layers_on_the_reference_are_profiled() -> None:
+    model = profile_npu("reference", 0, None)
+    assert model.us_per_mmac > 0.0
+    assert model.way.fixed_us > 0.0
+    assert model.error_percent < 100.0

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import pytest
 from plan_graphs import GraphBuilder, chain, two_branches
 
 from hetcomp.cost.costs import Costs, SyncCost, TaskCost
 from hetcomp.cost.npu_cost import NpuCost, SeenWay, WayThere, fit_way
+from hetcomp.cost.npu_model import NpuModel, NpuWork, fit_npu
+from hetcomp.cost.profile import DeviceProfile
+from hetcomp.cost.profile_file import load_profile, save_profile
 from hetcomp.errors import InternalError
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.graph import RowSpan, TaskGraph
+from hetcomp.plan.npu_forecast import predicted_npu
 from hetcomp.plan.plan import Place, Plan
 from hetcomp.plan.planners import on_npu
 from hetcomp.plan.simulate import Simulator, measured_times
@@ -264,3 +269,24 @@ def test_a_driver_with_other_rounding_shares_no_task() -> None:
 def test_a_short_task_is_not_shared() -> None:
     graph = shareable(chain(1, size_bytes=8 * SIZE, npu=True))
     assert places(planned(graph, [40.0], cpu_us=40.0)) == ["cpu"]
+
+
+def test_times_by_multiplications_and_bytes_are_fitted() -> None:
+    works = [NpuWork(mmac, kib) for mmac, kib in ((0.1, 8), (1, 20), (5, 300), (40, 90), (9, 900))]
+    times = [4.0 + 2.5 * work.mmac + 0.05 * work.kib for work in works]
+    model = fit_npu(works, times, WAY)
+    assert (model.task_us, model.us_per_mmac, model.us_per_kib) == pytest.approx((4.0, 2.5, 0.05))
+    assert model.error_percent == pytest.approx(0.0, abs=1e-6)
+    assert NpuModel.from_json(json.loads(json.dumps(model.to_json()))) == model
+
+
+def test_a_profile_keeps_the_model_and_a_graph_is_predicted_by_it(tmp_path: Path) -> None:
+    model = NpuModel(4.0, 2.5, 0.05, WAY, 7.0)
+    profile = DeviceProfile("cpu", {}, 0, {}, npu={"amx": model})
+    save_profile(profile, tmp_path / "p.json")
+    assert load_profile(tmp_path / "p.json").npu == {"amx": model}
+    graph = chain(2, npu=True)
+    tasks = (replace(graph.tasks[0], flops=8_000_000, weight_bytes=2048), graph.tasks[1])
+    graph = replace(graph, tasks=(tasks[0], replace(tasks[1], npu=False)))
+    cost = predicted_npu(graph, "amx", model)
+    assert cost.task_us == (pytest.approx(4.0 + 10.0 + 0.1), None)
