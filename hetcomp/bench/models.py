@@ -29,7 +29,7 @@ from hetcomp.bench.reference import Array, relative_error
 from hetcomp.bench.timing import Arm, Ratio, Samples, TimingOptions, gain, interleave, ratio
 from hetcomp.cost.profile_file import load_profile
 from hetcomp.device_class import find_groups
-from hetcomp.errors import InputError
+from hetcomp.errors import DeviceError, InputError
 from hetcomp.exclusive import exclusive
 from hetcomp.options import CompileOptions
 from hetcomp.plan.io import read_plan
@@ -118,6 +118,7 @@ class _Network:
                 samples = interleave(
                     arms, self.options.timing, lambda text, part: self._report(text, (1 + part) / 2)
                 )
+            _check_npu(ours)
             theirs = {
                 peer.threads: found for peer, found in zip(peers, samples[len(ours) :], strict=True)
             }
@@ -248,6 +249,13 @@ class _Network:
             "gain_p90": gained.p90 if gained else None,
             "samples_ms": samples.all_ms,
         }
+
+
+def _check_npu(sessions: Sequence[Session]) -> None:
+    """What the CPU computed instead of the NPU is no time of the NPU."""
+    for session in sessions:
+        if session.status().npu_fallbacks:
+            raise DeviceError(session.status().why_no_npu)
 
 
 def _singles(

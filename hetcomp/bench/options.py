@@ -28,7 +28,7 @@ class NetworkOptions:
         Peers.
     size, qdq
         Of `hetcomp.bench.zoo.build`: None is the published size; `qdq` quantises to int8.
-    exact, precision, tuned, device_class
+    exact, precision, tuned, device_class, npu_driver
         See `CompileOptions`.
     timing
         How long.
@@ -45,6 +45,7 @@ class NetworkOptions:
     precision: str = "auto"
     tuned: str = ""
     device_class: str = "auto"
+    npu_driver: str = ""
     timing: TimingOptions = field(default_factory=TimingOptions)
     lock: Path | None = None
 
@@ -64,6 +65,7 @@ class NetworkOptions:
             precision=self.precision,
             tuned=self.tuned,
             device_class=self.device_class,
+            npu_driver=self.npu_driver,
             lock=self.lock,
         )
 

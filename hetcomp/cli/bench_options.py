@@ -12,7 +12,7 @@ import click
 
 from hetcomp.cli.common import command_options
 from hetcomp.cli.output import split_names
-from hetcomp.options import DEVICE_CLASSES, PRECISIONS
+from hetcomp.options import DEVICE_CLASSES, NPU_DRIVERS, PRECISIONS
 
 if TYPE_CHECKING:
     from hetcomp.bench.timing import TimingOptions
@@ -32,6 +32,7 @@ class Asked:
     precision: str
     tuned: str
     device_class: str
+    npu_driver: str | None
     plot: Path | None
     quick: bool
     lock: Path | None
@@ -50,6 +51,7 @@ class Asked:
             "precision": self.precision,
             "tuned": self.tuned,
             "device_class": self.device_class,
+            "npu_driver": self.npu_driver or "",
             "timing": quick if self.quick else usual,
             "lock": self.lock,
         }
@@ -81,6 +83,9 @@ def network_options(
             type=click.Choice(DEVICE_CLASSES),
             default="auto",
             help="OpenCL kernels; gpu: the CPU's are measured in a file of its own.",
+        ),
+        click.option(
+            "--npu-driver", type=click.Choice(NPU_DRIVERS), help="For plans npu and auto."
         ),
         click.option("--plot", type=path, help=f"{plot}: F.png, F.svg, F.pdf."),
         click.option("--quick", is_flag=True, help=f"Fewer samples, at most {quick} a network."),

@@ -243,3 +243,16 @@ def test_auto_is_compiled_by_the_profile_under_the_lock(
 def test_a_profile_needs_plan_auto() -> None:
     with pytest.raises(InputError, match="for plan auto, not cpu, gpu"):
         BenchOptions(("squeezenet",), ("cpu", "gpu"), profile="device.json")
+
+
+def test_an_npu_that_does_not_run_is_no_row(
+    compiled: list[CompileOptions], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = BenchOptions(("squeezenet",), plans=("npu",), size=32, timing=SHORT, npu_driver="amx")
+    assert [row.plan for row in bench_models(options).rows][:1] == ["npu"]
+    assert compiled[0].npu_driver == "amx"
+    fell = replace(STATUS, plan="npu", threads=1, npu_fallbacks=1, why_no_npu="no tiles")
+    monkeypatch.setattr(FakeSession, "status", lambda _session: fell)
+    found = bench_models(options)
+    assert found.rows == ()
+    assert "no tiles" in found.failed[0].error
