@@ -109,7 +109,9 @@ def npu_plans(
 
 def uses_npu(plan: Plan) -> bool:
     """Whether a plan puts anything on the NPU."""
-    return any(decision.place is Place.NPU for decision in plan.decisions)
+    return any(
+        decision.place is Place.NPU or decision.shared_with_npu for decision in plan.decisions
+    )
 
 
 def _refused(session: Session, options: CompileOptions) -> str:

@@ -128,7 +128,9 @@ class Contest:
         }
         winner = self._noted(_with_reasons(graph, self.forecast, timed, choice.best, whole))
         kept = [self._noted(plan) for plan in timed if plan.name in whole]
-        return Placement((winner, *kept, *self._rungs(timed)), notes, simulator, options.goal)
+        # The runtime changes over between tables without the NPU only.
+        rungs = [] if uses_npu(winner) else self._rungs(timed)
+        return Placement((winner, *kept, *rungs), notes, simulator, options.goal)
 
     def _noted(self, plan: Plan) -> Plan:
         """`plan` with the NPU's times, which only its own planner knows."""

@@ -16,11 +16,14 @@ from hetcomp.bench import zoo
 from hetcomp.cli import main
 from hetcomp.cost.npu_cost import NpuCost, WayThere
 from hetcomp.options import CompileOptions
+from hetcomp.plan.check import can_share_with_npu
+from hetcomp.plan.cuts import cut_at
+from hetcomp.plan.io import write_plan
 from hetcomp.plan.placement import Placement
-from hetcomp.plan.plan import Place
+from hetcomp.plan.plan import Axis, Decision, Place, Plan
 from hetcomp.plan.table import StepTable
 from hetcomp.profile.npu import profile_npu
-from hetcomp.runtime import Session
+from hetcomp.runtime import Session, read_image
 from hetcomp.tune.calm import Round, TableTimes, TimedRun
 
 TAKEN = 55
@@ -135,3 +138,32 @@ def test_layers_on_the_reference_are_profiled() -> None:
     assert model.us_per_mmac > 0.0
     assert model.way.fixed_us > 0.0
     assert model.error_percent < 100.0
+
+
+def test_a_plan_file_may_share_tasks_with_the_npu(trial: Path, tmp_path: Path) -> None:
+    model = zoo.build("mobilenetv2", qdq=True, size=32, width=0.25)
+    graph = read_image(trial).graph
+    decisions = (
+        Decision(task.name, Place.SPLIT, Axis.ROWS, cut_at(task.rows, 0.5), partner=Place.NPU)
+        if can_share_with_npu(graph, task)
+        else Decision(task.name, Place.CPU)
+        for task in graph.tasks
+    )
+    write_plan(tmp_path / "plan.json", Plan("halves", tuple(decisions)))
+    options = CompileOptions(plan=str(tmp_path / "plan.json"), npu_driver="reference", gpu=False)
+    hetcomp.compile(model, output=tmp_path / "halves.so", options=options)
+    feeds = zoo.random_inputs(model)
+    with hetcomp.load(tmp_path / "halves.so") as session:
+        by_both = session.run(feeds)
+        assert session.status().npu_steps > 20
+        session.use_plan("cpu")
+        by_cpu = session.run(feeds)
+    assert all((by_both[name] == by_cpu[name]).all() for name in by_cpu)
+    shown = CliRunner().invoke(main, ["explain", str(tmp_path / "halves.so")]).output
+    assert "split rows with npu" in shown
+    data = json.loads(
+        CliRunner().invoke(main, ["explain", str(tmp_path / "halves.so"), "--json"]).output
+    )
+    shared = [task for task in data["tasks"] if task["partner"] == "npu"]
+    assert len(shared) > 20
+    assert all(0.0 < task["cpu_share"] < 1.0 for task in shared)
