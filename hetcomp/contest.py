@@ -116,6 +116,10 @@ class Contest:
             options.goal, [entry.trial for entry in found], [entry.times for entry in found]
         )
         timed = [entry.plan for entry in found]
+        winner = self._noted(_with_reasons(graph, self.forecast, timed, choice.best, whole))
+        kept = [self._noted(plan) for plan in timed if plan.name in whole]
+        # The runtime changes over between tables without the NPU only.
+        rungs = [] if uses_npu(winner) else self._rungs(timed)
         notes = {
             "auto": "; ".join(filter(None, (choice.text, about_npu))),
             "candidates": [
@@ -123,13 +127,9 @@ class Contest:
                 for entry, comparison in zip(found, choice.comparisons, strict=True)
             ],
             "device": self.device,
-            "simulation": note_of(simulator),
+            "simulation": note_of(simulator),  # of all that was simulated, the rungs too
             "ranges": ranges_of(graph, self.forecast.costs),
         }
-        winner = self._noted(_with_reasons(graph, self.forecast, timed, choice.best, whole))
-        kept = [self._noted(plan) for plan in timed if plan.name in whole]
-        # The runtime changes over between tables without the NPU only.
-        rungs = [] if uses_npu(winner) else self._rungs(timed)
         return Placement((winner, *kept, *rungs), notes, simulator, options.goal)
 
     def _noted(self, plan: Plan) -> Plan:
