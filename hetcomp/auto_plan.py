@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
+from hetcomp.auto_contest import Contest
 from hetcomp.auto_npu import find_npu
-from hetcomp.contest import Contest
 from hetcomp.cost.cache import TimesCache
 from hetcomp.cost.costs import Costs
 from hetcomp.cost.profile import DeviceProfile

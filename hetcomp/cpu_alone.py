@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from hetcomp.auto_contest import zero_feeds
 from hetcomp.auto_plan import opened
-from hetcomp.contest import zero_feeds
 from hetcomp.exclusive import exclusive
 from hetcomp.options import CompileOptions
 from hetcomp.plan.graph import TaskGraph

@@ -20,7 +20,7 @@ LAYERS = (
         "placement",
         "auto_npu",
         "auto_plan",
-        "contest",
+        "auto_contest",
         "cpu_alone",
         "trial_process",
         "remote_session",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import hetcomp
-from hetcomp import auto_npu, auto_plan, contest
+from hetcomp import auto_contest, auto_npu, auto_plan
 from hetcomp.bench import zoo
 from hetcomp.cli import main
 from hetcomp.cost.npu_cost import NpuCost, WayThere
@@ -77,7 +78,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, npu_us: float) -> None:
         return tuple(found)
 
     monkeypatch.setattr(auto_npu, "measure_npu", measured)
-    monkeypatch.setattr(contest, "time_tables", timed)
+    monkeypatch.setattr(auto_contest, "time_tables", timed)
 
 
 def test_a_fast_npu_is_chosen(trial: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,9 +102,7 @@ def test_an_npu_that_dies_while_it_is_measured_is_left_out(
 
 
 def _with_dead_npu(real: Any) -> Any:
-    import dataclasses
-
-    return lambda session: dataclasses.replace(real(session), why_no_npu="it died")
+    return lambda session: replace(real(session), why_no_npu="it died")
 
 
 def test_strict_wants_the_npu_that_was_asked_for(

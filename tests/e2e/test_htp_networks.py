@@ -74,7 +74,9 @@ def standin(folder: Path, sleep_s: int) -> Path:
         " {api, version};\n"
         f"const void *OrtGetApiBase(void) {{ sleep({sleep_s}); return &base; }}\n"
     )
-    subprocess.run(["cc", "-shared", "-fPIC", str(source), "-o", str(library)], check=True)
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", str(source), "-o", str(library)], check=True, timeout=60
+    )
     return library
 
 

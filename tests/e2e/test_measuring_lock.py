@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import hetcomp
-from hetcomp import auto_plan, contest
+from hetcomp import auto_contest, auto_plan
 from hetcomp.bench import zoo
 from hetcomp.options import CompileOptions
 
@@ -40,7 +40,7 @@ def test_auto_measures_under_the_lock(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setattr(module, name, watched)
 
     watch(auto_plan, "measure")
-    watch(contest, "time_tables")
+    watch(auto_contest, "time_tables")
     trial = tmp_path / "trial.so"
     hetcomp.compile(zoo.build("deepfm"), output=trial, options=CompileOptions(plan="cpu"))
     options = CompileOptions(measure_seconds=0.3, use_cache=False, lock=lock)

@@ -15,13 +15,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from amx_build import compile_support, npu_program
 
+_LIMIT_S = 600.0
+
 
 def main() -> int:
     """Build the program and run it; its exit status."""
     with tempfile.TemporaryDirectory() as name:
         objects = [compile_support("tile_rates", Path(name))]
         program = npu_program(objects, Path(name) / "tile_rates")
-        return subprocess.run([str(program), *(sys.argv[1:] or ["amx"])], check=False).returncode
+        command = [str(program), *(sys.argv[1:] or ["amx"])]
+        return subprocess.run(command, check=False, timeout=_LIMIT_S).returncode
 
 
 if __name__ == "__main__":

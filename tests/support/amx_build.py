@@ -20,7 +20,16 @@ def compile_support(name: str, folder: Path) -> Path:
     output = folder / f"{name}.o"
     includes = [libinfo.find_include_path(), libinfo.find_dlpack_include_path()]
     flags = [flag for path in includes for flag in ("-isystem", path)]
-    flags += ["-I", str(runtime_folder() / "src"), "-std=c++17", "-O2", "-fPIC", "-Wall"]
+    flags += [
+        "-I",
+        str(runtime_folder() / "src"),
+        "-I",
+        str(_SUPPORT),
+        "-std=c++17",
+        "-O2",
+        "-fPIC",
+        "-Wall",
+    ]
     source = str(_SUPPORT / f"{name}.cc")
     run_tool([*find_toolchain().cxx, *flags, "-c", source, "-o", str(output)])
     return output

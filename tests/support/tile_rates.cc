@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels.h"
+#include "no_kernels.h"
 #include "npu_amx_probe.h"
 #include "npu_amx_tiles.h"
 #include "npu_tile_driver.h"
@@ -223,12 +223,6 @@ int Main(const std::string& tiles) {
 
 }  // namespace
 }  // namespace hetcomp
-
-// The runtime wants a model's kernels to be linked in; here is no model.
-extern "C" {
-const HetcompKernel hetcomp_kernels[] = {{nullptr, nullptr}};
-const int hetcomp_kernel_count = 0;
-}
 
 int main(int argc, char** argv) {
   if (argc != 2) return 2;

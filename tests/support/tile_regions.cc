@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels.h"
+#include "no_kernels.h"
 #include "npu_driver.h"
 #include "npu_requantise.h"
 
@@ -348,12 +348,6 @@ int Main(uint32_t seed, int count) {
 
 }  // namespace
 }  // namespace hetcomp
-
-// The runtime wants a model's kernels to be linked in; here is no model.
-extern "C" {
-const HetcompKernel hetcomp_kernels[] = {{nullptr, nullptr}};
-const int hetcomp_kernel_count = 0;
-}
 
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
