@@ -8,6 +8,7 @@ from typing import Any
 
 import tvm
 
+from hetcomp.arm_cores import arm_cpu
 from hetcomp.devices import describe_cpu
 from hetcomp.devices.info import CacheInfo
 from hetcomp.errors import InputError
@@ -109,18 +110,9 @@ def _x86(features: frozenset[str]) -> CompileTarget:
     return _target("x86_64 sse2", llvm, CpuFacts.SSE, OpenclCpuFacts.SSE)
 
 
-def _arm(features: frozenset[str]) -> CompileTarget:
-    llvm: dict[str, Any] = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mattr": ["+neon"]}
-    if "asimdhp" in features:
-        llvm["mattr"].append("+fullfp16")
-        return _target("aarch64 neon-fp16", llvm, CpuFacts.NEON_FP16, OpenclCpuFacts.NEON)
-    if "i8mm" in features:
-        llvm["mattr"].append("+i8mm")
-        return _target("aarch64 neon-i8mm", llvm, CpuFacts.NEON_I8MM, OpenclCpuFacts.NEON)
-    if "asimddp" in features:
-        llvm["mattr"].append("+dotprod")
-        return _target("aarch64 neon-dotprod", llvm, CpuFacts.NEON_DOT, OpenclCpuFacts.NEON)
-    return _target("aarch64 neon", llvm, CpuFacts.NEON, OpenclCpuFacts.NEON)
+def _arm(features: frozenset[str], core: str = "") -> CompileTarget:
+    cpu = arm_cpu(features, core)
+    return _target(f"aarch64 {cpu.facts.name}", cpu.llvm(), cpu.facts, OpenclCpuFacts.NEON)
 
 
 def _target(

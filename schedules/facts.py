@@ -113,13 +113,8 @@ class CpuFacts:
     SSE = DeviceFacts("sse", lanes=4, vectors=2, max_rows=6, dot="vpmaddwd")
     """16 registers of 128 bits."""
     NEON = DeviceFacts("neon", lanes=4, vectors=2, max_rows=12, f16=True)
-    """32 registers of 128 bits: 12 x 2 accumulators + 2 weights + broadcasts = 27."""
-    NEON_FP16 = replace(NEON, name="neon-fp16", f16_products=True)
-    """CPU feature `asimdhp`."""
-    NEON_DOT = replace(NEON, name="neon-dotprod", dot="sdot")
-    """CPU feature `asimddp`."""
-    NEON_I8MM = replace(NEON, name="neon-i8mm", dot="usdot")
-    """CPU feature `i8mm`."""
+    """32 registers of 128 bits: 12 x 2 accumulators + 2 weights + broadcasts = 27. What else a core
+    has: `hetcomp.arm_cores`."""
 
 
 class OpenclCpuFacts:

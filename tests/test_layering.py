@@ -14,7 +14,7 @@ LAYERS = (
     ("_version", "errors", "files", "memory", "exclusive", "goal", "remote", "options", "devices"),
     ("cost",),
     ("plan", "passes", "schedules", "frontend"),
-    ("tune", "codegen", "npu", "quantize", "runtime", "targets"),
+    ("tune", "codegen", "npu", "quantize", "runtime", "arm_cores", "targets"),
     (
         "pipeline",
         "placement",

@@ -16,11 +16,12 @@ import tvm
 from arena import Arena, Image
 from kernel_harness import FILLS
 
+from hetcomp.arm_cores import ArmCpu, arm_cpu
 from hetcomp.codegen.kernels import cpu_objects
 from hetcomp.codegen.lower import LoweredKernel
-from hetcomp.schedules.facts import CpuFacts, DeviceFacts
+from hetcomp.schedules.facts import DeviceFacts
 
-__all__ = ["NEON", "ArmCpu", "execute_on_arm", "why_not"]
+__all__ = ["NEON", "Emulated", "execute_on_arm", "why_not"]
 
 COMPILER = "aarch64-linux-gnu-gcc"
 EMULATOR = "qemu-aarch64-static"
@@ -28,21 +29,24 @@ TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
-class ArmCpu:
+class Emulated:
     """A CPU to compile for and to emulate: an instruction it lacks ends the program."""
 
-    facts: DeviceFacts
-    mattr: tuple[str, ...]
+    cpu: ArmCpu
     emulated: str
+
+    @property
+    def facts(self) -> DeviceFacts:
+        """What kernels are generated for."""
+        return self.cpu.facts
 
     @property
     def llvm(self) -> Any:
         """TVM's target."""
-        kind = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "num-cores": 1}
-        return tvm.target.Target({**kind, "mattr": list(self.mattr)})
+        return tvm.target.Target(self.cpu.llvm())
 
 
-NEON = ArmCpu(CpuFacts.NEON, ("+neon",), "cortex-a53")
+NEON = Emulated(arm_cpu(frozenset()), "cortex-a53")
 
 
 def why_not() -> str:
@@ -56,7 +60,7 @@ def why_not() -> str:
     )
 
 
-def execute_on_arm(arena: Arena, cpu: ArmCpu, folder: Path) -> list[Image]:
+def execute_on_arm(arena: Arena, cpu: Emulated, folder: Path) -> list[Image]:
     """All calls of `arena` on the emulated `cpu`; the memory after them."""
     program = _build(arena.kernels, cpu, folder)
     calls = folder / "calls"
@@ -80,7 +84,7 @@ def _program(arena: Arena) -> npt.NDArray[np.int64]:
     return np.array(words, np.int64)
 
 
-def _build(kernels: Sequence[LoweredKernel], cpu: ArmCpu, folder: Path) -> Path:
+def _build(kernels: Sequence[LoweredKernel], cpu: Emulated, folder: Path) -> Path:
     objects = cpu_objects(kernels, cpu.facts, cpu.llvm, folder)
     names = [f"__tvm_ffi_{kernel.symbol}" for kernel in kernels]
     table = folder / "table.c"

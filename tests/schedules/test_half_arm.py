@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 from arena import Trial, run_trials
-from arm_harness import NEON, ArmCpu, execute_on_arm, why_not
+from arm_harness import NEON, Emulated, execute_on_arm, why_not
 from kernel_harness import lower, reference
 from test_half_kernels import CHAINED, NAMES, assert_near, half_case, roundings_of
 
+from hetcomp.arm_cores import ARM_CORES, arm_cpu
 from hetcomp.codegen.kernels import _compile
-from hetcomp.schedules.facts import CpuFacts
 from hetcomp.schedules.half import BF16, F16, HalfFormat
 
-FP16 = ArmCpu(CpuFacts.NEON_FP16, ("+neon", "+fullfp16"), "cortex-a76")
+FP16 = Emulated(arm_cpu(ARM_CORES["cortex-a76"], "cortex-a76"), "cortex-a76")
 CASES = [(NEON, F16), (NEON, BF16), (FP16, F16)]
 
 
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
 @pytest.mark.parametrize(("cpu", "form"), CASES, ids=lambda v: getattr(v, "name", v))
-def test_on_an_emulated_core(cpu: ArmCpu, form: HalfFormat, tmp_path: Path) -> None:
+def test_on_an_emulated_core(cpu: Emulated, form: HalfFormat, tmp_path: Path) -> None:
     """Right values; random cuts that fit; nothing read or written beside a buffer."""
     cases = [half_case(name, form) for name in NAMES]
     trials = [Trial(lower(model, cpu.facts, half=form), feeds) for model, feeds in cases]

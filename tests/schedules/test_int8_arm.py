@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 from arena import Trial, run_trials
-from arm_harness import NEON, ArmCpu, execute_on_arm, why_not
+from arm_harness import NEON, Emulated, execute_on_arm, why_not
 from batches import BATCHES
 from hypothesis import given
 from hypothesis import strategies as st
 from kernel_harness import EXACT, assert_close, lower, make_model
 from quantized_families import QUANTIZED_FAMILIES, QuantizedCase
 
+from hetcomp.arm_cores import ARM_CORES, arm_cpu
 from hetcomp.codegen.kernels import _compile
-from hetcomp.schedules.facts import CpuFacts
 
 OF_EACH = 3
 """Layers of each family in a batch; the first batch has the smallest."""
 
-DOT = ArmCpu(CpuFacts.NEON_DOT, ("+neon", "+dotprod"), "cortex-a76")
-I8MM = ArmCpu(CpuFacts.NEON_I8MM, ("+neon", "+i8mm"), "max")
+DOT = Emulated(arm_cpu(ARM_CORES["cortex-a76"], "cortex-a76"), "cortex-a76")
+I8MM = Emulated(arm_cpu(ARM_CORES["cortex-a710"], "cortex-a710"), "max")
 """QEMU before 8.1 names no CPU that has i8mm and lacks something."""
 CPUS = {cpu.facts.name: cpu for cpu in (NEON, DOT, I8MM)}
 
@@ -45,7 +45,7 @@ def test_on_an_emulated_core(cases: Any, seed: int, cpu: str, tmp_path: Path) ->
         assert_close(got, case.expected, EXACT)
 
 
-@pytest.mark.parametrize("cpu", ["neon-dotprod", "neon-i8mm"])
+@pytest.mark.parametrize("cpu", [DOT.facts.name, I8MM.facts.name])
 def test_products_an_instruction(cpu: str) -> None:
     """One for each accumulator of the tile; signed ones correct their sign once for all rows."""
     text = """g (uint8[64,96] x) => (uint8[64,48] y) { d = DequantizeLinear(x, s)
@@ -58,7 +58,7 @@ def test_products_an_instruction(cpu: str) -> None:
     tile = kernel.scheduled.facts
     vectors = tile.tile_width // CPUS[cpu].facts.lanes
     found = re.findall(r"\b([us]+dot)\s+v\d+\.4s", assembly)
-    if cpu == "neon-i8mm":
+    if cpu == I8MM.facts.name:
         assert found == ["usdot"] * (tile.tile_height * vectors)
     else:
         assert found == ["sdot"] * ((tile.tile_height + 1) * vectors)
