@@ -24,6 +24,7 @@ from hetcomp.cli.explain_plans import (
 from hetcomp.cli.output import number, print_json, print_table
 from hetcomp.errors import InputError
 from hetcomp.options import TIERS
+from hetcomp.plan.check import grid_of
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.io import write_plan
 from hetcomp.plan.plan import Decision, Mode, Place, Plan
@@ -251,7 +252,7 @@ def _cpu_share(task: Task, decision: Decision) -> float | None:
     if decision.place is Place.NPU:
         return None
     if decision.shared_with_npu:
-        return decision.cut / task.rows.extent
+        return decision.cut / grid_of(task, decision.axis).extent
     return share_of(task, decision).cpu
 
 

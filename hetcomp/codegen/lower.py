@@ -14,7 +14,7 @@ from tvm import relax, tirx
 
 from hetcomp.errors import UnsupportedOperatorError
 from hetcomp.frontend import ImportedModel
-from hetcomp.npu import Operator, OperatorReader, cut_rows, packings
+from hetcomp.npu import Operator, OperatorReader, cut_columns, cut_rows, packings
 from hetcomp.passes.relax_values import constant_value
 from hetcomp.passes.task_names import value_names
 from hetcomp.plan.graph import Grid, Kernel, RowSpan, Space, Task, TaskGraph, Tensor
@@ -243,13 +243,10 @@ class _Builder:
             operator, verdict = self._reader.read(
                 index, scheduled, func, constants, pitches, halves
             )
-            task = dataclasses.replace(
-                task,
-                npu=verdict.ok,
-                why_no_npu=verdict.reason,
-                npu_rows=0 if operator is None else cut_rows(operator),
-            )
+            task = dataclasses.replace(task, npu=verdict.ok, why_no_npu=verdict.reason)
             if operator is not None:
+                columns = cut_columns(operator, scheduled.facts.tile_width)
+                task = dataclasses.replace(task, npu_rows=cut_rows(operator), npu_columns=columns)
                 operator = self._on_tensors(operator, arrays, computed, outputs)
             self._operators.append(operator)
         self._tasks.append(task)

@@ -8,7 +8,7 @@ so that a region may run on either and give the same bits.
 
 from __future__ import annotations
 
-from .operators import FORMAT_VERSION, Operator, cut_rows, describe
+from .operators import FORMAT_VERSION, Operator, cut_columns, cut_rows, describe
 from .reader import OperatorReader
 from .recognise import packings, recognise
 from .refused import Refused
@@ -18,6 +18,7 @@ __all__ = [
     "Operator",
     "OperatorReader",
     "Refused",
+    "cut_columns",
     "cut_rows",
     "describe",
     "packings",

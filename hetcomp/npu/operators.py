@@ -48,6 +48,7 @@ __all__ = [
     "Reduction",
     "Value",
     "WindowProduct",
+    "cut_columns",
     "cut_rows",
     "describe",
 ]
@@ -186,6 +187,23 @@ def cut_rows(operator: Operator) -> int:
     if isinstance(operator.core, Product) and axis < len(operator.core.batch):
         return 0
     return operator.shape[axis]
+
+
+def cut_columns(operator: Operator, tile_width: int) -> int:
+    """Columns of a channel tile, where the runtime can cut an operator between such tiles; else 0.
+
+    Only products are cut so: what all columns read is the smaller part where weights are large.
+
+    Parameters
+    ----------
+    operator
+        What may be cut.
+    tile_width
+        Columns of a channel tile of the kernel that shares it.
+    """
+    core = operator.core
+    one_group = isinstance(core, WindowProduct) and core.groups == 1
+    return tile_width if one_group or isinstance(core, Product) else 0
 
 
 def describe(

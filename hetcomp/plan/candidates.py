@@ -64,8 +64,6 @@ def parts_of(index: int, task: Task, decision: Decision) -> tuple[Part | None, P
         return cpu, None
     if decision.place is Place.NPU:
         return None, None
-    if decision.shared_with_npu:
-        return replace(cpu, row_end=decision.cut), None
     if decision.place is Place.GPU:
         return None, gpu
     cut = decision.cut
@@ -73,6 +71,8 @@ def parts_of(index: int, task: Task, decision: Decision) -> tuple[Part | None, P
         halves = replace(cpu, row_end=cut), replace(gpu, row_begin=cut)
     else:
         halves = replace(cpu, channel_end=cut), replace(gpu, channel_begin=cut)
+    if decision.shared_with_npu:
+        return halves[0], None
     extent = grid_of(task, decision.axis).extent
     return (halves[0] if cut > 0 else None), (halves[1] if cut < extent else None)
 
@@ -136,12 +136,14 @@ def _on_npu(graph: TaskGraph, index: int, cost: TaskCost, npu: NpuCost | None) -
         return ()
     decision = Decision(task.name, Place.NPU, cpu_us=cost.cpu_us, gpu_us=cost.gpu_us, npu_us=npu_us)
     found = [Choice(decision, Share(1.0))]
-    if not npu.shares or not can_share_with_npu(graph, task) or last_cut(task.rows) == 0:
-        return found
     balanced = _balanced(cost.cpu_us, npu_us)
-    for cut in sorted({cut_at(task.rows, balanced + step) for step in _COARSE}):
-        shared = replace(decision, place=Place.SPLIT, partner=Place.NPU, cut=cut)
-        found.append(Choice(shared, Share(1.0)))
+    for axis in Axis if npu.shares else ():
+        if not can_share_with_npu(graph, task, axis):
+            continue
+        grid = grid_of(task, axis)
+        shared = replace(decision, place=Place.SPLIT, partner=Place.NPU, axis=axis)
+        cuts = sorted({cut_at(grid, balanced + step) for step in _COARSE})
+        found += [Choice(replace(shared, cut=cut), Share(1.0)) for cut in cuts]
     return found
 
 

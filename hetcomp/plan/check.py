@@ -86,29 +86,31 @@ def _check_npu(graph: TaskGraph, where: str, task: Task, decision: Decision) -> 
         )
     if decision.place is Place.NPU:
         return
-    if decision.mode is not Mode.STATIC or decision.axis is not Axis.ROWS:
+    if decision.mode is not Mode.STATIC:
+        raise PlanError(f"{where}: CPU and NPU share tasks by a cut; set mode to 'static'")
+    if not can_share_with_npu(graph, task, decision.axis):
         raise PlanError(
-            f"{where}: CPU and NPU share tasks by a cut of rows; set axis to 'rows' and mode to "
-            "'static'"
-        )
-    if not can_share_with_npu(graph, task):
-        raise PlanError(
-            f"{where}: its rows cannot be cut for the NPU; set place to 'npu' or 'cpu', or partner "
-            "to 'gpu'"
+            f"{where}: its {decision.axis.value} cannot be cut for the NPU; try the other axis, "
+            "set place to 'npu' or 'cpu', or partner to 'gpu'"
         )
     _check_cut(where, task, decision)
-    if decision.cut in (0, task.rows.extent):
+    if decision.cut in (0, grid_of(task, decision.axis).extent):
         raise PlanError(
             f"{where}: cut {decision.cut} leaves one side nothing; set place to 'npu' or 'cpu'"
         )
 
 
-def can_share_with_npu(graph: TaskGraph, task: Task) -> bool:
-    """Whether CPU and NPU may share a task: whether it is known which bytes its tiles write, and
-    the NPU's program can be cut there."""
+def can_share_with_npu(graph: TaskGraph, task: Task, axis: Axis) -> bool:
+    """Whether CPU and NPU may share a task along `axis`: whether it is known what its tiles write,
+    and the NPU's program can be cut there."""
+    grid = grid_of(task, axis)
+    if not task.npu or grid.legal_cut(grid.extent - 1) <= 0:
+        return False
+    if axis is Axis.CHANNELS:
+        return task.npu_columns > 0
     known = task.span_of(len(task.inputs)) is not None
     slices = any(graph.tensors[tensor].pitch_bytes for tensor in task.outputs)
-    return task.npu and task.npu_rows > 1 and task.rows.extent > 1 and known and not slices
+    return task.npu_rows > 1 and known and not slices
 
 
 def _check_cut(where: str, task: Task, decision: Decision) -> None:

@@ -182,6 +182,9 @@ class Task:
     npu_rows
         Rows of the output by which the NPU's part can be cut where it shares the task with the
         CPU; 0 where it cannot.
+    npu_columns
+        Columns of the output in a channel tile, where the NPU's part can be cut between these;
+        else 0.
     """
 
     name: str
@@ -203,6 +206,7 @@ class Task:
     npu: bool = False
     why_no_npu: str = "compiled without NPU programs"
     npu_rows: int = 0
+    npu_columns: int = 0
 
     def span_of(self, position: int) -> RowSpan | None:
         """The span of an input, or of an output behind the inputs."""

@@ -37,11 +37,13 @@ def npu_step_us(
 ) -> float:
     """The CPU's time to hand a region over, or to take its outputs back."""
     region = table.npu[abs(step.npu) - 1]
-    tensors, own_us = (
-        (region.inputs, npu.way.submit_us) if step.npu > 0 else (region.outputs, npu.way.collect_us)
-    )
-    size_bytes: float = sum(graph.tensors[tensor].size_bytes for tensor in tensors)
-    size_bytes *= _part(graph, region)
+    part = _part(graph, region)
+    if step.npu > 0:
+        tensors, own_us = region.inputs, npu.way.submit_us
+        part = 1.0 if region.is_part and _all_rows(graph, region) else part
+    else:
+        tensors, own_us = region.outputs, npu.way.collect_us
+    size_bytes = part * sum(graph.tensors[tensor].size_bytes for tensor in tensors)
     return own_us + npu.way.copy_us(size_bytes) + (sync.handover_us if step.wait else 0.0)
 
 
@@ -54,4 +56,14 @@ def _region_us(graph: TaskGraph, step: NpuStep, npu: NpuCost) -> float:
 
 
 def _part(graph: TaskGraph, step: NpuStep) -> float:
-    return step.part_of(graph.tasks[step.tasks[0]].rows.extent)
+    """How much of its tasks a region is."""
+    if not step.is_part:
+        return 1.0
+    task = graph.tasks[step.tasks[0]]
+    rows = (step.row_end - step.row_begin) / task.rows.extent
+    return rows * (step.channel_end - step.channel_begin) / task.channels.extent
+
+
+def _all_rows(graph: TaskGraph, step: NpuStep) -> bool:
+    """Whether a part is one of channels, which needs all that the task reads."""
+    return step.row_end - step.row_begin == graph.tasks[step.tasks[0]].rows.extent

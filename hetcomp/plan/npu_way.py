@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from hetcomp.cost.npu_cost import NpuCost
 from hetcomp.plan.candidates import Choice
+from hetcomp.plan.check import grid_of
 from hetcomp.plan.graph import Task, TaskGraph
-from hetcomp.plan.plan import Decision, Place
+from hetcomp.plan.plan import Axis, Decision, Place
 from hetcomp.plan.transfer import Transfers
 
 __all__ = ["NpuWay", "island_us"]
@@ -44,6 +45,10 @@ class NpuWay:
             np.array([_npu_part(task, choice.decision) for choice in options])
             for task, options in zip(graph.tasks, choices, strict=True)
         ]
+        self._by_channels = [
+            np.array([choice.decision.axis is Axis.CHANNELS for choice in options])
+            for options in choices
+        ]
         self._graph, self._results = graph, _results(graph)
 
     def held_us(self, index: int, cpu_us: Array) -> Array:
@@ -58,7 +63,8 @@ class NpuWay:
         ways_us += [self.crossing_us(item.size_bytes) for item in inputs if item.maker is None]
         found = np.where(on, npu_us + sum(ways_us), cpu_us)
         beside_us = np.maximum(cpu_us, npu_us * parts + npu.way.latency_us)
-        island = island_us(self._graph, self._transfers, index, npu, parts)
+        read = np.where(self._by_channels[index], 1.0, parts)
+        island = island_us(self._graph, self._transfers, index, npu, read, parts)
         return np.where(parts > 0.0, beside_us + island - npu.way.latency_us, found)
 
     def crossing_us(self, size_bytes: float) -> float:
@@ -75,17 +81,27 @@ class NpuWay:
 
 
 def island_us(
-    graph: TaskGraph, transfers: Transfers, index: int, npu: NpuCost, parts: Any = 1.0
+    graph: TaskGraph,
+    transfers: Transfers,
+    index: int,
+    npu: NpuCost,
+    read: Any = 1.0,
+    written: Any = 1.0,
 ) -> Any:
-    """The way there and back of task `index`, or of parts of it, as a region of its own."""
+    """The way there and back of task `index`, or of parts of it, as a region of its own.
+
+    `read` and `written` are the parts of its inputs and outputs that go there, and come back.
+    """
     inputs = sum(item.size_bytes for item in transfers.inputs[index])
     outputs = sum(graph.tensors[tensor].size_bytes for tensor in graph.tasks[index].outputs)
-    return npu.way.fixed_us + npu.way.copy_us(inputs + outputs) * parts
+    return npu.way.fixed_us + npu.way.copy_us(inputs * read + outputs * written)
 
 
 def _npu_part(task: Task, decision: Decision) -> float:
     """The NPU's part of a task that it shares; 0 where it does not."""
-    return 1.0 - decision.cut / task.rows.extent if decision.shared_with_npu else 0.0
+    if not decision.shared_with_npu:
+        return 0.0
+    return 1.0 - decision.cut / grid_of(task, decision.axis).extent
 
 
 def _results(graph: TaskGraph) -> list[list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hetcomp.plan.candidates import Choice
+from hetcomp.plan.check import grid_of
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.plan import Decision, Mode, Place
 from hetcomp.plan.pricing import Price, alone
@@ -84,8 +85,9 @@ def _npu_reason(decision: Decision, price: Price) -> str:
 
 
 def _shared_reason(task: Task, decision: Decision, price: Price) -> str:
+    share = decision.cut / grid_of(task, decision.axis).extent
     return (
-        f"split {round(100 * decision.cut / task.rows.extent)}% rows with the npu: "
+        f"split {round(100 * share)}% {decision.axis.value} with the npu: "
         f"cpu {_us(decision.cpu_us or 0.0)}, npu {_us(decision.npu_us or 0.0)}, "
         f"predicted {_us(price.work_us)} with the way there and back"
     )

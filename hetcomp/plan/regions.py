@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hetcomp.plan.graph import Space, TaskGraph
-from hetcomp.plan.plan import Decision, Place
+from hetcomp.plan.plan import Axis, Decision, Place
 from hetcomp.plan.table import NpuStep
 
 __all__ = ["Region", "npu_regions", "npu_steps"]
@@ -72,7 +72,7 @@ def npu_regions(
     for index, task in enumerate(graph.tasks):
         decision = decisions[task.name]
         if decision.shared_with_npu:
-            shared.append(former.part(index, decision.cut))
+            shared.append(former.part(index, decision))
         if decision.place is not Place.NPU:
             continue
         if not apart and runs and former.continues(runs[-1], index):
@@ -86,7 +86,7 @@ def npu_regions(
 def npu_steps(graph: TaskGraph, decisions: Mapping[str, Decision]) -> tuple[NpuStep, ...]:
     """The steps of all regions of whole tasks, see `npu_regions`."""
     steps = (region.step for region in npu_regions(graph, decisions))
-    return tuple(step for step in steps if not step.row_end)
+    return tuple(step for step in steps if not step.is_part)
 
 
 class _Former:
@@ -119,11 +119,15 @@ class _Former:
         end = next(users, len(self._graph.tasks)) - 1 if self._early else run[-1]
         return Region(step, self._begin(run), max(end, run[-1]))
 
-    def part(self, index: int, cut: int) -> Region:
-        """The NPU's part of task `index`, from row tile `cut` on."""
-        whole = self.region([index])
-        end = self._graph.tasks[index].rows.extent
-        return replace(whole, step=replace(whole.step, row_begin=cut, row_end=end))
+    def part(self, index: int, decision: Decision) -> Region:
+        """The NPU's part of task `index`, which it shares with the CPU."""
+        whole, task = self.region([index]), self._graph.tasks[index]
+        step = replace(whole.step, row_end=task.rows.extent, channel_end=task.channels.extent)
+        if decision.axis is Axis.ROWS:
+            step = replace(step, row_begin=decision.cut)
+        else:
+            step = replace(step, channel_begin=decision.cut)
+        return replace(whole, step=step)
 
     def _begin(self, run: Sequence[int]) -> int:
         makers = self._makers(run, run)

@@ -197,10 +197,10 @@ class _Maker:
 
     def _own(self, region: NpuStep, index: int) -> Step:
         """What a region computes of a task of it."""
-        whole = _whole(self._graph.tasks[index], index)
-        if not region.row_end:
-            return whole
-        return replace(whole, row_begin=region.row_begin, row_end=region.row_end)
+        if not region.is_part:
+            return _whole(self._graph.tasks[index], index)
+        rows = region.row_begin, region.row_end
+        return Step(index, *rows, region.channel_begin, region.channel_end)
 
     def _access_of(self, number: int) -> _Access:
         """All that its tasks touch: the CPU runs them where the NPU fails."""
@@ -219,8 +219,6 @@ def _steps(task: Task, index: int, decision: Decision) -> tuple[Step | None, Ste
         return whole, None
     if decision.place is Place.GPU:
         return None, whole
-    if decision.shared_with_npu:
-        return replace(whole, row_end=decision.cut), None
     if decision.mode is Mode.TICKETS:
         ticket = decision.ticket if decision.axis is Axis.ROWS else -decision.ticket
         ticketed = replace(whole, ticket=ticket, cut=decision.cut)
@@ -235,6 +233,8 @@ def _steps(task: Task, index: int, decision: Decision) -> tuple[Step | None, Ste
     else:
         extent = task.channels.extent
         halves = replace(whole, channel_end=cut), replace(whole, channel_begin=cut)
+    if decision.shared_with_npu:
+        return halves[0], None
     return (halves[0] if cut > 0 else None), (halves[1] if cut < extent else None)
 
 

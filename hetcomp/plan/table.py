@@ -64,9 +64,9 @@ class NpuStep:
         the CPU runs them instead.
     inputs, outputs
         Tensors that it reads from other tasks, and those that others read of it.
-    row_begin, row_end
-        Of its only task, the row tiles that it computes, beside the CPU, which computes the others.
-        [0, 0): all of every task.
+    row_begin, row_end, channel_begin, channel_end
+        Of its only task, the tiles that it computes, beside the CPU, which computes the others. All
+        0: all of every task.
     """
 
     tasks: tuple[int, ...]
@@ -74,10 +74,13 @@ class NpuStep:
     outputs: tuple[int, ...]
     row_begin: int = 0
     row_end: int = 0
+    channel_begin: int = 0
+    channel_end: int = 0
 
-    def part_of(self, row_tiles: int) -> float:
-        """How much of its tasks it is, where its only one has so many row tiles."""
-        return (self.row_end - self.row_begin) / row_tiles if self.row_end else 1.0
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a part of a task that the CPU shares."""
+        return self.row_end > 0
 
 
 @dataclass(frozen=True)

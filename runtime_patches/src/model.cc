@@ -93,6 +93,7 @@ Task ParseTask(const json::Value& value, const Graph& graph) {
   task.channels = channels.SmallInt("extent");
   task.channels_ragged = channels.Bool("ragged");
   for (const Any& span : fields.List("row_spans")) task.row_spans.push_back(ParseSpan(span));
+  task.npu_columns = fields.SmallInt("npu_columns");
   return task;
 }
 
@@ -131,14 +132,16 @@ void ResolveAliases(const json::Value& value, Graph* graph) {
   }
 }
 
+Range ParseRange(const Fields& fields) {
+  return {fields.SmallInt("row_begin"), fields.SmallInt("row_end"),
+          fields.SmallInt("channel_begin"), fields.SmallInt("channel_end")};
+}
+
 Step ParseStep(const json::Value& value) {
   Fields fields(value, "step");
   Step step;
   step.task = fields.SmallInt("task");
-  step.range.row_begin = fields.SmallInt("row_begin");
-  step.range.row_end = fields.SmallInt("row_end");
-  step.range.channel_begin = fields.SmallInt("channel_begin");
-  step.range.channel_end = fields.SmallInt("channel_end");
+  step.range = ParseRange(fields);
   step.wait = fields.SmallInt("wait");
   step.signal = fields.Bool("signal");
   step.ticket = fields.SmallInt("ticket");
@@ -152,7 +155,7 @@ Step ParseStep(const json::Value& value) {
 NpuStep ParseNpuStep(const json::Value& value) {
   Fields fields(value, "NPU step");
   return {fields.Ints<int>("tasks"), fields.Ints<int>("inputs"), fields.Ints<int>("outputs"),
-          fields.SmallInt("row_begin"), fields.SmallInt("row_end")};
+          ParseRange(fields)};
 }
 
 Table TableFromJson(const json::Value& value, const Graph& graph) {

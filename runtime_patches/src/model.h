@@ -73,6 +73,7 @@ struct Task {
   bool channels_ragged = false;
   // By position in `buffers`; none: all of it, or not known.
   std::vector<std::optional<RowSpan>> row_spans;
+  int npu_columns = 0;  // of the output, in a channel tile; 0: not to be cut there for NPUs
 };
 
 struct Graph {
@@ -124,14 +125,12 @@ struct NpuStep {
   std::vector<int> tasks;
   std::vector<int> inputs;  // tensors
   std::vector<int> outputs;
-  int row_begin = 0;  // of its only task, the tiles that it computes; [0, 0): all of every task
-  int row_end = 0;
+  Range part;  // of its only task, the tiles that it computes; all 0: all of every task
 
-  bool is_part() const { return row_end > 0; }
+  bool is_part() const { return part.row_end > 0; }
   // Of one of its tasks.
   Range RangeOf(const Task& task) const {
-    return is_part() ? Range{row_begin, row_end, 0, task.channels}
-                     : Range{0, task.rows, 0, task.channels};
+    return is_part() ? part : Range{0, task.rows, 0, task.channels};
   }
 };
 

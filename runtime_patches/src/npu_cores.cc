@@ -16,12 +16,12 @@ const uint8_t* Unsigned(const NpuArray& array) {
 }
 const int8_t* Signed(const NpuArray& array) { return reinterpret_cast<const int8_t*>(array.data); }
 
-// Adds the products of `depth` bytes with `count` columns of words, `columns` apart.
-void AddWords(const uint8_t* left, const int8_t* words, int64_t depth, int64_t columns, int count,
+// Adds the products of `depth` bytes with `count` columns of words, whose rows are `pitch` apart.
+void AddWords(const uint8_t* left, const int8_t* words, int64_t depth, int64_t pitch, int count,
               int32_t* sums) {
   for (int64_t k = 0; k < depth; k += kWord) {
     const int32_t a = left[k], b = left[k + 1], c = left[k + 2], d = left[k + 3];
-    const int8_t* const word = words + k * columns;
+    const int8_t* const word = words + k * pitch;
     for (int j = 0; j < count; ++j) {
       const int8_t* const w = word + kWord * j;
       sums[j] += a * w[0] + b * w[1] + c * w[2] + d * w[3];
@@ -31,9 +31,12 @@ void AddWords(const uint8_t* left, const int8_t* words, int64_t depth, int64_t c
 
 class WindowCore : public NpuCore {
  public:
-  explicit WindowCore(const NpuWindow& window, bool depthwise, int64_t channels)
-      : w_(window), depthwise_(depthwise), channels_(channels) {
-    const int64_t longest = depthwise ? channels : window.groups * window.depth;
+  WindowCore(const NpuWindow& window, const NpuOperator& operation)
+      : w_(window),
+        depthwise_(operation.kind == NpuKind::kDepthwise),
+        channels_(operation.shape.back()),
+        pitch_(operation.words_pitch) {
+    const int64_t longest = depthwise_ ? channels_ : window.groups * window.depth;
     padding_.assign(static_cast<size_t>(longest), static_cast<uint8_t>(window.pad_value));
   }
 
@@ -49,7 +52,7 @@ class WindowCore : public NpuCore {
         if (depthwise_) {
           AddTap(pixel + at[3], weights + tap * channels_ + at[3], count, accumulators->i);
         } else {
-          AddGroups(pixel, weights + tap * w_.depth * channels_, at[3], count, accumulators->i);
+          AddGroups(pixel, weights + tap * w_.depth * pitch_, at[3], count, accumulators->i);
         }
       }
     }
@@ -78,7 +81,7 @@ class WindowCore : public NpuCore {
       const int64_t group = channel / group_size;
       const int part =
           static_cast<int>(std::min<int64_t>(count - done, (group + 1) * group_size - channel));
-      AddWords(pixel + group * w_.depth, words + kWord * channel, w_.depth, channels_, part,
+      AddWords(pixel + group * w_.depth, words + kWord * channel, w_.depth, pitch_, part,
                sums + done);
       done += part;
     }
@@ -87,13 +90,14 @@ class WindowCore : public NpuCore {
   const NpuWindow w_;
   const bool depthwise_;
   const int64_t channels_;
+  const int64_t pitch_;
   std::vector<uint8_t> padding_;
 };
 
 class ProductCore : public NpuCore {
  public:
-  ProductCore(const NpuProduct& product, const std::vector<int64_t>& shape)
-      : p_(product), shape_(shape) {}
+  ProductCore(const NpuProduct& product, const NpuOperator& operation)
+      : p_(product), shape_(operation.shape), pitch_(operation.words_pitch) {}
 
   void Accumulate(const std::vector<NpuArray>& operands, const std::vector<int64_t>& at, int count,
                   NpuLanes* accumulators) override {
@@ -110,12 +114,13 @@ class ProductCore : public NpuCore {
     std::fill(accumulators->i, accumulators->i + count, 0);
     AddWords(Unsigned(operands[static_cast<size_t>(p_.left)]) + left + row * p_.left_pitch,
              Signed(operands[static_cast<size_t>(p_.right)]) + kWord * (right + at.back()),
-             p_.depth, p_.columns, count, accumulators->i);
+             p_.depth, pitch_, count, accumulators->i);
   }
 
  private:
   const NpuProduct p_;
   const std::vector<int64_t> shape_;
+  const int64_t pitch_;
 };
 
 class ReductionCore : public NpuCore {
@@ -210,7 +215,10 @@ void CheckWindow(const NpuOperator& operation, const NpuWindow& w,
   const int64_t data = (w.batch * w.height * w.width - 1) * w.data_pitch + channels;
   Require(w.data_pitch >= channels, "data");
   Require(static_cast<int64_t>(bytes[static_cast<size_t>(w.data)]) >= data, "data");
-  const int64_t weights = w.kernel_h * w.kernel_w * w.depth * shape[3];
+  Require(operation.words_pitch >= shape[3], "columns");
+  const int64_t item = depthwise ? 1 : kWord;
+  const int64_t rows = w.kernel_h * w.kernel_w * w.depth / item;
+  const int64_t weights = ((rows - 1) * operation.words_pitch + shape[3]) * item;
   Require(static_cast<int64_t>(bytes[static_cast<size_t>(w.weights)]) >= weights, "weights");
 }
 
@@ -219,11 +227,12 @@ void CheckProduct(const NpuOperator& operation, const NpuProduct& p,
   const size_t axes = p.batch.size();
   Require(p.left_steps.size() == axes && p.right_steps.size() == axes, "batch");
   Require(operation.shape.size() > axes && operation.shape.back() == p.columns, "columns");
+  Require(operation.words_pitch >= p.columns, "columns");
   Require(std::equal(p.batch.begin(), p.batch.end(), operation.shape.begin()), "batch");
   Require(Product(operation.shape) == Product(p.batch) * p.rows * p.columns, "rows");
   Require(p.depth > 0 && p.depth % kWord == 0 && p.left_pitch >= p.depth && p.rows > 0, "depth");
   int64_t left = (p.rows - 1) * p.left_pitch + p.depth;
-  int64_t right = p.depth / kWord * p.columns;
+  int64_t right = (p.depth / kWord - 1) * operation.words_pitch + p.columns;
   for (size_t axis = 0; axis < axes; ++axis) {
     Require(p.batch[axis] > 0 && p.left_steps[axis] >= 0 && p.right_steps[axis] >= 0, "batch");
     left += (p.batch[axis] - 1) * p.left_steps[axis];
@@ -238,11 +247,10 @@ void CheckProduct(const NpuOperator& operation, const NpuProduct& p,
 
 std::unique_ptr<NpuCore> MakeNpuCore(const NpuOperator& operation) {
   if (const auto* window = std::get_if<NpuWindow>(&operation.core)) {
-    return std::make_unique<WindowCore>(*window, operation.kind == NpuKind::kDepthwise,
-                                        operation.shape.back());
+    return std::make_unique<WindowCore>(*window, operation);
   }
   if (const auto* product = std::get_if<NpuProduct>(&operation.core)) {
-    return std::make_unique<ProductCore>(*product, operation.shape);
+    return std::make_unique<ProductCore>(*product, operation);
   }
   if (const auto* reduction = std::get_if<NpuReduction>(&operation.core)) {
     return std::make_unique<ReductionCore>(*reduction, operation.shape.size());

@@ -45,6 +45,17 @@ void CutValues(int axis, int64_t begin, int data, size_t moved, std::vector<NpuV
   }
 }
 
+// An operand, unless it is -1, begins `moved` bytes later, the output `written` bytes.
+NpuPart PartOf(std::shared_ptr<const NpuOperator> operation, int operand, size_t moved,
+               size_t written) {
+  NpuPart part;
+  part.operand_offsets.assign(operation->operands.size(), 0);
+  if (operand >= 0) part.operand_offsets[static_cast<size_t>(operand)] = moved;
+  part.output_offset = written;
+  part.operation = std::move(operation);
+  return part;
+}
+
 }  // namespace
 
 NpuCutRows CutRowsOf(const NpuOperator& operation) {
@@ -58,7 +69,7 @@ NpuCutRows CutRowsOf(const NpuOperator& operation) {
   return {axis, *found, static_cast<size_t>(pitch) * SizeOf(operation.values.back().type)};
 }
 
-NpuPart CutOperator(const NpuOperator& operation, int64_t begin, int64_t end) {
+NpuPart CutRows(const NpuOperator& operation, int64_t begin, int64_t end) {
   const NpuCutRows rows = CutRowsOf(operation);
   auto part = std::make_shared<NpuOperator>(operation);
   part->shape[static_cast<size_t>(rows.axis)] = end - begin;
@@ -76,12 +87,26 @@ NpuPart CutOperator(const NpuOperator& operation, int64_t begin, int64_t end) {
     CutValues(rows.axis, begin, data, moved, &reduction->values);
   }
   CutValues(rows.axis, begin, data, moved, &part->values);
-  NpuPart result;
-  result.operand_offsets.assign(operation.operands.size(), 0);
-  if (data >= 0) result.operand_offsets[static_cast<size_t>(data)] = moved;
-  result.output_offset = static_cast<size_t>(begin) * rows.bytes;
-  result.operation = std::move(part);
-  return result;
+  return PartOf(std::move(part), data, moved, static_cast<size_t>(begin) * rows.bytes);
+}
+
+bool HasCutColumns(const NpuOperator& operation) {
+  const auto* window = std::get_if<NpuWindow>(&operation.core);
+  return window != nullptr ? window->groups == 1
+                           : std::holds_alternative<NpuProduct>(operation.core);
+}
+
+NpuPart CutColumns(const NpuOperator& operation, int64_t begin, int64_t end) {
+  constexpr size_t kWord = 4;
+  auto part = std::make_shared<NpuOperator>(operation);
+  part->shape.back() = end - begin;
+  auto* product = std::get_if<NpuProduct>(&part->core);
+  if (product != nullptr) product->columns = end - begin;
+  const int right = product != nullptr ? product->right : std::get<NpuWindow>(part->core).weights;
+  const size_t first = static_cast<size_t>(begin);
+  CutValues(static_cast<int>(part->shape.size()) - 1, begin, -1, 0, &part->values);
+  const size_t item = SizeOf(operation.values.back().type);
+  return PartOf(std::move(part), right, kWord * first, item * first);
 }
 
 }  // namespace hetcomp

@@ -29,7 +29,13 @@ struct NpuPart {
 };
 
 // Rows [begin, end), 0 <= begin < end <= CutRowsOf(operation).count.
-NpuPart CutOperator(const NpuOperator& operation, int64_t begin, int64_t end);
+NpuPart CutRows(const NpuOperator& operation, int64_t begin, int64_t end);
+
+// Whether an operator can be cut along the last axis of its output: a product of one group.
+bool HasCutColumns(const NpuOperator& operation);
+
+// Columns [begin, end), 0 <= begin < end <= operation.shape.back().
+NpuPart CutColumns(const NpuOperator& operation, int64_t begin, int64_t end);
 
 }  // namespace hetcomp
 

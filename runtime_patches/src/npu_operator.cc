@@ -179,6 +179,7 @@ std::shared_ptr<const NpuOperator> ParseOperator(const Any& json, size_t n_tenso
   }
   result->output = CheckedTensor(fields.Int("output"), n_tensors);
   result->output_pitch = fields.SmallInt("output_pitch");
+  result->words_pitch = result->shape.empty() ? 0 : result->shape.back();
   const Scope scope{result->operands.size(), result->shape.size()};
   result->values = ParseValues(fields.List("values"), scope);
   if (result->kind == NpuKind::kMap) return result;

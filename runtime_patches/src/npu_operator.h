@@ -94,6 +94,8 @@ struct NpuOperator {
   std::vector<int> operands;  // tensors of the task graph
   int output;
   int64_t output_pitch;
+  int64_t
+      words_pitch;  // of a product's right operand: all its columns, where this has some of them
   std::variant<std::monostate, NpuWindow, NpuProduct, NpuReduction> core;
   std::vector<NpuValue> values;
 };

@@ -70,7 +70,7 @@ ByteRun TouchedBy(const Graph& graph, const NpuStep& step, const Task& task, siz
   if (position >= task.row_spans.size() || !task.row_spans[position] || tensor.pitch_bytes != 0) {
     return all;
   }
-  const ByteRun run = task.row_spans[position]->OfTiles(step.row_begin, step.row_end);
+  const ByteRun run = task.row_spans[position]->OfTiles(step.part.row_begin, step.part.row_end);
   return {std::min(run.begin, all.end), std::min(run.end, all.end)};
 }
 
@@ -82,23 +82,51 @@ void Narrow(const ByteRun& run, NpuPort* port) {
   port->row_bytes = port->pitch = run.end - run.begin;
 }
 
-// Leaves of a region's only task what the tiles of `step` need. More rows may be computed, where
-// tiles begin or end within one; these are nobody's, and not in the output's port.
-void CutRegion(const Graph& graph, const NpuStep& step, NpuRegion* region) {
-  const Task& task = graph.tasks[static_cast<size_t>(step.tasks.front())];
+void CutCall(const NpuPart& part, NpuCall* call) {
+  call->operation = part.operation;
+  for (size_t i = 0; i < call->operands.size(); ++i) {
+    call->operands[i].offset += part.operand_offsets[i];
+    call->operands[i].bytes -= part.operand_offsets[i];
+  }
+  call->output.offset += part.output_offset;
+  call->output.bytes -= part.output_offset;
+}
+
+// Columns of `item` bytes of a port whose rows have `row_bytes` of them.
+void NarrowColumns(int64_t begin, int64_t end, size_t item, size_t row_bytes, NpuPort* port) {
+  const size_t size = port->bytes(), first = static_cast<size_t>(begin) * item;
+  if (port->rows == 1) port->pitch = row_bytes;  // they lay side by side
+  port->rows = size / row_bytes;
+  port->row_bytes = static_cast<size_t>(end - begin) * item;
+  port->begin += first;
+  port->view.offset += first;
+  port->view.bytes -= first;
+}
+
+// Leaves of a region's only task the columns of the tiles of `step`. All of them need all inputs.
+void CutRegionColumns(const Task& task, const NpuStep& step, NpuRegion* region) {
+  NpuCall& call = region->calls.front();
+  const NpuOperator& whole = *call.operation;
+  const int64_t columns = whole.shape.back();
+  const int64_t begin = step.part.channel_begin * task.npu_columns;
+  const int64_t end = std::min(columns, int64_t{step.part.channel_end} * task.npu_columns);
+  const size_t item = SizeOf(whole.values.back().type);
+  CutCall(CutColumns(whole, begin, end), &call);
+  for (NpuPort& port : region->outputs) {
+    NarrowColumns(begin, end, item, static_cast<size_t>(columns) * item, &port);
+  }
+}
+
+// Leaves of a region's only task what the row tiles of `step` need. More rows may be computed,
+// where tiles begin or end within one; these are nobody's, and not in the output's port.
+void CutRegionRows(const Graph& graph, const Task& task, const NpuStep& step, NpuRegion* region) {
   const size_t n_inputs = static_cast<size_t>(task.n_inputs);
   const ByteRun written = TouchedBy(graph, step, task, n_inputs);
   NpuCall& call = region->calls.front();
   const size_t row_bytes = CutRowsOf(*call.operation).bytes;
-  const NpuPart part = CutOperator(*call.operation, static_cast<int64_t>(written.begin / row_bytes),
-                                   static_cast<int64_t>((written.end + row_bytes - 1) / row_bytes));
-  call.operation = part.operation;
-  for (size_t i = 0; i < call.operands.size(); ++i) {
-    call.operands[i].offset += part.operand_offsets[i];
-    call.operands[i].bytes -= part.operand_offsets[i];
-  }
-  call.output.offset += part.output_offset;
-  call.output.bytes -= part.output_offset;
+  CutCall(CutRows(*call.operation, static_cast<int64_t>(written.begin / row_bytes),
+                  static_cast<int64_t>((written.end + row_bytes - 1) / row_bytes)),
+          &call);
   for (NpuPort& port : region->outputs) Narrow(written, &port);
   for (NpuPort& port : region->inputs) {
     const auto begin = task.buffers.begin();
@@ -126,10 +154,15 @@ NpuRegion MakeRegion(const Graph& graph, const Table& table, const NpuStep& step
   }
   for (int tensor : step.inputs) region.inputs.push_back(builder.Port(tensor));
   for (int tensor : step.outputs) region.outputs.push_back(builder.Port(tensor));
-  if (step.is_part()) {
-    CutRegion(graph, step, &region);
-  } else {
+  if (!step.is_part()) {
     AddContext(graph, table, step, constants, &region);
+    return region;
+  }
+  const Task& task = graph.tasks[static_cast<size_t>(step.tasks.front())];
+  if (step.part.channel_end - step.part.channel_begin < task.channels) {
+    CutRegionColumns(task, step, &region);
+  } else {
+    CutRegionRows(graph, task, step, &region);
   }
   return region;
 }

@@ -44,7 +44,7 @@ class WindowStep : public HostStep {
     for (int64_t group = 0; group < w_.groups; ++group) {
       weights_.emplace_back(map_.chunks(), columns_);
       weights_.back().Pack(DataOf(call_, w_.weights) + kWord * group * columns_,
-                           call_.operation->shape.back());
+                           call_.operation->words_pitch);
     }
   }
 
@@ -134,7 +134,7 @@ class ProductStep : public HostStep {
 
   void Pack() {
     for (size_t i = 0; i < words_.size(); ++i) {
-      words_[i].Pack(DataOf(call_, p_.right) + offsets_[i], p_.columns);
+      words_[i].Pack(DataOf(call_, p_.right) + offsets_[i], call_.operation->words_pitch);
     }
   }
 

@@ -50,6 +50,13 @@ void CheckMemory(const Table& table, const Graph& graph) {
 
 bool InRange(int begin, int end, int extent) { return 0 <= begin && begin < end && end <= extent; }
 
+std::string TilesOf(const Task& task, const Range& range) {
+  return "task " + task.name + ": rows [" + std::to_string(range.row_begin) + ", " +
+         std::to_string(range.row_end) + ") of " + std::to_string(task.rows) + ", channels [" +
+         std::to_string(range.channel_begin) + ", " + std::to_string(range.channel_end) + ") of " +
+         std::to_string(task.channels);
+}
+
 void CheckStep(const Table& table, const Graph& graph, const Step& step, bool gpu) {
   if (step.task < 0 || static_cast<size_t>(step.task) >= graph.tasks.size()) {
     Bad(table, "no task " + std::to_string(step.task));
@@ -58,10 +65,7 @@ void CheckStep(const Table& table, const Graph& graph, const Step& step, bool gp
   const Range& range = step.range;
   if (!InRange(range.row_begin, range.row_end, task.rows) ||
       !InRange(range.channel_begin, range.channel_end, task.channels)) {
-    Bad(table, "task " + task.name + ": rows [" + std::to_string(range.row_begin) + ", " +
-                   std::to_string(range.row_end) + ") of " + std::to_string(task.rows) +
-                   ", channels [" + std::to_string(range.channel_begin) + ", " +
-                   std::to_string(range.channel_end) + ") of " + std::to_string(task.channels));
+    Bad(table, TilesOf(task, range));
   }
   if (gpu && !graph.kernels[static_cast<size_t>(task.kernel)].opencl) {
     Bad(table, "task " + task.name + " is on the GPU but its kernel has no OpenCL version");
@@ -123,18 +127,34 @@ bool AreTensors(const std::vector<int>& list, const Graph& graph) {
   });
 }
 
-// Of a task that the NPU shares with the CPU it is known which bytes of the output tiles write.
-void CheckPart(const Table& table, const Graph& graph, const NpuStep& step) {
-  if (step.row_begin == 0 && step.row_end == 0) return;
-  const Task& task = graph.tasks[static_cast<size_t>(step.tasks.front())];
-  const NpuOperator& operation = *graph.operators[static_cast<size_t>(step.tasks.front())];
+// Whether it is known which bytes of the output row tiles write, and the operator can be cut there.
+bool CanCutRows(const Graph& graph, const Task& task, const NpuOperator& operation) {
   const size_t n_inputs = static_cast<size_t>(task.n_inputs);
   const bool known = task.row_spans.size() > n_inputs && task.row_spans[n_inputs].has_value();
   const Tensor& output = graph.tensors[static_cast<size_t>(operation.output)];
-  if (step.tasks.size() != 1 || !known || output.pitch_bytes != 0 ||
-      !InRange(step.row_begin, step.row_end, task.rows) || CutRowsOf(operation).count == 0) {
-    Bad(table, "task " + task.name + ": rows [" + std::to_string(step.row_begin) + ", " +
-                   std::to_string(step.row_end) + ") of it cannot be on the NPU");
+  return known && output.pitch_bytes == 0 && CutRowsOf(operation).count > 0;
+}
+
+// The same of channel tiles: all of them have so many columns, but the last one.
+bool CanCutColumns(const Task& task, const NpuOperator& operation) {
+  const int64_t width = task.npu_columns, columns = operation.shape.back();
+  return HasCutColumns(operation) && width > 0 && (columns + width - 1) / width == task.channels;
+}
+
+// A part of a task that the NPU shares with the CPU has some of its rows, or of its channels.
+void CheckPart(const Table& table, const Graph& graph, const NpuStep& step) {
+  const Range& part = step.part;
+  if (SameRange(part, Range())) return;
+  const Task& task = graph.tasks[static_cast<size_t>(step.tasks.front())];
+  const NpuOperator& operation = *graph.operators[static_cast<size_t>(step.tasks.front())];
+  const bool all_rows = part.row_end - part.row_begin == task.rows;
+  const bool all_channels = part.channel_end - part.channel_begin == task.channels;
+  const bool can_cut =
+      all_channels ? CanCutRows(graph, task, operation) : CanCutColumns(task, operation);
+  if (step.tasks.size() != 1 || !InRange(part.row_begin, part.row_end, task.rows) ||
+      !InRange(part.channel_begin, part.channel_end, task.channels) || all_rows == all_channels ||
+      !can_cut) {
+    Bad(table, TilesOf(task, part) + " cannot be on the NPU");
   }
 }
 

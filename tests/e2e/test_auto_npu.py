@@ -17,7 +17,7 @@ from hetcomp.bench import zoo
 from hetcomp.cli import main
 from hetcomp.cost.npu_cost import NpuCost, WayThere
 from hetcomp.options import CompileOptions
-from hetcomp.plan.check import can_share_with_npu
+from hetcomp.plan.check import can_share_with_npu, grid_of
 from hetcomp.plan.cuts import cut_at
 from hetcomp.plan.io import write_plan
 from hetcomp.plan.placement import Placement
@@ -139,12 +139,15 @@ def test_layers_on_the_reference_are_profiled() -> None:
     assert model.error_percent < 100.0
 
 
-def test_a_plan_file_may_share_tasks_with_the_npu(trial: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("axis", "least"), [(Axis.ROWS, 20), (Axis.CHANNELS, 10)])
+def test_a_plan_file_may_share_tasks_with_the_npu(
+    axis: Axis, least: int, trial: Path, tmp_path: Path
+) -> None:
     model = zoo.build("mobilenetv2", qdq=True, size=32, width=0.25)
     graph = read_image(trial).graph
     decisions = (
-        Decision(task.name, Place.SPLIT, Axis.ROWS, cut_at(task.rows, 0.5), partner=Place.NPU)
-        if can_share_with_npu(graph, task)
+        Decision(task.name, Place.SPLIT, axis, cut_at(grid_of(task, axis), 0.5), partner=Place.NPU)
+        if can_share_with_npu(graph, task, axis)
         else Decision(task.name, Place.CPU)
         for task in graph.tasks
     )
@@ -154,12 +157,12 @@ def test_a_plan_file_may_share_tasks_with_the_npu(trial: Path, tmp_path: Path) -
     feeds = zoo.random_inputs(model)
     with hetcomp.load(tmp_path / "halves.so") as session:
         by_both = session.run(feeds)
-        assert session.status().npu_steps > 20
+        assert session.status().npu_steps > least
         session.use_plan("cpu")
         by_cpu = session.run(feeds)
     assert all((by_both[name] == by_cpu[name]).all() for name in by_cpu)
     shown = CliRunner().invoke(main, ["explain", str(tmp_path / "halves.so")]).output
-    assert "split rows with npu" in shown
+    assert f"split {axis.value} with npu" in shown
     data = json.loads(
         CliRunner().invoke(main, ["explain", str(tmp_path / "halves.so"), "--json"]).output
     )

@@ -11,7 +11,7 @@ import json
 import os
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ import pytest
 
 import hetcomp
 from hetcomp.bench import zoo
+from hetcomp.errors import InputError
 from hetcomp.options import CompileOptions
 from hetcomp.plan.check import can_share_with_npu, grid_of
 from hetcomp.plan.cuts import cut_at, last_cut
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.plan import Axis, Decision, Mode, Place, Plan
 from hetcomp.plan.steps import make_table
+from hetcomp.plan.table import NpuStep
 from hetcomp.runtime import Session
 
 ASKED = int(os.environ.get("HETCOMP_NPU_PLANS", "0"))
@@ -42,6 +44,7 @@ SIZES = {**FEW, **MORE} if ASKED else FEW
 PLANS = -(-ASKED // len(SIZES)) or 12
 DYING = 40 if ASKED else 3
 SEEDS = (21, 22)
+SHARING = ("npu static", "gpu static", "gpu tickets")
 PLACES = ("cpu", "gpu", "npu", "npu", "cpu+gpu", "cpu+npu", "cpu+npu", "tickets")
 
 
@@ -88,9 +91,8 @@ def drawn(graph: TaskGraph, task: Task, place: str, rng: random.Random) -> Decis
     cpu = Decision(task.name, Place.CPU)
     if place == "npu" and task.npu:
         return Decision(task.name, Place.NPU)
-    if place == "cpu+npu" and can_share_with_npu(graph, task) and last_cut(task.rows):
-        cut = cut_at(task.rows, rng.random())
-        return Decision(task.name, Place.SPLIT, Axis.ROWS, cut, partner=Place.NPU)
+    if place == "cpu+npu" and (axes := shareable_axes(graph, task)):
+        return shared_with_npu(task, rng.choice(axes), rng.random())
     if not kernel.opencl or place in ("cpu", "npu", "cpu+npu"):
         return cpu
     axis = rng.choice(list(Axis))
@@ -105,9 +107,20 @@ def drawn(graph: TaskGraph, task: Task, place: str, rng: random.Random) -> Decis
     return Decision(task.name, Place.SPLIT, axis, cut)
 
 
+def shareable_axes(graph: TaskGraph, task: Task) -> list[Axis]:
+    """Along which CPU and NPU may share a task."""
+    return [axis for axis in Axis if can_share_with_npu(graph, task, axis)]
+
+
+def shared_with_npu(task: Task, axis: Axis, share: float) -> Decision:
+    cut = cut_at(grid_of(task, axis), share)
+    return Decision(task.name, Place.SPLIT, axis, cut, partner=Place.NPU)
+
+
 def kinds_of(plans: Sequence[Plan]) -> set[str]:
     return {
-        f"{decision.place.value} {decision.partner.value} {decision.mode.value}"
+        f"{decision.place.value} {decision.partner.value} {decision.mode.value} "
+        f"{decision.axis.value}"
         for plan in plans
         for decision in plan.decisions
     }
@@ -126,9 +139,24 @@ def test_plans_of_three_processors(subject: Subject, session: Session) -> None:
         subject.check(session, plan)
     status = session.status()
     assert (status.npu_fallbacks, status.fallbacks, status.why_no_npu) == (0, 0, "")
-    assert {"split npu static", "split gpu static", "split gpu tickets", "npu gpu static"} <= (
-        kinds_of(plans)
-    )
+    splits = {f"split {how} {axis.value}" for how in SHARING for axis in Axis}
+    assert {*splits, "npu gpu static rows"} <= kinds_of(plans)
+
+
+@pytest.mark.parametrize("axis", Axis)
+def test_parts_that_cannot_be_are_refused(axis: Axis, session: Session) -> None:
+    """All of a task is no part of it, and what it has not is none either."""
+    graph = session.graph
+    task = next(task for task in graph.tasks if axis in shareable_axes(graph, task))
+    decisions = (Decision(other.name, Place.CPU) for other in graph.tasks if other is not task)
+    plan = Plan("part", (shared_with_npu(task, axis, 0.5), *decisions))
+    table = make_table(graph, plan)
+    (step,) = table.npu
+    rows, channels = task.rows.extent, task.channels.extent
+    for tiles in ((0, rows, 0, channels), (0, rows + 1, 1, 2), (0, rows, 1, channels + 1)):
+        part = NpuStep(step.tasks, step.inputs, step.outputs, *tiles)
+        with pytest.raises(InputError, match=r"channels .* cannot be on the NPU"):
+            session.set_table(replace(table, npu=(part,)))
 
 
 @pytest.mark.usefixtures("opencl")
@@ -145,19 +173,18 @@ def test_the_others_go_on_where_the_npu_dies(fault: str, subject: Subject) -> No
         assert status.fallbacks == 0
 
 
+@pytest.mark.parametrize("axis", Axis)
 @pytest.mark.parametrize("threads", [1, 2])
-def test_every_task_is_cut_between_cpu_and_npu(threads: int, subject: Subject) -> None:
+def test_every_task_is_cut_between_cpu_and_npu(threads: int, axis: Axis, subject: Subject) -> None:
     """One share of all tasks that can be cut, from little to nearly all."""
     with hetcomp.load(subject.path, plan="npu", threads=threads) as session:
         graph = session.graph
-        shared = [task for task in graph.tasks if can_share_with_npu(graph, task)]
-        assert len(shared) > len(graph.tasks) / 3
+        shared = [task for task in graph.tasks if axis in shareable_axes(graph, task)]
+        assert len(shared) > len(graph.tasks) / 4
         for share in (0.05, 0.3, 0.5, 0.8, 0.95):
             decisions = (
-                Decision(
-                    task.name, Place.SPLIT, Axis.ROWS, cut_at(task.rows, share), partner=Place.NPU
-                )
-                if task in shared and last_cut(task.rows)
+                shared_with_npu(task, axis, share)
+                if task in shared
                 else Decision(task.name, Place.CPU)
                 for task in graph.tasks
             )

@@ -19,7 +19,7 @@ from hetcomp.errors import InternalError
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.graph import RowSpan, TaskGraph
 from hetcomp.plan.npu_forecast import predicted_npu
-from hetcomp.plan.plan import Place, Plan
+from hetcomp.plan.plan import Axis, Place, Plan
 from hetcomp.plan.planners import on_npu
 from hetcomp.plan.simulate import Simulator, measured_times
 from hetcomp.plan.simulation_note import note_of, noted_simulator
@@ -258,6 +258,18 @@ def test_a_long_task_is_shared_with_an_npu_that_is_as_fast() -> None:
     assert (decision.place, decision.partner, decision.cut) == (Place.SPLIT, Place.NPU, 4)
     assert plan.predicted_us == pytest.approx(500.0 + 15.0 + 3.0 + 2.0 + 8.0, rel=0.02)
     assert decision.reason.startswith("split 50% rows with the npu: cpu 1000 µs, npu 1000 µs")
+
+
+def test_channels_are_shared_where_rows_cannot_be() -> None:
+    """All of the inputs go there, and the NPU's part of the outputs comes back."""
+    graph = chain(1, size_bytes=8 * SIZE, npu=True)
+    tasks = tuple(replace(task, npu_columns=16) for task in graph.tasks)
+    plan = planned(replace(graph, tasks=tasks), [1000.0], cpu_us=1000.0)
+    (decision,) = plan.decisions
+    assert (decision.axis, decision.partner, decision.cut) == (Axis.CHANNELS, Place.NPU, 2)
+    copies_us = 8 * (1.0 + 0.5) * SIZE * WAY.copy_ns_per_byte / 1e3
+    assert plan.predicted_us == pytest.approx(500.0 + WAY.fixed_us + copies_us, rel=0.02)
+    assert decision.reason.startswith("split 50% channels with the npu: cpu 1000 µs, npu 1000 µs")
 
 
 def test_a_driver_with_other_rounding_shares_no_task() -> None:

@@ -147,7 +147,8 @@ def cut_between_cpu_and_npu(cut: int, rows: int = 8) -> tuple[TaskGraph, Plan]:
     graph = chain(3, npu=True, rows=Grid(rows))
     own = RowSpan(0, 4096 // rows, 4096 // rows)
     tasks = tuple(
-        dataclasses.replace(task, row_spans=(own, own), npu_rows=rows) for task in graph.tasks
+        dataclasses.replace(task, row_spans=(own, own), npu_rows=rows, npu_columns=16)
+        for task in graph.tasks
     )
     shared = Decision("task1", Place.SPLIT, Axis.ROWS, cut, partner=Place.NPU)
     others = (Decision(name, Place.CPU) for name in ("task0", "task2"))
@@ -157,9 +158,20 @@ def cut_between_cpu_and_npu(cut: int, rows: int = 8) -> tuple[TaskGraph, Plan]:
 def test_the_cpu_computes_its_part_while_the_npu_has_the_other() -> None:
     graph, plan = cut_between_cpu_and_npu(3)
     table = make_table(graph, plan)
-    assert table.npu == (NpuStep((1,), (1,), (2,), row_begin=3, row_end=8),)
+    assert table.npu == (NpuStep((1,), (1,), (2,), row_begin=3, row_end=8, channel_end=4),)
     assert [(s.task, s.npu, s.row_begin, s.row_end) for s in table.cpu] == [
         *((0, 0, 0, 8), (1, 1, 3, 8), (1, 0, 0, 3), (1, -1, 3, 8), (2, 0, 0, 8))
+    ]
+    assert StepTable.from_json(json.loads(json.dumps(table.to_json()))) == table
+
+
+def test_channels_are_shared_too() -> None:
+    graph, plan = cut_between_cpu_and_npu(3)
+    shared = dataclasses.replace(plan.decisions[0], axis=Axis.CHANNELS)
+    table = make_table(graph, dataclasses.replace(plan, decisions=(shared, *plan.decisions[1:])))
+    assert table.npu == (NpuStep((1,), (1,), (2,), 0, 8, 3, 4),)
+    assert [(s.task, s.npu, s.row_end, s.channel_begin, s.channel_end) for s in table.cpu] == [
+        *((0, 0, 8, 0, 4), (1, 1, 8, 3, 4), (1, 0, 8, 0, 3), (1, -1, 8, 3, 4), (2, 0, 8, 0, 4))
     ]
     assert StepTable.from_json(json.loads(json.dumps(table.to_json()))) == table
 
@@ -169,8 +181,9 @@ def test_the_cpu_computes_its_part_while_the_npu_has_the_other() -> None:
     [
         ({"cut": 0}, "cut 0 leaves one side nothing"),
         ({"cut": 8}, "cut 8 leaves one side nothing"),
-        ({"axis": Axis.CHANNELS}, "share tasks by a cut of rows"),
-        ({"mode": Mode.TICKETS, "ticket": 1}, "share tasks by a cut of rows"),
+        ({"cut": 4, "axis": Axis.CHANNELS}, "cut 4 leaves one side nothing"),
+        ({"cut": 5, "axis": Axis.CHANNELS}, r"cut 5 along 'channels' is outside 0\.\.4"),
+        ({"mode": Mode.TICKETS, "ticket": 1}, "share tasks by a cut; set mode to 'static'"),
     ],
 )
 def test_cuts_that_cannot_be(change: dict[str, Any], message: str) -> None:
@@ -194,6 +207,17 @@ def test_tasks_that_cannot_be_shared(change: dict[str, Any], message: str) -> No
     tasks = (first, dataclasses.replace(task, **change), last)
     with pytest.raises(PlanError, match=message):
         make_table(dataclasses.replace(graph, tasks=tasks), plan)
+
+
+def test_channels_that_cannot_be_shared() -> None:
+    graph, plan = cut_between_cpu_and_npu(3)
+    first, task, last = graph.tasks
+    graph = dataclasses.replace(
+        graph, tasks=(first, dataclasses.replace(task, npu_columns=0), last)
+    )
+    shared = dataclasses.replace(plan.decisions[0], axis=Axis.CHANNELS)
+    with pytest.raises(PlanError, match="its channels cannot be cut for the NPU"):
+        make_table(graph, dataclasses.replace(plan, decisions=(shared, *plan.decisions[1:])))
 
 
 def test_a_plan_file_says_with_whom_a_task_is_shared(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ NpuOperator OperatorOf(const Layer& layer) {
   NpuOperator operation;
   operation.kind = NpuKind::kConv2d;
   operation.shape = {1, w.out_height, w.out_width, layer.outs};
-  operation.output_pitch = layer.outs;
+  operation.output_pitch = operation.words_pitch = layer.outs;
   operation.core = w;
   const auto add = [&](NpuOperation what, NpuType type, int a, int b) {
     NpuValue value;

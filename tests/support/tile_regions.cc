@@ -211,13 +211,17 @@ Case DrawWindow(Dice* dice, bool depthwise) {
   drawn.operation.shape = {w.batch, w.out_height, w.out_width, w.groups * group_columns};
   drawn.operation.core = w;
   drawn.left = dice->Some(w.batch * w.height * w.width * w.data_pitch);
-  drawn.right = dice->Some(w.kernel_h * w.kernel_w * w.depth * w.groups * group_columns);
-  drawn.text =
-      std::string(depthwise ? "depthwise" : "conv2d") +
-      Text("map", {w.batch, w.height, w.width, w.data_pitch}) + Text("depth", {w.depth}) +
-      Text("groups", {w.groups}) + Text("kernel", {w.kernel_h, w.kernel_w}) +
-      Text("stride", {w.stride_h, w.stride_w}) + Text("dilation", {w.dilation_h, w.dilation_w}) +
-      Text("pad", {w.pad_top, w.pad_left, w.pad_value}) + Text("shape", drawn.operation.shape);
+  const bool may_be_part = !depthwise && w.groups == 1;
+  const int64_t pitch = w.groups * group_columns + (may_be_part ? dice->Of({0, 0, 5}) : 0);
+  drawn.operation.words_pitch = pitch;
+  drawn.right = dice->Some(w.kernel_h * w.kernel_w * w.depth * pitch);
+  drawn.text = std::string(depthwise ? "depthwise" : "conv2d") +
+               Text("map", {w.batch, w.height, w.width, w.data_pitch}) + Text("depth", {w.depth}) +
+               Text("groups", {w.groups}) + Text("pitch", {pitch}) +
+               Text("kernel", {w.kernel_h, w.kernel_w}) + Text("stride", {w.stride_h, w.stride_w}) +
+               Text("dilation", {w.dilation_h, w.dilation_w}) +
+               Text("pad", {w.pad_top, w.pad_left, w.pad_value}) +
+               Text("shape", drawn.operation.shape);
   Finish(dice, &drawn);
   return drawn;
 }
@@ -231,7 +235,8 @@ Case DrawProduct(Dice* dice) {
   p.left_pitch = p.depth + dice->Of({0, 0, 8});
   Case drawn;
   drawn.right_is_constant = dice->OneIn(2);
-  int64_t left = p.rows * p.left_pitch, right = p.depth / 4 * p.columns;
+  drawn.operation.words_pitch = p.columns + dice->Of({0, 0, 7});
+  int64_t left = p.rows * p.left_pitch, right = p.depth / 4 * drawn.operation.words_pitch;
   for (int64_t axes = dice->From(0, 2); axes > 0; --axes) {
     const int64_t extent = dice->From(1, 3);
     const bool shared = dice->OneIn(3);
@@ -248,8 +253,8 @@ Case DrawProduct(Dice* dice) {
   drawn.left = dice->Some(left);
   drawn.right = dice->Some(4 * right);
   drawn.text = "product" + Text("shape", drawn.operation.shape) + Text("depth", {p.depth}) +
-               Text("pitch", {p.left_pitch}) + Text("right steps", p.right_steps) +
-               (drawn.right_is_constant ? " constant" : "");
+               Text("pitches", {p.left_pitch, drawn.operation.words_pitch}) +
+               Text("right steps", p.right_steps) + (drawn.right_is_constant ? " constant" : "");
   Finish(dice, &drawn);
   return drawn;
 }

@@ -164,7 +164,7 @@ def with_contexts(tasks: HtpTasks, plans: Iterable[Plan], soc: str) -> HtpProgra
     """
     graph = tasks.graph
     # Contexts compute whole tasks: of one that is shared with the CPU, that computes all.
-    wanted = (step for plan in plans for step in _steps(graph, plan) if not step.row_end)
+    wanted = (step for plan in plans for step in _steps(graph, plan) if not step.is_part)
     steps = {step.tasks: step for step in wanted}
     arrays, entries = list[Array](), list[dict[str, Any]]()
     for step, result in zip(steps.values(), _compiled(tasks, steps.values(), soc), strict=True):
