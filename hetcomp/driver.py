@@ -19,6 +19,7 @@ from hetcomp.codegen.image import write_image
 from hetcomp.codegen.kernels import cpu_objects, opencl_source
 from hetcomp.codegen.link import link_model
 from hetcomp.codegen.lower import Lowered, lower_tasks
+from hetcomp.codegen.toolchain import find_toolchain
 from hetcomp.cost.profile_file import load_profile
 from hetcomp.device_class import find_groups, find_local_bytes
 from hetcomp.errors import InputError
@@ -42,6 +43,7 @@ from hetcomp.schedules.half import FORMATS
 from hetcomp.targets import CompileTarget, find_target
 from hetcomp.tune.winners import TunedChoices
 from hetcomp.tuning import tuned_choices
+from hetcomp.unmeasured import unmeasured_placement
 
 __all__ = ["Artifact", "compile"]
 
@@ -97,7 +99,8 @@ def compile(
     shapes
         Input name to shape, for inputs with free dimensions.
     target
-        `host`.
+        `host`, or a machine that is not here: `TRIPLE[,cpu=NAME][,gpu=KIND]`, see
+        `hetcomp.targets.spec`.
     options
         Plan and measuring; defaults to `CompileOptions()`.
     progress
@@ -126,6 +129,7 @@ def compile(
     if not path.absolute().parent.is_dir():
         raise InputError(f"output '{path}': folder '{path.absolute().parent}' does not exist")
     compile_target = find_target(target, f16_products=options.multiplies_f16)
+    options = _for_target(options, compile_target)
     if options.plan_is_file:
         read_plan(options.plan)  # a bad file is refused before minutes of work
     if options.profile:
@@ -143,7 +147,8 @@ def compile(
         kernels = _generate(imported, compile_target, options, Path(folder), stages)
         with stages.stage("plan", 0.75):
             placement = _place(kernels, options, Path(folder), stages)
-        if kernels.groups is not None and options.plan == "auto":
+        measures = compile_target.triple is None or bool(options.rpc)
+        if kernels.groups is not None and options.plan == "auto" and measures:
             with stages.stage("CPU alone", 0.9):
                 rival = _CpuAlone(imported, compile_target, options, Path(folder) / "alone")
                 kernels, placement = rival.better(kernels, placement)
@@ -160,6 +165,26 @@ def compile(
         placement.notes.get("auto", ""),
         {name: size for name, size in peaks.items() if size is not None},
     )
+
+
+def _for_target(options: CompileOptions, target: CompileTarget) -> CompileOptions:
+    """`options` as far as the target can follow them; what is missing is found out before work."""
+    if target.triple is None or target.gpu is None:
+        return options
+    find_toolchain(target.triple)
+    if options.tuned:
+        raise InputError(
+            f"tuned: the winners in {options.tuned} are those of machines that tune; target "
+            f"'{target.name}' is not here"
+        )
+    if not target.gpu.why_none or options.device_class != "auto":
+        return options
+    if options.plan in ("gpu", "split"):
+        raise InputError(
+            f"plan '{options.plan}': {target.gpu.why_none}; give --device-class to generate OpenCL "
+            "kernels all the same"
+        )
+    return replace(options, gpu=False)
 
 
 def _quantized(
@@ -196,8 +221,8 @@ def _generate(
 ) -> _Kernels:
     with stages.stage("fuse", 0.1):
         require_static_shapes(imported.mod)
-        groups = _groups(options)
-        if options.gpu and groups is None:
+        groups = _groups(options, target)
+        if options.gpu and groups is None and target.triple is None:
             target = target.within(find_local_bytes())
         integers = computes_integers(imported, options.precision)
         module = fusion_pipeline(integers=integers, fuse_attention=groups is None)(imported.mod)
@@ -223,13 +248,14 @@ def _generate(
     return _Kernels(lowered, groups, objects, opencl, target, folder, imported.name, npu)
 
 
-def _groups(options: CompileOptions) -> GroupFacts | None:
+def _groups(options: CompileOptions, target: CompileTarget) -> GroupFacts | None:
     """The OpenCL device if it is of class `gpu`: the CPU gives up kernels for its sake, but not
     where the CPU computes everything."""
     if not options.gpu or options.plan == "cpu":
         return None
     opencl_f16 = options.opencl_f16 if options.multiplies_f16 else "off"
-    return find_groups(options.device_class, opencl_f16)
+    find = find_groups if target.gpu is None else target.gpu.groups_for
+    return find(options.device_class, opencl_f16)
 
 
 def _choices(options: CompileOptions, groups: GroupFacts | None) -> TunedChoices | None:
@@ -237,10 +263,12 @@ def _choices(options: CompileOptions, groups: GroupFacts | None) -> TunedChoices
 
 
 def _place(kernels: _Kernels, options: CompileOptions, folder: Path, stages: _Stages) -> Placement:
-    """Choose the plans; `auto` links a trial .so and measures on this machine."""
+    """Choose the plans; `auto` links a trial .so and measures, where the target can be reached."""
     graph = kernels.lowered.graph
     if options.plan != "auto":
         return choose_plan(graph, options, None, stages.report)
+    if kernels.target.triple is not None and not options.rpc:
+        return unmeasured_placement(graph, options, kernels.target.name)
     trial = folder / "trial.so"
     _link(kernels, Placement(base_plans(graph), {}), options, trial)
     return choose_plan(graph, options, trial, stages.report)
@@ -289,8 +317,10 @@ def _link(kernels: _Kernels, placement: Placement, options: CompileOptions, outp
         {"model": kernels.model_name, "objective": options.goal.objective, **placement.notes},
         target=kernels.target.name,
         npu=npu.description,
+        needs=kernels.target.needs,
     )
-    link_model(kernels.objects, graph.kernels, image, output)
+    toolchain = find_toolchain(kernels.target.triple)
+    link_model(kernels.objects, graph.kernels, image, output, toolchain=toolchain)
 
 
 @dataclass

@@ -23,6 +23,7 @@ LAYERS = (
         "auto_contest",
         "cpu_alone",
         "trial_process",
+        "unmeasured",
         "remote_session",
         "device_class",
         "precision",

@@ -14,6 +14,7 @@ from hetcomp.cli.devices import devices
 from hetcomp.cli.explain import explain
 from hetcomp.cli.profile import profile
 from hetcomp.cli.run import run
+from hetcomp.cli.targets import targets
 from hetcomp.cli.tune import tune
 
 __all__ = ["main"]
@@ -62,6 +63,7 @@ def main() -> None:
 
 
 main.add_command(devices)
+main.add_command(targets)
 main.add_command(compile_command)
 main.add_command(run)
 main.add_command(explain)

@@ -34,8 +34,9 @@ __all__ = ["compile_command"]
     help="File to write.",
 )  # fmt: skip
 @click.option(
-    "--target", default="host", show_default=True,
-    help="What to compile for; this version knows host, the machine it runs on.",
+    "--target", default="host", show_default=True, metavar="host|TRIPLE[,cpu=NAME][,gpu=KIND]",
+    help="What to compile for, such as aarch64-linux-gnu,cpu=cortex-a76,gpu=mali; hetcomp targets "
+    "lists them.",
 )  # fmt: skip
 @click.option(
     "--plan", default="auto", show_default=True, metavar="auto|cpu|gpu|split|npu|F.json",

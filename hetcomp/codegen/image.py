@@ -49,6 +49,7 @@ def write_image(
     *,
     target: str = "",
     npu: Mapping[str, Any] | None = None,
+    needs: Sequence[str] = (),
 ) -> None:
     """Write the image of a model to `path`.
 
@@ -69,6 +70,8 @@ def write_image(
         Target triple, for `explain`.
     npu
         Operators for NPU drivers, see `hetcomp.npu.operators`; None: the file has none.
+    needs
+        CPU features, by Linux's names, without which the runtime refuses to open the model.
 
     Raises
     ------
@@ -82,6 +85,7 @@ def write_image(
         "format": FORMAT_VERSION,
         "hetcomp": __version__,
         "target": target,
+        "needs": list(needs),
         "graph": graph.to_json(),
         "plans": [plan.to_json() for plan in plans],
         "tables": [table.to_json() for table in tables],

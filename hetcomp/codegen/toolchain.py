@@ -12,7 +12,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +24,8 @@ from tvm_ffi import libinfo
 
 import hetcomp
 from hetcomp.errors import InternalError, ToolchainError
+
+from .target_library import kept_ffi_folder
 
 __all__ = ["Toolchain", "find_toolchain", "run_tool", "runtime_folder", "runtime_objects"]
 
@@ -59,7 +61,8 @@ def find_toolchain(triple: str | None = None) -> Toolchain:
     triple
         None for the host: $CXX, else g++, c++ or clang++. Otherwise for instance
         `aarch64-linux-gnu`: `<triple>-g++` or `<triple>-clang++`; Android triples take $TVM_NDK_CC.
-        A folder with the target's libtvm_ffi.so may be given in $HETCOMP_TARGET_LIB.
+        A folder with the target's libtvm_ffi.so may be given in $HETCOMP_TARGET_LIB; else the one
+        that `hetcomp targets --fetch` has downloaded is taken, else a stub.
 
     Raises
     ------
@@ -68,14 +71,19 @@ def find_toolchain(triple: str | None = None) -> Toolchain:
     """
     if triple is None:
         names = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "c++", "clang++"]
-        return Toolchain(_first(names, "CXX"), None, Path(libinfo.find_libtvm_ffi()).parent)
-    folder = os.environ.get("HETCOMP_TARGET_LIB")
+        return Toolchain(
+            _first(names, "install one or set $CXX"), None, Path(libinfo.find_libtvm_ffi()).parent
+        )
+    given = os.environ.get("HETCOMP_TARGET_LIB")
+    folder = Path(given) if given else kept_ffi_folder(triple)
     if "android" in triple:
         names = [os.environ.get("TVM_NDK_CC", f"{triple}-clang++")]
-        return Toolchain(_first(names, "TVM_NDK_CC"), triple, Path(folder) if folder else None)
+        return Toolchain(_first(names, "set $TVM_NDK_CC to the NDK's clang++"), triple, folder)
     short = triple.replace("-unknown-", "-")
     names = [f"{short}-g++", f"{short}-clang++", f"{triple}-g++", f"{triple}-clang++"]
-    return Toolchain(_first(names, "PATH"), triple, Path(folder) if folder else None)
+    return Toolchain(
+        _first(dict.fromkeys(names), f"on Debian: apt-get install g++-{short}"), triple, folder
+    )
 
 
 def runtime_folder() -> Path:
@@ -127,14 +135,12 @@ def run_tool(command: Sequence[str]) -> str:
     return done.stdout
 
 
-def _first(names: Sequence[str], variable: str) -> tuple[str, ...]:
+def _first(names: Iterable[str], advice: str) -> tuple[str, ...]:
     for name in names:
         command = shlex.split(name)
         if command and shutil.which(command[0]):
             return tuple(command)
-    raise ToolchainError(
-        f"no C++ compiler: tried {', '.join(names)}; install one or set ${variable}"
-    )
+    raise ToolchainError(f"no C++ compiler: tried {', '.join(names)}; {advice}")
 
 
 def _include_flags(folder: Path) -> list[str]:

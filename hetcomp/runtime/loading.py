@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hetcomp.devices import describe_cpu
 from hetcomp.devices.htp import htp_libraries
 from hetcomp.errors import ArtifactError, InputError
 from hetcomp.runtime._ffi_api import open_module
@@ -139,7 +138,7 @@ def load(
     ArtifactError
         The file is missing, damaged, or not a model compiled for this machine.
     InputError
-        An option is wrong.
+        An option is wrong, or this CPU lacks a feature that the kernels need.
     DeviceError
         The plan needs the OpenCL device, it fails, and the model has no plan `cpu`.
 
@@ -202,7 +201,6 @@ def _check_machine(file: Path, image: Image) -> None:
             f"{file} was compiled for another machine ({image.target or image.machine}); "
             "compile it for this one"
         )
-    _check_features(file, image.target)
 
 
 def _wants_pipeline(image: Image, pipeline: str) -> bool:
@@ -210,29 +208,3 @@ def _wants_pipeline(image: Image, pipeline: str) -> bool:
         raise InputError(f"pipeline must be on, off or auto, got '{pipeline}'")
     made_for_it = image.build.get("objective") == "throughput"
     return pipeline == "on" or (pipeline == "auto" and made_for_it)
-
-
-_NEEDED_FEATURES = {
-    "x86_64 avx512-fp16": {"avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_fp16"},
-    "x86_64 avx512-vnni": {"avx512f", "avx512bw", "avx512vl", "avx512_vnni"},
-    "x86_64 avx512": {"avx512f", "avx512bw", "avx512vl"},
-    "x86_64 avx2-vnni": {"avx2", "fma", "avx_vnni"},
-    "x86_64 avx2": {"avx2", "fma"},
-    "aarch64 neon-fp16": {"asimdhp"},
-    "aarch64 neon-i8mm": {"i8mm"},
-    "aarch64 neon-dotprod": {"asimddp"},
-}
-"""CPU features that code for a target needs, see `hetcomp.targets`."""
-
-
-def _check_features(file: Path, target: str) -> None:
-    needed = _NEEDED_FEATURES.get(target)
-    cpu = describe_cpu().cpu
-    if not needed or cpu is None or not cpu.features:
-        return
-    missing = sorted(needed - set(cpu.features))
-    if missing:
-        raise ArtifactError(
-            f"{file} was compiled for {target}, but this CPU lacks {', '.join(missing)}; "
-            "compile it on this machine"
-        )

@@ -56,6 +56,13 @@ class Fields {
   std::string Text(const char* key) const {
     return std::string(Cast<tvm::ffi::String>(At(key), key));
   }
+  std::vector<std::string> Texts(const char* key) const {
+    std::vector<std::string> result;
+    for (const tvm::ffi::Any& item : List(key)) {
+      result.emplace_back(Cast<tvm::ffi::String>(item, key));
+    }
+    return result;
+  }
   json::Array List(const char* key) const { return Cast<json::Array>(At(key), key); }
 
   template <typename T>

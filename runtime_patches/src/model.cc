@@ -5,6 +5,7 @@
 #include <cstring>
 #include <unordered_map>
 
+#include "cpu_features.h"
 #include "error.h"
 #include "io_memory.h"
 #include "json_fields.h"
@@ -194,6 +195,7 @@ Model ParseModel(std::string_view text, size_t constants_bytes) {
   const json::Value value = ParseText(text, "model description");
   Fields fields(value, "model description");
   if (fields.Int("format") != 3) ThrowInput("model description: unknown format");
+  RequireCpuFeatures(fields.Texts("needs"));  // before any kernel runs
   Model model;
   model.graph = ParseGraph(fields.At("graph"));
   ResolveAliases(fields.At("graph"), &model.graph);

@@ -163,7 +163,7 @@ std::vector<ByteRect> WrittenBytes(const Graph& graph, const Table& table, const
     });
     return rects;
   }
-  const char fills[] = {0, -1};
+  const char fills[] = {0, static_cast<char>(0xff)};
   for (int i = 0; i < 2; ++i) {
     scratches[i].Fill(fills[i]);
     Execute(graph, task, step.range, &scratches[i]);

@@ -56,7 +56,7 @@ def why_not() -> str:
         return ""
     return (
         f"{', '.join(missing)} missing: ARM kernels are not run; "
-        "apt-get install qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
+        "apt-get install qemu-user-static g++-aarch64-linux-gnu libc6-dev-arm64-cross"
     )
 
 

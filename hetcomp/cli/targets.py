@@ -1,0 +1,44 @@
+"""`hetcomp targets`."""
+
+from __future__ import annotations
+
+import click
+
+from hetcomp.cli.common import command_options
+from hetcomp.cli.output import print_json, print_table
+
+__all__ = ["targets"]
+
+
+@click.command()
+@click.option(
+    "--fetch", metavar="TRIPLE",
+    help="Download the target's libtvm_ffi.so and print its path: a device needs it beside the "
+    "model.so, and cross compilations link against it from then on.",
+)  # fmt: skip
+@command_options
+def targets(fetch: str | None, as_json: bool) -> None:
+    """List what compile --target takes."""
+    if fetch is not None:
+        _fetch(fetch, as_json)
+        return
+    from hetcomp.targets.gpus import GPUS
+    from hetcomp.targets.spec import TRIPLES
+
+    if as_json:
+        print_json({"triples": ["host", *TRIPLES], "gpus": list(GPUS)})
+        return
+    rows = [("host", "the machine that compiles")]
+    rows += [(name, "any ARMv8-A CPU, or with ,cpu=cortex-a76 that one") for name in TRIPLES]
+    rows += [(f"...,gpu={name}", gpu.name) for name, gpu in GPUS.items()]
+    print_table("", ("target", "for"), rows)
+
+
+def _fetch(triple: str, as_json: bool) -> None:
+    from hetcomp.codegen.target_library import fetch_ffi_library
+
+    path = str(fetch_ffi_library(triple))
+    if as_json:
+        print_json({"library": path})
+    else:
+        click.echo(path)

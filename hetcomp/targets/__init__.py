@@ -1,0 +1,8 @@
+"""Targets: the machine that a model is compiled for, this one or one that is not here."""
+
+from __future__ import annotations
+
+from .compile_target import CompileTarget, TargetGpu
+from .find import find_target
+
+__all__ = ["CompileTarget", "TargetGpu", "find_target"]
