@@ -15,6 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
 
+from emulated_amx import Emulator, build_emulator, why_no_emulator
 from shared_device import given_up
 
 _START_S = 60.0
@@ -26,6 +27,14 @@ def _device_is_kept() -> Iterator[None]:
     before = given_up()
     yield
     assert before or not given_up(), "OpenCL timed out or failed; this process has given it up"
+
+
+@pytest.fixture(scope="session")
+def amx_emulator(tmp_path_factory: pytest.TempPathFactory) -> Emulator:
+    """Executes AMX where the CPU has none; skips where the CPU cannot be emulated so."""
+    if missing := why_no_emulator():
+        pytest.skip(missing)
+    return build_emulator(tmp_path_factory.mktemp("amx_emulator"))
 
 
 @pytest.fixture

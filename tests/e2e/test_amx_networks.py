@@ -1,13 +1,16 @@
-"""QDQ networks on driver `amx`: the CPU's bits, on modelled tiles, on real ones and without any."""
+"""QDQ networks on driver `amx`: the CPU's bits on tiles modelled, emulated, real and missing."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
+import npu_comparison
 import numpy as np
 import pytest
 from amx_build import modelled_runtime
+from emulated_amx import Counts, Emulator, run_in_emulator
 
 import hetcomp
 from hetcomp.bench import zoo
@@ -19,6 +22,8 @@ OPTIONS = CompileOptions(plan="npu", npu_driver="amx", gpu=False)
 SIZES: dict[str, dict[str, Any]] = {
     "resnet50": {"size": 32, "width": 0.25},
     "bert_tiny": {"size": 16},
+    "mobilenetv2": {"size": 32, "width": 0.25},
+    "yolov8n": {"size": 32, "width": 0.25},
 }
 
 
@@ -37,17 +42,31 @@ def assert_same(got: dict[str, Any], expected: dict[str, Any]) -> None:
         np.testing.assert_array_equal(got[name], want, err_msg=name)
 
 
-@pytest.mark.parametrize("name", SIZES)
-def test_modelled_tiles(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modelled_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hetcomp.codegen.link.runtime_objects", modelled_runtime(tmp_path))
-    path, feeds = tmp_path / "model.so", zoo.random_inputs(model_of(name))
-    hetcomp.compile(model_of(name), output=path, options=OPTIONS)
+    path, feeds = tmp_path / "model.so", zoo.random_inputs(model_of("bert_tiny"))
+    hetcomp.compile(model_of("bert_tiny"), output=path, options=OPTIONS)
     expected, _ = run(path, feeds, npu="reference")
     assert_same(run(path, feeds, plan="cpu")[0], expected)
     got, status = run(path, feeds)
     assert_same(got, expected)
     assert (status.npu, status.why_no_npu, status.npu_fallbacks) == ("amx", "", 0)
     assert status.npu_steps > 0
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_instructions_in_a_fresh_process(amx_emulator: Emulator, name: str, tmp_path: Path) -> None:
+    """A trap emulator executes the driver's instructions, of two sessions' threads."""
+    path, feeds, counted = tmp_path / "model.so", tmp_path / "feeds.npz", tmp_path / "counts"
+    hetcomp.compile(model_of(name), output=path, options=OPTIONS)
+    np.savez(feeds, **zoo.random_inputs(model_of(name)))
+    command = [sys.executable, npu_comparison.__file__, str(path), str(feeds)]
+    done = run_in_emulator(amx_emulator, command, counted)
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = Counts.read(counted)
+    assert counts.instructions["tdpbusd"] > 0
+    # Each session's worker has configured tiles of its own, and released them.
+    assert (counts.threads, counts.left) == (2, 0)
 
 
 def test_this_machine(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

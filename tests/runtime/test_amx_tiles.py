@@ -1,4 +1,7 @@
-"""Driver `amx`: the reference's bits on modelled tiles and on real ones, its code, its reasons."""
+"""Driver `amx`: the reference's bits on modelled tiles and by instructions, its code, its reasons.
+
+Instructions are executed by the CPU where it has AMX, and by a trap emulator on any x86-64.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from amx_build import compile_support, npu_program
+from emulated_amx import Counts, Emulator, run_in_emulator
 
 from hetcomp.codegen.toolchain import run_tool, runtime_objects
 
@@ -46,14 +50,31 @@ def test_drawn_products_on_modelled_tiles(regions: Path, seed: int) -> None:
     assert int(requantised) > 0.5 * SEEDS.step
 
 
-def test_drawn_products_on_real_tiles(tmp_path: Path) -> None:
-    objects = [compile_support("tile_regions", tmp_path), real_amx()]
-    program = npu_program(objects, tmp_path / "real")
+@pytest.fixture(scope="module")
+def real_regions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("real")
+    return npu_program([compile_support("tile_regions", folder), real_amx()], folder / "real")
+
+
+def test_drawn_products_on_real_tiles(real_regions: Path) -> None:
     for seed in SEEDS:
-        done = ran(program, seed)
+        done = ran(real_regions, seed)
         if done.returncode == MISSING:
             pytest.skip(f"driver amx: {done.stdout.strip()}")
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_drawn_products_on_emulated_tiles(
+    amx_emulator: Emulator, real_regions: Path, tmp_path: Path
+) -> None:
+    """The instructions of the driver, executed by a trap emulator."""
+    command = [str(real_regions), str(SEEDS[0]), str(SEEDS.step)]
+    done = run_in_emulator(amx_emulator, command, tmp_path / "counts")
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = Counts.read(tmp_path / "counts")
+    assert set(counts.instructions) == set(LOOP)
+    assert counts.instructions["ldtilecfg"] == counts.instructions["tilerelease"]
+    assert (counts.threads, counts.left) == (1, 0)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="AMX is for x86-64 CPUs")
