@@ -38,6 +38,9 @@ class DeviceFacts:
     f16_products
         Whether it multiplies and adds float16 at twice the rate of float32 (AVX512-FP16, ARM's
         `asimdhp`).
+    by_lane
+        Whether a product takes a lane of a register for all lanes (ARM). What all lanes need is
+        then loaded a vector at a time; else each load spreads one number.
     """
 
     name: str
@@ -49,6 +52,7 @@ class DeviceFacts:
     scratch_bytes: int = 1 << 19
     f16: bool = False
     f16_products: bool = False
+    by_lane: bool = False
 
     @property
     def tile_channels(self) -> int:
@@ -112,9 +116,9 @@ class CpuFacts:
     """CPU feature `avx_vnni`."""
     SSE = DeviceFacts("sse", lanes=4, vectors=2, max_rows=6, dot="vpmaddwd")
     """16 registers of 128 bits."""
-    NEON = DeviceFacts("neon", lanes=4, vectors=2, max_rows=12, f16=True)
-    """32 registers of 128 bits: 12 x 2 accumulators + 2 weights + broadcasts = 27. What else a core
-    has: `hetcomp.arm_cores`."""
+    NEON = DeviceFacts("neon", lanes=4, vectors=2, max_rows=8, f16=True, by_lane=True)
+    """32 registers of 128 bits: 10 x 2 accumulators + 4 steps of 2 weights + left operands of some
+    rows. What else a core has: `hetcomp.arm_cores`."""
 
 
 class OpenclCpuFacts:
@@ -125,4 +129,4 @@ class OpenclCpuFacts:
     )
     AVX2 = DeviceFacts("opencl-cpu-avx2", lanes=8, vectors=2, max_rows=6, opencl=True)
     SSE = DeviceFacts("opencl-cpu-sse", lanes=4, vectors=2, max_rows=6, opencl=True)
-    NEON = DeviceFacts("opencl-cpu-neon", lanes=4, vectors=2, max_rows=12, opencl=True)
+    NEON = DeviceFacts("opencl-cpu-neon", lanes=4, vectors=2, max_rows=8, opencl=True)

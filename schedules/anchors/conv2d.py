@@ -340,9 +340,9 @@ class _RowEmitter:
         if ask is None:
             chunk, ask = self._outputs(column, tap)
         tile.accumulate(
-            Steps(conv.group_in, unroll, chunk, ask),
-            lambda i, ci: conv.arithmetic.left(
-                frame.facts, self._used.left, corner + i * pixel + ci * conv.channel_stride
+            Steps(conv.group_in, unroll, chunk, ask, neighbours=not conv.nchw_input),
+            lambda i, ci, run: conv.arithmetic.left(
+                frame.facts, self._used.left, corner + i * pixel + ci * conv.channel_stride, run
             ),
             lambda ci: lambda c: self._used.right[base + ci * conv.columns.width + c],
             inside,

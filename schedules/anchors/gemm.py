@@ -225,8 +225,10 @@ def _emit(
                     frame, shape, tiling, epilogue, (x, pitch, base, block, first)
                 )
             tile.accumulate(
-                Steps(shape.k, choice.unroll or 1, chunk, ask),
-                lambda i, k: arithmetic.left(frame.facts, used.left, rows + i * pitch + k),
+                Steps(shape.k, choice.unroll or 1, chunk, ask, neighbours=True),
+                lambda i, k, run: arithmetic.left(
+                    frame.facts, used.left, rows + i * pitch + k, run
+                ),
                 lambda k: lambda c: used.right[weights + k * columns.width + c],
                 range(height),
             )

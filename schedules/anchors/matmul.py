@@ -12,9 +12,9 @@ from tvm import tirx
 from hetcomp.cost.kernel_facts import KernelFacts
 
 from ..blocks.arithmetic import FLOAT32, Arithmetic
-from ..blocks.epilogue import Epilogue, anchor_operands, load_operand
+from ..blocks.epilogue import Epilogue, anchor_operands, load_operand, operand_index
 from ..blocks.frame import Frame, build_kernel, i32, program_params
-from ..blocks.register_tile import Steps, row_tile, tiles_per_unit
+from ..blocks.register_tile import Steps, load_run, row_tile, tiles_per_unit
 from ..choice import Choice, Space
 from ..facts import DeviceFacts, GroupFacts
 from ..group.matmul import GroupMatmul, group_matmul
@@ -22,6 +22,7 @@ from ..int8.dot import word_at
 from ..program import NotStaged, Program, Stage
 from ..scheduled import GroupKernel, Scheduled, TileGrid
 from ..spaces import PRODUCT_KNOBS, tile_space
+from ..strides import place_of
 
 __all__ = ["matmul"]
 
@@ -193,9 +194,11 @@ class _Emitter:
         leads = self._unravel(batch)
         left, right = (frame.buffers[position] for position in self._operands)
         tile = p.arithmetic.on(frame, 0, left, right).arithmetic.tile(frame, p.height, p.width)
+        k = tirx.Var("k", "int32")
+        step = place_of(self._index(0, [*leads, row, column], k), {}).stride(k)
         tile.accumulate(
-            Steps(p.k, p.choice.on(frame.facts).unroll or 1),
-            lambda i, k: self._left([*leads, row + i, column], k),
+            Steps(p.k, p.choice.on(frame.facts).unroll or 1, neighbours=step == 1),
+            lambda i, k, run: self._left([*leads, row + i, column], k, run),
             lambda k: (
                 self._words([*leads, row, column], k)
                 if p.arithmetic.group > 1
@@ -225,19 +228,22 @@ class _Emitter:
             rest = rest if stride == 1 else tirx.floormod(rest, i32(stride))
         return coordinates
 
-    def _left(self, at: Sequence[Any], k: Any) -> Any:
-        """One step of the left operand."""
-        first = self._operand(0, at, k)
+    def _left(self, at: Sequence[Any], k: Any, run: int) -> Any:
+        """The left operand from step `k` on; of several steps only where they are neighbours."""
+        facts, buffer = self._frame.facts, self._frame.buffers[self._operands[0]]
+        index = self._index(0, at, k)
         if self._product.arithmetic.group == 1:
-            return first
-        return word_at(self._frame.facts, self._frame.buffers[self._operands[0]], first.indices[0])
+            return load_run(buffer, index, run)
+        return word_at(facts, buffer, index, run)
 
     def _words(self, at: Sequence[Any], k: Any) -> Callable[[Any], Any]:
         """The right operand's words at a distance from a column; they are dense."""
         words = self._frame.buffers[self._operands[1]]
-        place = self._frame.offset("words", self._operand(1, at, k).indices[0])
+        place = self._frame.offset("words", self._index(1, at, k))
         return lambda c: words[place + c]
 
     def _operand(self, which: int, at: Sequence[Any], k: Any) -> Any:
-        position = self._operands[which]
-        return load_operand(self._program, self._anchor, self._frame, position, at, k)
+        return self._frame.buffers[self._operands[which]][self._index(which, at, k)]
+
+    def _index(self, which: int, at: Sequence[Any], k: Any) -> Any:
+        return operand_index(self._program, self._anchor, self._operands[which], at, k)

@@ -6,7 +6,7 @@ bytes is one word of four of them, whose weights lie side by side: `[k / 4][n][4
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,10 +15,10 @@ from tvm import tirx
 
 from ..facts import DeviceFacts
 from ..half import HalfBuffer
-from ..int8.dot import dot, has_surplus, signed_dot, surplus, word_at
+from ..int8.dot import dot, has_surplus, signed, signed_dot, surplus, word_at
 from .frame import Frame
 from .half_tile import LEAST_CHAIN, ChainTile, StagedTile
-from .register_tile import RegisterTile
+from .register_tile import RegisterTile, Right, load_run
 
 __all__ = ["BYTES", "FLOAT32", "Arithmetic", "ByteTile", "Operands"]
 
@@ -45,20 +45,57 @@ class ByteTile(RegisterTile):
         self, left: Callable[[int], Any], right: Callable[[Any], Any], rows: Iterable[int]
     ) -> None:
         """As in `RegisterTile`: `left` gives words of activations, `right` words of weights."""
-        frame, lanes, whole, taken = self._frame, self._lanes, self.vector(0), list(rows)
-        weights = [frame.bind("w", right(whole + j * lanes)) for j in range(self._vectors)]
-        shared = bool(self._surplus) and len(taken) == len(self._cells)
+        frame, taken, weights = self._frame, list(rows), self._vectors_of(right)
+        shared = self._shares_surplus(taken)
         for i in taken:
-            word = frame.bind("x", left(i))
-            for cell, weight in zip(self._cells[i], weights, strict=True):
-                if shared:
-                    total = signed_dot(cell[whole], word, weight, lanes)
-                else:
-                    total = dot(frame.facts, cell[whole], word, weight, lanes)
-                frame.store(cell, whole, total)
+            word = left(i)
+            self._add_products(
+                i, frame.bind("x", signed(word) if shared else word), weights, shared
+            )
         if shared:
-            for cell, weight in zip(self._surplus, weights, strict=True):
-                frame.store(cell, whole, surplus(cell[whole], weight, lanes))
+            self._add_surplus(weights)
+
+    def _multiply_run(
+        self, size: int, left: Callable[[int], Any], right: Right, rows: Iterable[int]
+    ) -> None:
+        """As in `RegisterTile`."""
+        frame, taken = self._frame, list(rows)
+        shared = self._shares_surplus(taken)
+        words = [
+            frame.bind("x", signed(found, size) if shared else found) for found in map(left, taken)
+        ]
+        for t in range(size):
+            weights = self._vectors_of(right(t))
+            for i, vector in zip(taken, words, strict=True):
+                word = tirx.Shuffle([vector], [tirx.IntImm("int32", t)])
+                self._add_products(i, word, weights, shared)
+            if shared:
+                self._add_surplus(weights)
+
+    def _shares_surplus(self, rows: Sequence[int]) -> bool:
+        """Whether a step of `rows` leaves to the end what signed products add too much."""
+        return bool(self._surplus) and len(rows) == len(self._cells)
+
+    def _vectors_of(self, right: Callable[[Any], Any]) -> list[Any]:
+        """The right operand's words of one step, which lie side by side, in vectors."""
+        offsets = (self.vector(0) + j * self._lanes for j in range(self._vectors))
+        return [self._frame.bind("w", right(offset)) for offset in offsets]
+
+    def _add_products(self, row: int, word: Any, weights: Sequence[Any], shared: bool) -> None:
+        """One step of a row; if `shared`, `word` is of signed bytes and the rest comes later."""
+        frame, lanes, whole = self._frame, self._lanes, self.vector(0)
+        for cell, weight in zip(self._cells[row], weights, strict=True):
+            if shared:
+                total = signed_dot(cell[whole], word, weight, lanes)
+            else:
+                total = dot(frame.facts, cell[whole], word, weight, lanes)
+            frame.store(cell, whole, total)
+
+    def _add_surplus(self, weights: Sequence[Any]) -> None:
+        """What signed products of one step add too much, the same for all rows."""
+        whole = self.vector(0)
+        for cell, weight in zip(self._surplus, weights, strict=True):
+            self._frame.store(cell, whole, surplus(cell[whole], weight, self._lanes))
 
     def finish(self, store: Callable[[int, Any, Any], None], valid: int | None = None) -> None:
         """As in `RegisterTile`, in a loop over the rows."""
@@ -98,11 +135,11 @@ class Arithmetic:
         assert extent % self.group == 0, "the multiplied axis is not filled up to whole steps"
         return extent // self.group
 
-    def left(self, facts: DeviceFacts, buffer: Any, step: Any) -> Any:
-        """The activations of `step`, counted from the start of `buffer`."""
+    def left(self, facts: DeviceFacts, buffer: Any, step: Any, run: int = 1) -> Any:
+        """The activations of `run` steps from `step` on, counted from the start of `buffer`."""
         if self.group == 1:
-            return buffer[step]
-        return word_at(facts, buffer, step * self.group)
+            return load_run(buffer, step, run)
+        return word_at(facts, buffer, step * self.group, run)
 
     def constant(self, value: int) -> Any:
         """A step of activations that all are `value`."""

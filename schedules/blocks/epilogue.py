@@ -12,7 +12,7 @@ from ..expression import Translator, flat_index
 from ..program import NotStaged, Program, Stage
 from .frame import Frame, cast_for
 
-__all__ = ["Epilogue", "anchor_operands", "load_operand"]
+__all__ = ["Epilogue", "anchor_operands", "load_operand", "operand_index"]
 
 
 class Epilogue:
@@ -128,10 +128,10 @@ def anchor_operands(
     return found
 
 
-def load_operand(
-    program: Program, anchor: Stage, frame: Frame, position: int, at: Sequence[Any], over: Any
+def operand_index(
+    program: Program, anchor: Stage, position: int, at: Sequence[Any], over: Any
 ) -> Any:
-    """Parameter `position` as the anchor's own expression reads it, broadcasts and transposes too.
+    """Where the anchor's own expression reads parameter `position`, broadcast or transposed too.
 
     Parameters
     ----------
@@ -143,13 +143,20 @@ def load_operand(
     def load(buffer: Any, indices: Sequence[Any]) -> Any:
         if buffer.same_as(program.params[position]):
             shape = [int(dim) for dim in buffer.shape]
-            found.append(frame.buffers[position][flat_index(shape, indices)])
+            found.append(flat_index(shape, indices))
         return tirx.const(0, str(buffer.dtype))
 
     axes = [*anchor.spatial, *anchor.reduce]
     pairs = [(axis.var, value) for axis, value in zip(axes, [*at, over], strict=True)]
     Translator(pairs, load)(anchor.value)
     return found[0]
+
+
+def load_operand(
+    program: Program, anchor: Stage, frame: Frame, position: int, at: Sequence[Any], over: Any
+) -> Any:
+    """What the anchor's own expression reads of parameter `position`, see `operand_index`."""
+    return frame.buffers[position][operand_index(program, anchor, position, at, over)]
 
 
 def _position(program: Program, buffer: Any) -> int:

@@ -8,12 +8,13 @@ all, where the processor multiplies float16 at twice float32's rate (`ChainTile`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from tvm import tirx
 
 from .frame import Frame, i32
-from .register_tile import Left, RegisterTile, Right, Steps
+from .register_tile import Left, RegisterTile, Right, Steps, load_run
 
 __all__ = ["CHAIN", "LEAST_CHAIN", "ChainTile", "StagedTile"]
 
@@ -39,12 +40,17 @@ class StagedTile(RegisterTile):
 
         def stage(row: int, first: Any, extent: int) -> Any:
             buffer = frame.local("staged", extent)
-            frame.vector_loop(extent, lambda k: frame.store(buffer, k, left(row, first + k)))
+            frame.vector_loop(extent, lambda k: frame.store(buffer, k, left(row, first + k, 1)))
             return buffer
 
         def block(first: Any, part: Steps) -> None:
             staged = {row: stage(row, first, part.extent) for row in rows}
-            plain(part, lambda i, k: staged[i][k], lambda k: right(first + k), rows)
+            plain(
+                replace(part, neighbours=True),
+                lambda i, k, run: load_run(staged[i], k, run),
+                lambda k: right(first + k),
+                rows,
+            )
 
         _in_blocks(frame, steps, _STAGED, block)
 
@@ -69,7 +75,7 @@ class ChainTile(RegisterTile):
         def block(first: Any, part: Steps) -> None:
             self._chains.clear(rows)
             self._chains.accumulate(
-                part, lambda i, k: left(i, first + k), lambda k: right(first + k), rows
+                part, lambda i, k, run: left(i, first + k, run), lambda k: right(first + k), rows
             )
             self._add(rows)
 
@@ -93,4 +99,4 @@ def _in_blocks(frame: Frame, steps: Steps, size: int, body: Callable[[Any, Steps
         with frame.loop(whole) as index:
             body(frame.bind("first_step", index * size), steps.block(size, index, whole))
     if rest:
-        body(i32(whole * size), Steps(rest, steps.unroll))
+        body(i32(whole * size), Steps(rest, steps.unroll, neighbours=steps.neighbours))

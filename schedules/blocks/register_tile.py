@@ -17,10 +17,13 @@ __all__ = [
     "Right",
     "Steps",
     "channel_tiles",
+    "load_run",
     "row_tile",
     "tiles_per_unit",
 ]
 
+_VECTOR_BYTES = 16
+"""Of the registers whose lanes a product takes."""
 _LOAD_COST = 1.0
 """Loads of one weight row, in rows of work: why taller tiles are faster."""
 _NARROW_PENALTY = 1.15
@@ -90,8 +93,8 @@ def tiles_per_unit(tiles: int, tile_flops: int) -> int:
     return max(1, min(by_work, tiles // _MIN_UNITS))
 
 
-Left = Callable[[int, Any], Any]
-"""The left operand at a row and a step."""
+Left = Callable[[int, Any, int], Any]
+"""The left operand at a row, from a step on, for so many steps."""
 Right = Callable[[Any], Callable[[Any], Any]]
 """The right operand at a step: a function of the channel offset."""
 
@@ -99,24 +102,38 @@ Right = Callable[[Any], Callable[[Any], Any]]
 @dataclass(frozen=True)
 class Steps:
     """Steps of the multiplied axis, unrolled and with lines asked for ahead as in
-    `Frame.prefetching_loop`."""
+    `Frame.prefetching_loop`; `neighbours` if their left operands lie side by side."""
 
     extent: int
     unroll: int = 1
     chunk: int = 1
     ask: Callable[[Any, int], None] | None = None
+    neighbours: bool = False
 
     def block(self, size: int, index: Any, count: int) -> Steps:
         """The block of `size` steps number `index`, of `count`."""
         ask = self.ask
         if ask is None:
-            return Steps(size, self.unroll)
+            return Steps(size, self.unroll, neighbours=self.neighbours)
         return Steps(
             size,
             self.unroll,
             min(self.chunk, size),
             lambda piece, pieces: ask(index * pieces + piece, pieces * count),
+            self.neighbours,
         )
+
+    def runs(self, size: int) -> Steps:
+        """Runs of `size` steps instead of steps; what is left over is not among them."""
+        ask, each = self.ask, max(1, size // self.chunk)
+
+        def ask_each(piece: Any, pieces: int) -> None:
+            for part in range(each):
+                assert ask is not None
+                ask(piece * each + part, pieces * each)
+
+        chunk, unroll = max(1, self.chunk // size), max(1, self.unroll // size)
+        return Steps(self.extent // size, unroll, chunk, None if ask is None else ask_each)
 
 
 class RegisterTile:
@@ -154,6 +171,7 @@ class RegisterTile:
             for _ in range(rows)
         ]
         self._zero = tirx.const(0, dtype)
+        self._left_bytes = 2 if dtype == "float16" else 4
         self.clear(range(rows))
 
     def clear(self, rows: Iterable[int]) -> None:
@@ -168,14 +186,61 @@ class RegisterTile:
         return self._cells[row]
 
     def accumulate(self, steps: Steps, left: Left, right: Right, rows: Iterable[int]) -> None:
-        """`acc[i, c] += left(i, k) * right(k)(c)` for all steps `k` and the given rows."""
-        self._frame.prefetching_loop(
-            steps.extent,
-            steps.chunk,
-            steps.ask,
-            lambda k: self.multiply_add(lambda i: left(i, k), right(k), rows),
-            steps.unroll,
-        )
+        """`acc[i, c] += left(i, k, 1) * right(k)(c)` for all steps `k` and the given rows."""
+        rows = tuple(rows)
+
+        def step(k: Any) -> None:
+            self.multiply_add(lambda i: left(i, k, 1), right(k), rows)
+
+        by_lane = self._frame.facts.by_lane and not self._frame.facts.opencl
+        size = _VECTOR_BYTES // self._left_bytes if by_lane and steps.neighbours else 1
+        if size == 1 or steps.extent < size:
+            self._loop(steps, step)
+            return
+
+        def run(index: Any) -> None:
+            first = self._frame.bind("run", index * size)
+            self._multiply_run(
+                size, lambda i: left(i, first, size), lambda t: right(first + t), rows
+            )
+
+        self._loop(steps.runs(size), run)
+        for k in range(steps.extent // size * size, steps.extent):
+            step(tirx.IntImm("int32", k))
+
+    def _loop(self, steps: Steps, body: Callable[[Any], None]) -> None:
+        self._frame.prefetching_loop(steps.extent, steps.chunk, steps.ask, body, steps.unroll)
+
+    def _multiply_run(
+        self, size: int, left: Callable[[int], Any], right: Right, rows: Iterable[int]
+    ) -> None:
+        """`size` steps, of which `left` gives a row's operands as one vector.
+
+        Row by row: a vector of them is needed no longer than its row takes, and the weights of
+        the run stay in registers.
+        """
+        frame, whole = self._frame, self.vector(0)
+        numbers = {i: frame.bind("x", left(i)) for i in rows}
+        for t in range(size):
+            weights = self._vectors_of(right(t))
+            for i, vector in numbers.items():
+                number = self._spread(tirx.Shuffle([vector], [tirx.IntImm("int32", t)]))
+                for cell, weight in zip(self._cells[i], weights, strict=True):
+                    frame.store(cell, whole, cell[whole] + number * weight)
+
+    def _vectors_of(self, right: Callable[[Any], Any]) -> list[Any]:
+        """The right operand of one step in vectors."""
+        found = []
+        for j in range(self._vectors):
+            register = self._frame.local("w", self._lanes, str(self._zero.ty.dtype))
+            with self._frame.lanes(self._lanes) as lane:
+                self._frame.store(register, lane, right(lane + j * self._lanes))
+            found.append(register[self.vector(0)])
+        return found
+
+    def _spread(self, number: Any) -> Any:
+        """`number` in all lanes."""
+        return tirx.Broadcast(number, self._lanes) if self._lanes > 1 else number
 
     def multiply_add(
         self, left: Callable[[int], Any], right: Callable[[Any], Any], rows: Iterable[int]
@@ -230,3 +295,8 @@ class RegisterTile:
         """Index of a vector of a register buffer."""
         first = tirx.IntImm("int32", start)
         return tirx.Ramp(first, 1, self._lanes) if self._lanes > 1 else first
+
+
+def load_run(buffer: Any, first: Any, size: int) -> Any:
+    """`size` neighbouring elements of `buffer` as one vector, or one as a number."""
+    return buffer[first if size == 1 else tirx.Ramp(first, 1, size)]

@@ -27,7 +27,7 @@ from tvm import tirx
 
 from ..facts import DeviceFacts
 
-__all__ = ["dot", "has_surplus", "signed_dot", "surplus", "word_at"]
+__all__ = ["dot", "has_surplus", "signed", "signed_dot", "surplus", "word_at"]
 
 _VPDPBUSD = {16: "512", 8: "256", 4: "128"}
 _VPMADDWD = {
@@ -42,12 +42,14 @@ _ALL_SIGNS = -0x7F7F7F80  # 0x80808080, four times -128
 _BYTES = (0, 8, 16, 24)
 
 
-def word_at(facts: DeviceFacts, buffer: Any, index: Any) -> Any:
-    """Four consecutive bytes of `buffer` from `index` on, as one int32; any alignment."""
+def word_at(facts: DeviceFacts, buffer: Any, index: Any, words: int = 1) -> Any:
+    """Four consecutive bytes of `buffer` from `index` on, as one int32; any alignment. A vector of
+    so many `words`, but on OpenCL."""
     if facts.opencl:
         address = tirx.address_of(buffer[index])
         return tirx.call_extern("int32", "HETCOMP_WORD", address)
-    return tirx.reinterpret("int32", buffer[tirx.Ramp(index, 1, 4)])
+    kind = f"int32x{words}" if words > 1 else "int32"
+    return tirx.reinterpret(kind, buffer[tirx.Ramp(index, 1, 4 * words)])
 
 
 def dot(facts: DeviceFacts, accumulator: Any, word: Any, weights: Any, lanes: int) -> Any:
@@ -64,8 +66,8 @@ def dot(facts: DeviceFacts, accumulator: Any, word: Any, weights: Any, lanes: in
         name = "llvm.aarch64.neon.usdot.v4i32.v16i8"
         return _bytes_intrinsic(name, accumulator, word, weights, lanes)
     if has_surplus(facts, lanes):
-        signed = signed_dot(accumulator, word, weights, lanes)
-        return signed - surplus(_broadcast(_i(0), lanes), weights, lanes)
+        total = signed_dot(accumulator, signed(word), weights, lanes)
+        return total - surplus(_broadcast(_i(0), lanes), weights, lanes)
     return _plain(accumulator, word, weights, lanes)
 
 
@@ -74,14 +76,26 @@ def has_surplus(facts: DeviceFacts, lanes: int) -> bool:
     return facts.dot == "sdot" and lanes == _NEON_LANES and not facts.opencl
 
 
+def signed(words: Any, count: int = 1) -> Any:
+    """Bytes less 128 each, which makes them signed: a word, or a vector of `count`."""
+    return words ^ _broadcast(_i(_ALL_SIGNS), count)
+
+
 def signed_dot(accumulator: Any, word: Any, weights: Any, lanes: int) -> Any:
-    """As `dot`, less 128 times the sum of each lane's weights."""
-    return _bytes_intrinsic(_SDOT, accumulator, word ^ _i(_ALL_SIGNS), weights, lanes)
+    """The products of a `signed` word: `dot`'s less 128 times the sum of each lane's weights."""
+    return _signed_intrinsic(accumulator, word, weights, lanes)
 
 
 def surplus(total: Any, weights: Any, lanes: int) -> Any:
     """`total` plus what `signed_dot` adds too much: -128 times the sum of each lane's weights."""
-    return _bytes_intrinsic(_SDOT, total, _i(_ALL_SIGNS), weights, lanes)
+    return _signed_intrinsic(total, _i(_ALL_SIGNS), weights, lanes)
+
+
+def _signed_intrinsic(accumulator: Any, word: Any, weights: Any, lanes: int) -> Any:
+    """The word comes second: there the instruction takes a lane for all lanes."""
+    kind = f"int8x{4 * lanes}"
+    operands = (tirx.reinterpret(kind, weights), tirx.reinterpret(kind, _broadcast(word, lanes)))
+    return tirx.call_llvm_pure_intrin(f"int32x{lanes}", _SDOT, accumulator, *operands)
 
 
 def _bytes_intrinsic(name: str, accumulator: Any, word: Any, weights: Any, lanes: int) -> Any:

@@ -15,7 +15,7 @@ from tvm import tirx
 
 from ..blocks.epilogue import Epilogue
 from ..blocks.frame import LINE, Frame, i32
-from ..blocks.register_tile import RegisterTile
+from ..blocks.register_tile import RegisterTile, Steps, load_run
 from ..choice import DeviceChoice
 from .shape import WinogradShape
 
@@ -204,15 +204,12 @@ class _Emitter:
             first = frame.hold("first", _begin(number, shape.height, shape.block))
             left = frame.offset("left", plane + first * shape.row)
             tile = RegisterTile(frame, shape.height, width)
-            frame.prefetching_loop(
-                shape.in_channels,
-                *self._next_panel(weights, panel, number),
-                lambda k: tile.multiply_add(
-                    lambda i: memory[left + (i * shape.row + k)],
-                    lambda c: weights[panel + (k * width + c)],
-                    range(shape.height),
-                ),
-                self._choice.unroll or 1,
+            chunk, ask = self._next_panel(weights, panel, number)
+            tile.accumulate(
+                Steps(shape.in_channels, self._choice.unroll or 1, chunk, ask, neighbours=True),
+                lambda i, k, run: load_run(memory, left + (i * shape.row + k), run),
+                lambda k: lambda c: weights[panel + (k * width + c)],
+                range(shape.height),
             )
             out = frame.bind("out", products + first * width)
             tile.finish(lambda i, c, acc: frame.store(memory, out + i * width + c, acc))

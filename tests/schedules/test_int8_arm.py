@@ -19,6 +19,8 @@ from quantized_families import QUANTIZED_FAMILIES, QuantizedCase
 from hetcomp.arm_cores import ARM_CORES, arm_cpu
 from hetcomp.codegen.kernels import _compile
 
+STEPS = 4
+"""Words of four bytes in a vector."""
 OF_EACH = 3
 """Layers of each family in a batch; the first batch has the smallest."""
 
@@ -47,7 +49,8 @@ def test_on_an_emulated_core(cases: Any, seed: int, cpu: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("cpu", [DOT.facts.name, I8MM.facts.name])
 def test_products_an_instruction(cpu: str) -> None:
-    """One for each accumulator of the tile; signed ones correct their sign once for all rows."""
+    """One for each accumulator and step, four steps a load: words come as a register's lanes.
+    Signed ones correct their sign once for all rows."""
     text = """g (uint8[64,96] x) => (uint8[64,48] y) { d = DequantizeLinear(x, s)
         e = DequantizeLinear(w, s) c = MatMul(d, e) y = QuantizeLinear(c, s) }"""
     weights = {"w": np.ones((96, 48), np.int8), "s": np.float32(0.1)}
@@ -57,8 +60,10 @@ def test_products_an_instruction(cpu: str) -> None:
     assembly = str(_compile(functions, CPUS[cpu].llvm).inspect_source("asm"))
     tile = kernel.scheduled.facts
     vectors = tile.tile_width // CPUS[cpu].facts.lanes
-    found = re.findall(r"\b([us]+dot)\s+v\d+\.4s", assembly)
+    by_lane = re.findall(r"\b([us]+dot)\s+v\d+\.4s, v\d+\.16b, v\d+\.4b\[\d\]", assembly)
+    whole = re.findall(r"\b([us]+dot)\s+v\d+\.4s, v\d+\.16b, v\d+\.16b", assembly)
+    products = STEPS * tile.tile_height * vectors
     if cpu == I8MM.facts.name:
-        assert found == ["usdot"] * (tile.tile_height * vectors)
+        assert (by_lane, whole) == (["sudot"] * products, [])
     else:
-        assert found == ["sdot"] * ((tile.tile_height + 1) * vectors)
+        assert (by_lane, whole) == (["sdot"] * products, ["sdot"] * (STEPS * vectors))
