@@ -16,8 +16,8 @@ constexpr size_t kLongestTrial = 12;
 constexpr double kScatter = 1.5;  // two that differ so much want a third
 constexpr double kTrialUs = 24e3;
 
-constexpr double kSlower = 1.25;     // worth a look, unless the last one was in vain
-constexpr double kMuchSlower = 1.6;  // worth a look soon after one in vain
+constexpr double kSlower = 1.25;     // than at its best: worth a look, a pause after one in vain
+constexpr double kMuchSlower = 1.6;  // than at the last look: worth one soon after it
 constexpr double kHopeless = 1.6;    // of the best so far: ends a trial at once
 constexpr double kHopelessProbe = 1.3;
 constexpr double kRecovering = 0.75;  // of the home table's time at the last probe: look closer
@@ -25,7 +25,7 @@ constexpr double kWorthwhile = 0.95;  // of the settled table's time: pays for c
 constexpr double kHomeBonus = 0.97;   // among equals the home table
 
 constexpr int kShortPause = 16;
-constexpr int kPause = 32;
+constexpr int kPause = 8;
 constexpr int kLongestPause = 256;
 constexpr double kProbeBudget = 0.07;  // part of the time that may go into trying the home table
 constexpr double kChangeCost = 0.2;    // of an inference: caches are cold after a change
@@ -90,6 +90,7 @@ Adapter::Adapter(std::vector<const Table*> tables, size_t home)
       current_(home),
       settled_(home),
       level_us_(ReplayUs(*tables_[home], {})),
+      best_us_(level_us_),
       next_pause_(kPause) {}
 
 void Adapter::Add(const Observation& seen) {
@@ -123,7 +124,10 @@ void Adapter::AddSteady(const Observation& seen) {
     window_.Clear();
     return;
   }
-  if (judged) level_us_ = std::min(level_us_, typical_us);
+  if (judged) {
+    level_us_ = std::min(level_us_, typical_us);
+    best_us_ = std::min(best_us_, typical_us);
+  }
   if (settled_ == home_ || --until_probe_ > 0) return;
   probing_ = true;
   Try({home_}, typical_us);
@@ -135,7 +139,7 @@ void Adapter::AddLook(const Observation& seen) {
   if (window_.count() < kTrial || window_.sum_us() < kTrialUs) return;
   const Observation typical = window_.Typical();
   recent_ = window_;
-  if (typical.total_us <= kSlower * level_us_) {
+  if (typical.total_us <= kSlower * (pause_ == 0 ? best_us_ : level_us_)) {
     mode_ = Mode::kSteady;
     return;
   }
@@ -145,8 +149,8 @@ void Adapter::AddLook(const Observation& seen) {
 }
 
 bool Adapter::IsSlower(double typical_us) const {
-  if (typical_us > kMuchSlower * level_us_) return pause_ <= next_pause_ - kShortPause;
-  return typical_us > kSlower * level_us_ && pause_ == 0;
+  if (pause_ == 0) return typical_us > kSlower * best_us_;
+  return typical_us > kMuchSlower * level_us_ && pause_ <= next_pause_ - kShortPause;
 }
 
 // The best by prediction, each processor by itself, since of the one not in use little is known,
@@ -229,11 +233,13 @@ void Adapter::Settle() {
   current_ = settled_;
   until_probe_ = ProbeInterval();
   if (stays && probing_) return;
+  level_us_ = tried_us_[settled_];
   if (stays) {
     next_pause_ = std::min(2 * next_pause_, kLongestPause);
     pause_ = next_pause_;
+  } else {
+    best_us_ = level_us_;
   }
-  level_us_ = tried_us_[settled_];
   recent_.Clear();
 }
 

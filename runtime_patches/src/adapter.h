@@ -89,7 +89,8 @@ class Adapter {
   long long runs_ = 0;
   Slowdown slowdown_;  // when it was last settled
   Window recent_;      // by the settled table
-  double level_us_;    // the least that an inference by it has typically taken since
+  double level_us_;    // the least that an inference by it has typically taken since then
+  double best_us_;     // the same since the table was taken
   // Trials.
   std::deque<size_t> to_try_;
   Mode mode_ = Mode::kSteady;
