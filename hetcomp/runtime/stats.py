@@ -91,7 +91,9 @@ class SessionStats:
         Limit of a launch that was asked for (`load(gpu_slice_us=)`); 0: none. It holds as far as
         the predictions do; steps without one and steps with tickets stay whole.
     longest_gpu_us
-        Time of the longest launch, as far as the CPU saw its end.
+        Time of an inference's longest launch, for which another client of the device may have to
+        wait. One launch of all steps counts from the first step's start to the last one's end;
+        ends that the CPU did not see are inferred as in the trace.
     adaptation
         How plans change with the load.
     steps

@@ -1,8 +1,10 @@
 #include "gpu_program.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
+#include "clock.h"
 #include "error.h"
 #include "tickets.h"
 
@@ -207,7 +209,12 @@ void GpuProgram::EnqueueWithoutBodies() {
 void GpuProgram::Enqueue(size_t index, Fault fault, cl_event* event) {
   const size_t fault_at = launches_.size() > 1 ? 1 : 0;
   const bool fail = fault == Fault::kEnqueue && index == fault_at;
+  const double begin_us = NowUs();
   HETCOMP_CL_CHECK(fail ? CL_OUT_OF_RESOURCES : Submit(launches_[index], event));
+  const double took_us = NowUs() - begin_us;
+  if (took_us <= channel_->timeout_us()) return;
+  throw TimeoutError("clEnqueueNDRangeKernel took " + std::to_string(std::lround(took_us * 1e-3)) +
+                     " ms");
 }
 
 void GpuProgram::EnqueueStaying(uint32_t gate, int rounds, Fault fault) {

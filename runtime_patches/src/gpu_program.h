@@ -29,7 +29,9 @@ class GpuProgram {
   // Enqueues every launch, not to run its body. Throws Error(kDevice).
   void EnqueueWithoutBodies();
 
-  // Enqueues one launch; `fault` strikes at the second. `event` may be null. Throws Error(kDevice).
+  // Enqueues one launch; `fault` strikes at the second. `event` may be null. Throws Error(kDevice),
+  // and TimeoutError where the driver came back later than the channel's time-out: nothing can be
+  // done meanwhile, but the next inference need not wait for it.
   void Enqueue(size_t index, Fault fault, cl_event* event);
 
   // Enqueues the launch of all steps so that it stays: it waits at gates from number `gate` on,

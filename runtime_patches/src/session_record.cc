@@ -12,7 +12,9 @@ void Session::Record() {
   Ready& ready = *ready_;
   if (ready.npu != nullptr) ready.npu->FillSpans(ready.times.origin_us, &ready.times.npu);
   FillGpuSpans(ready.table, ready.times, &ready.gpu_spans);
-  ready.stats.Add(ready.times, ready.gpu_spans);
+  const size_t steps = ready.gpu_spans.size();
+  const bool chained = ready.lane != nullptr && steps > 1 && ready.lane->n_launches() == 1;
+  ready.stats.Add(ready.times, ready.gpu_spans, chained);
   if (trace_ == nullptr) return;
   const Tier tier = ready.lane != nullptr ? tier_.tier : Tier::kCpu;
   trace_->Add(ready.table, tier, ready.times, ready.gpu_spans);

@@ -13,12 +13,19 @@ double BusyUs(const std::vector<StepSpan>& spans) {
   return busy_us;
 }
 
+double LongestUs(const std::vector<StepSpan>& launches) {
+  double longest_us = 0.0;
+  for (const StepSpan& span : launches)
+    longest_us = std::max(longest_us, span.end_us - span.start_us);
+  return longest_us;
+}
+
 }  // namespace
 
 StepStats::StepStats(const Table& table)
     : cpu_(table.cpu.size()), gpu_(table.gpu.size()), npu_(table.npu.size()) {}
 
-void StepStats::Add(const WalkTimes& times, const std::vector<StepSpan>& gpu) {
+void StepStats::Add(const WalkTimes& times, const std::vector<StepSpan>& gpu, bool chained) {
   const auto add = [](const StepSpan& span, StepAverage* average) {
     average->time_us.Add(span.end_us - span.start_us);
     average->wait_us.Add(span.wait_us);
@@ -35,14 +42,9 @@ void StepStats::Add(const WalkTimes& times, const std::vector<StepSpan>& gpu) {
   total_us_.Add(times.total_us);
   cpu_busy_.Add(cpu_us / total_us);
   gpu_busy_.Add(BusyUs(gpu) / total_us);
+  longest_gpu_us_.Add(chained ? gpu.back().end_us - gpu.front().start_us : LongestUs(gpu));
   npu_busy_.Add(BusyUs(times.npu) / total_us);
   cpu_wait_us_.Add(times.total_us - cpu_us);
-}
-
-double StepStats::longest_gpu_us() const {
-  double longest_us = 0.0;
-  for (const StepAverage& step : gpu_) longest_us = std::max(longest_us, step.time_us.value());
-  return longest_us;
 }
 
 std::string StepStats::StepsJson(const Table& table, const Graph& graph) const {

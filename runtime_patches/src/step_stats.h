@@ -30,16 +30,16 @@ class StepStats {
  public:
   explicit StepStats(const Table& table);
 
-  // `gpu`: what FillGpuSpans says of the same walk.
-  void Add(const WalkTimes& times, const std::vector<StepSpan>& gpu);
+  // `gpu`: what FillGpuSpans says of the same walk. `chained`: one launch ran all of them.
+  void Add(const WalkTimes& times, const std::vector<StepSpan>& gpu, bool chained);
 
   long long walks() const { return total_us_.count(); }
   double total_us() const { return total_us_.value(); }
   // Part of an inference in which that processor runs steps.
   double cpu_busy_share() const { return cpu_busy_.value(); }
   double gpu_busy_share() const { return gpu_busy_.value(); }
-  // Of the device's steps, each of which is a launch of its own.
-  double longest_gpu_us() const;
+  // The longest launch of an inference. One that waits in the middle keeps the device meanwhile.
+  double longest_gpu_us() const { return longest_gpu_us_.value(); }
   double npu_busy_share() const { return npu_busy_.value(); }
   double cpu_wait_us() const { return cpu_wait_us_.value(); }
 
@@ -58,6 +58,7 @@ class StepStats {
   MovingAverage total_us_;
   MovingAverage cpu_busy_;
   MovingAverage gpu_busy_;
+  MovingAverage longest_gpu_us_;
   MovingAverage npu_busy_;
   MovingAverage cpu_wait_us_;
 };

@@ -9,14 +9,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import standin
-from fault_scenarios import SCENARIOS
-from fault_shim import KINDS
+from fault_scenarios import SCENARIOS, Answer, judge
+from fault_shim import FOR_EVER, KINDS, TIMEOUT_MS, Fault, Mode, Shim, build_shim
 
 import hetcomp
 from hetcomp.errors import InternalError
@@ -42,6 +43,41 @@ def test_a_fault_at_any_call(opencl: str) -> None:
     assert total["total"] > 150
     of_opencl = [row for row in rows if row["kind"] != "host"]  # the host's memory ends in errors
     assert all(row["outcomes"].keys() <= {"right", "dropped"} for row in of_opencl)
+
+
+def test_a_wedge_is_timed(opencl: str, model: Path, tmp_path: Path) -> None:
+    """The meter of the campaign sees a wait for the device."""
+    answer, library = Answer(), build_shim(tmp_path)
+    options = {"fault": "wedge", "timeout_ms": 400, "quiet": True}
+    with load(model, plan="rows", opencl_library=library, **options) as session:
+        with answer.timing("run"):
+            session.run(standin.feeds(0))
+        assert session.status().timeouts == 1
+    assert answer.longest["run"] > 0.4 * 0.9
+
+
+def test_a_late_run_is_told() -> None:
+    answer = Answer()
+    with answer.timing("run"):
+        time.sleep(2.5e-3 * TIMEOUT_MS)
+    judge(answer, KINDS["fail"], "clFinish", {}, [])
+    assert answer.verdict == "late"
+
+
+def test_a_launch_that_comes_back_late(opencl: str, model: Path, tmp_path: Path) -> None:
+    """The device is given up, so that the next inference need not wait for it."""
+    library = build_shim(tmp_path)
+    shim = Shim(library)
+    options = {"tier": "svm", "ahead": "off", "timeout_ms": TIMEOUT_MS, "quiet": True}
+    with load(model, plan="gpu", opencl_library=library, **options) as session:
+        shim.order(Fault(Mode.DELAY, 1, FOR_EVER))
+        got = session.run(standin.feeds(0))
+        shim.order(Fault(Mode.FORWARD, 0, 0))
+        status = session.status()
+    expected = standin.reference(**standin.feeds(0))
+    np.testing.assert_array_equal(got["out"], expected["out"])
+    assert (status.timeouts, status.fallbacks, status.device_bad) == (1, 1, True)
+    assert "clEnqueueNDRangeKernel took 2" in status.why_no_gpu
 
 
 def test_no_memory_for_the_arena(tmp_path: Path) -> None:

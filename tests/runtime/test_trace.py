@@ -136,6 +136,17 @@ def test_stats(model: Path, plan: str, request: pytest.FixtureRequest) -> None:
         assert stats.cpu_busy_share > 0.5
 
 
+@pytest.mark.parametrize(("tier", "launches"), [("svm-ahead", 1), ("svm", 8)])
+def test_stats_tell_the_longest_launch(model: Path, opencl: str, tier: str, launches: int) -> None:
+    with load(model, plan="gpu", tier=tier) as session:
+        for seed in range(30):
+            session.run(standin.feeds(seed))
+        stats, status = session.stats(), session.status()
+    assert status.gpu_launches == launches
+    busy_us = stats.gpu_busy_share * stats.total_us
+    assert 0.5 * busy_us / launches < stats.longest_gpu_us < 1.5 * stats.total_us
+
+
 def test_stats_show_predictions(model: Path) -> None:
     with load(model, plan="cpu") as session:
         table = next(t for t in session.image.tables if t.name == "cpu")
