@@ -3,7 +3,7 @@
 # with the tool in `.venv/bin/hetcomp`. Does and says nothing where that was done already.
 #
 #   HETCOMP_NO_APT=1   never call apt; say what is missing instead
-#   HETCOMP_WITH_ARM=1 with the emulator and compiler that run kernels for ARM (600 MB, a minute)
+#   HETCOMP_WITH_ARM=1 with the emulator and compiler that run kernels for ARM (850 MB, two minutes)
 #   PYTHON=...         the Python to make `.venv` with (3.10 or newer)
 set -eu
 
@@ -48,6 +48,8 @@ missing_packages() {
   have spin || say spin
   [ -z "${HETCOMP_WITH_ARM:-}" ] || {
     have qemu-aarch64-static || say qemu-user-static
+    have qemu-aarch64 || say qemu-user # counts instructions
+    have llvm-mca-19 || say llvm-19    # estimates cycles
     have aarch64-linux-gnu-g++ || say g++-aarch64-linux-gnu libc6-dev-arm64-cross
   }
 }

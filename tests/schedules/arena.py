@@ -74,8 +74,8 @@ class Arena:
     _cuts: list[_Cut] = field(default_factory=list)
     _data: list[tuple[Place, Array]] = field(default_factory=list)
 
-    def add(self, trial: Trial, rng: random.Random) -> list[Place]:
-        """Lay out a trial; the places of its outputs."""
+    def add(self, trial: Trial, rng: random.Random | None) -> list[Place]:
+        """Lay out a trial, with cuts by `rng` if given; the places of its outputs."""
         graph, first = trial.lowered.graph, len(self.kernels)
         prefix = f"t{first}_"
         for kernel, record in zip(trial.lowered.kernels, graph.kernels, strict=True):
@@ -87,7 +87,7 @@ class Arena:
             sizes = [graph.tensors[graph.root(tensor)].size_bytes for tensor in task.outputs]
             whole = Range(0, task.rows.extent, 0, task.channels.extent)
             made = []
-            for part in (whole, *random_cut(task, rng)):
+            for part in (whole, *(random_cut(task, rng) if rng is not None else ())):
                 outputs = tuple(self._place(size) for size in sizes)
                 self.calls.append(Call(first + task.kernel, task, (*inputs, *outputs), part))
                 made.append(outputs)

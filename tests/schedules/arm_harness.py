@@ -21,7 +21,7 @@ from hetcomp.codegen.kernels import cpu_objects
 from hetcomp.codegen.lower import LoweredKernel
 from hetcomp.schedules.facts import DeviceFacts
 
-__all__ = ["NEON", "Emulated", "execute_on_arm", "why_not"]
+__all__ = ["NEON", "Emulated", "build_program", "calls_of", "execute_on_arm", "why_not"]
 
 COMPILER = "aarch64-linux-gnu-gcc"
 EMULATOR = "qemu-aarch64-static"
@@ -62,9 +62,9 @@ def why_not() -> str:
 
 def execute_on_arm(arena: Arena, cpu: Emulated, folder: Path) -> list[Image]:
     """All calls of `arena` on the emulated `cpu`; the memory after them."""
-    program = _build(arena.kernels, cpu, folder)
+    program = build_program(arena.kernels, cpu, folder)
     calls = folder / "calls"
-    _program(arena).tofile(calls)
+    calls_of(arena).tofile(calls)
     images = []
     for fill in FILLS:
         memory = folder / "memory"
@@ -74,7 +74,7 @@ def execute_on_arm(arena: Arena, cpu: Emulated, folder: Path) -> list[Image]:
     return images
 
 
-def _program(arena: Arena) -> npt.NDArray[np.int64]:
+def calls_of(arena: Arena) -> npt.NDArray[np.int64]:
     """Calls as the C program reads them."""
     words = [len(arena.calls)]
     for call in arena.calls:
@@ -84,7 +84,8 @@ def _program(arena: Arena) -> npt.NDArray[np.int64]:
     return np.array(words, np.int64)
 
 
-def _build(kernels: Sequence[LoweredKernel], cpu: Emulated, folder: Path) -> Path:
+def build_program(kernels: Sequence[LoweredKernel], cpu: Emulated, folder: Path) -> Path:
+    """A program that makes the calls of a file on the memory of another one, see arm_driver.c."""
     objects = cpu_objects(kernels, cpu.facts, cpu.llvm, folder)
     names = [f"__tvm_ffi_{kernel.symbol}" for kernel in kernels]
     table = folder / "table.c"
