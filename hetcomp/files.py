@@ -8,7 +8,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_path", "write_text_atomically"]
+from hetcomp.errors import InputError
+
+__all__ = ["atomic_path", "check_writable", "write_text_atomically"]
+
+
+def check_writable(path: str | os.PathLike[str], what: str) -> None:
+    """Refuse a file that cannot be made, before the work for it is done.
+
+    Raises
+    ------
+    InputError
+        There is no such folder, or it must not be written; `what` names the file.
+    """
+    folder = Path(path).absolute().parent
+    where = f"{what} '{os.fspath(path)}' cannot be written"
+    if not folder.is_dir():
+        raise InputError(f"{where}: there is no folder '{folder}'")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{where}: folder '{folder}' may not be written")
 
 
 @contextmanager

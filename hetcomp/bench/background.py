@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ __all__ = ["Background", "background"]
 
 _SCRIPT = Path(__file__).with_name("background_process.py")
 _MOST_SECONDS = 3600.0
+_START_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,14 @@ def background(load: Background | None) -> Iterator[None]:
         process.communicate()
 
 
-def start(arguments: list[str]) -> subprocess.Popen[str]:
-    """Start `background_process.py` and wait until it works."""
+def start(arguments: list[str], *, limit_s: float = _START_LIMIT_S) -> subprocess.Popen[str]:
+    """Start `background_process.py` and wait until it works, at most `limit_s`.
+
+    Raises
+    ------
+    DeviceError
+        It cannot be started, or does not work in time.
+    """
     process = subprocess.Popen(
         [sys.executable, str(_SCRIPT), *arguments],
         stdout=subprocess.PIPE,
@@ -57,9 +65,21 @@ def start(arguments: list[str]) -> subprocess.Popen[str]:
         text=True,
     )
     assert process.stdout is not None
-    if process.stdout.readline().strip() == "ready":
+    overdue = threading.Event()
+
+    def give_up() -> None:
+        overdue.set()
+        process.kill()
+
+    timer = threading.Timer(limit_s, give_up)
+    timer.start()
+    line = process.stdout.readline().strip()  # the end of the file, once it is killed
+    timer.cancel()
+    timer.join()
+    if line == "ready" and not overdue.is_set():
         return process
     process.kill()
     _, errors = process.communicate()
-    last = (errors.strip().splitlines() or ["it ended"])[-1]
+    why = f"it was not ready within {limit_s:g} s" if overdue.is_set() else "it ended"
+    last = (errors.strip().splitlines() or [why])[-1]
     raise DeviceError(f"background work '{' '.join(arguments)}' cannot be started: {last}")

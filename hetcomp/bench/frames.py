@@ -31,6 +31,7 @@ from hetcomp.runtime import Session
 __all__ = ["FramesOptions", "FramesRow", "bench_frames"]
 
 _WARMUP = 3
+_LEAST_S, _MOST_S = 0.1, 3600.0
 _SPARE_S = 0.5
 """How long the network runs on, so that the client is never alone."""
 
@@ -48,7 +49,7 @@ class FramesOptions:
     gpu_cap, slice_us
         See `hetcomp.goal.Goal` and `hetcomp.load`.
     seconds
-        Of each arm.
+        Of each arm, 0.1 to 3600.
     lock
         See `CompileOptions`; for compiling alone.
     """
@@ -66,6 +67,10 @@ class FramesOptions:
         check_known("model", [self.model], zoo.names())
         if not 0.0 < self.busy_ms < 16.0:
             raise InputError(f"a frame must take more than 0 and less than 16 ms: {self.busy_ms:g}")
+        if not _LEAST_S <= self.seconds <= _MOST_S:
+            raise InputError(
+                f"seconds of an arm must be from {_LEAST_S:g} to {_MOST_S:g}: {self.seconds:g}"
+            )
 
 
 @dataclass(frozen=True)

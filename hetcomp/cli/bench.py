@@ -14,7 +14,7 @@ from hetcomp.cli.bench_planner import planner
 from hetcomp.cli.bench_predictors import predictors
 from hetcomp.cli.bench_sustained import sustained as run_sustained
 from hetcomp.cli.bench_sync import sync
-from hetcomp.cli.common import FAILED
+from hetcomp.cli.common import FAILED, refuse_options
 from hetcomp.cli.output import number, print_json, print_table, progress_bar, split_names
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["bench"]
 
 _MODELS = "mobilenetv1,resnet18,squeezenet"
+_NOT_SUSTAINED = ("plans", "threads", "profile", "against", "quick")
+"""Parameters without a meaning for `--sustained`: its arms, threads and time are given."""
 # fmt: off
 _COLUMNS = (
     "model", "plan", "ran", "threads", "median ms", "p10 ms", "p99 ms", "n",
@@ -56,7 +58,8 @@ bench.add_command(sync)
 )  # fmt: skip
 @click.option(
     "--sustained", type=click.FloatRange(min=0.0, min_open=True), metavar="MIN",
-    help="Instead: latency over so many minutes while other work comes and goes, adapting or not.",
+    help="Instead: latency over so many minutes while other work comes and goes, adapting or "
+    "not; --lock is held while compiling alone.",
 )  # fmt: skip
 @network_options(models=_MODELS, plot="Bars of ratios", quick="5 s")
 def models(asked: Asked, plans: str, threads: int, profile: str, sustained: float | None) -> None:
@@ -65,6 +68,7 @@ def models(asked: Asked, plans: str, threads: int, profile: str, sustained: floa
     The gain is over the better of CPU, on one thread, and OpenCL device: above 1 is faster.
     """
     if sustained is not None:
+        refuse_options(_NOT_SUSTAINED, "not with --sustained")
         run_sustained(asked, sustained)
         return
     from hetcomp.bench.bars import plot_ratios

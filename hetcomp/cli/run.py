@@ -16,10 +16,12 @@ from hetcomp.bench.reference import TOLERANCE, OutputError, compare, reference_o
 from hetcomp.cli.common import FAILED, command_options
 from hetcomp.cli.feeds import Array, random_feeds, read_npz, write_npz
 from hetcomp.cli.output import number, print_json, print_table
+from hetcomp.errors import InputError
+from hetcomp.files import check_writable
 from hetcomp.options import EXPERIMENTAL_TIERS, NPU_DRIVERS, TIERS
 
 if TYPE_CHECKING:
-    from hetcomp.runtime import SessionStatus
+    from hetcomp.runtime import Session, SessionStatus
 
 __all__ = ["run"]
 
@@ -87,6 +89,10 @@ def run(
     """Run a compiled model and show its outputs, and its times when new and when warm."""
     import hetcomp
 
+    if outputs:
+        check_writable(outputs, "outputs")
+    if trace:
+        check_writable(trace, "trace")
     tracing = trace is not None
     session, load_ms = _timed_ms(
         lambda: hetcomp.load(model, plan=plan, device=device, tier=tier, npu=npu, trace=tracing)
@@ -97,7 +103,7 @@ def run(
         later_ms = [_timed_ms(lambda: session.run(feeds))[1] for _ in range(repeat - 1)]
         times = _Times(load_ms, first_ms, statistics.median(later_ms) if later_ms else None)
         if trace:
-            session.trace(trace)
+            _write_trace(session, trace)
         status = session.status()
     if outputs:
         write_npz(outputs, results)
@@ -108,6 +114,13 @@ def run(
         _print(results, errors, times, status)
     if not all(error.ok for error in errors):
         sys.exit(FAILED)
+
+
+def _write_trace(session: Session, path: Path) -> None:
+    try:
+        session.trace(path)
+    except OSError as error:
+        raise InputError(f"trace '{path}' cannot be written: {error.strerror}") from error
 
 
 def _timed_ms(action: Callable[[], _T]) -> tuple[_T, float]:

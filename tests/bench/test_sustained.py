@@ -12,9 +12,10 @@ from click.testing import CliRunner
 from opencl_device import DEVICES, skip_or_fail
 
 from hetcomp.bench.background import Background, background, start
+from hetcomp.bench.frames import FramesOptions
 from hetcomp.bench.sustained_rows import SETTLING, Inference, phase_rows
 from hetcomp.cli import main
-from hetcomp.errors import DeviceError
+from hetcomp.errors import DeviceError, InputError
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,24 @@ def test_background_ends_with_its_time() -> None:
 def test_background_that_cannot_start_is_an_error() -> None:
     with pytest.raises(DeviceError, match="cannot be started"), background(Background("cpu", 5000)):
         pass
+
+
+def test_background_that_never_works_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = tmp_path / "hangs.py"
+    script.write_text("import time\nprint('rea', end='', flush=True)\ntime.sleep(60)\n")
+    monkeypatch.setattr("hetcomp.bench.background._SCRIPT", script)
+    begin = time.monotonic()
+    with pytest.raises(DeviceError, match=r"not ready within 0\.5 s"):
+        start(["cpu", "-1", "1"], limit_s=0.5)
+    assert time.monotonic() - begin < 10.0
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, 0.01, float("nan"), float("inf")])
+def test_frames_refuses_an_arm_without_frames_or_end(seconds: float) -> None:
+    with pytest.raises(InputError, match="seconds of an arm"):
+        FramesOptions("squeezenet", seconds=seconds)
 
 
 @pytest.mark.usefixtures("opencl")

@@ -242,8 +242,25 @@ def test_run_refuses_bad_files(tmp_path: Path) -> None:
     (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04")
     for name in ("none.npz", "one.npy", "objects.npz", "text.npz", "cut.npz"):
         refused(hetcomp_cli("run", "m.so", "--inputs", tmp_path / name), 2, "error: inputs '")
-    nowhere = tmp_path / "none" / "out.npz"
-    refused(hetcomp_cli("run", "m.so", "--outputs", nowhere), 2, "cannot be written")
+
+
+@pytest.mark.parametrize("option", ["--outputs", "--trace"])
+def test_run_refuses_what_it_cannot_write_before_it_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, option: str
+) -> None:
+    monkeypatch.setitem(vars(hetcomp), "load", raising(AssertionError("it was opened")))
+    nowhere = tmp_path / "none" / "out"
+    refused(hetcomp_cli("run", "m.so", option, nowhere), 2, f"{option[2:]} '{nowhere}' cannot be")
+
+
+def test_run_says_what_it_could_not_write(
+    session: FakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        type(session), "trace", raising(OSError(28, "No space left on device")), raising=False
+    )
+    result = hetcomp_cli("run", "m.so", "--trace", "t.json")
+    refused(result, 2, "error: trace 't.json' cannot be written: No space left on device\n")
 
 
 def test_run_validates(session: FakeSession, doubling_model: Path) -> None:
@@ -304,6 +321,11 @@ def test_explain_json(tmp_path: Path) -> None:
         (("--models", "resnet18", "--against", "tflite"), "no peer 'tflite'"),
         (("--models", ","), "at least one model"),
         (("--models", "resnet18", "--plan", "none.json"), "none.json"),
+        (("--sustained", "1", "--plan", "cpu"), "--plan: not with --sustained"),
+        (
+            ("--sustained", "1", "--quick", "--threads", "1", "--profile", "", "--against", ""),
+            "--threads, --profile, --against, --quick: not with --sustained",
+        ),
     ],
 )
 def test_bench_models_refuses(arguments: tuple[str, ...], text: str) -> None:
