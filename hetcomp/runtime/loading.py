@@ -93,8 +93,11 @@ def load(
         How long to wait for the OpenCL device before the CPU takes over.
     gpu_slice_us
         Longest launch on the OpenCL device, as predicted: steps are cut into such pieces, and none
-        waits for the CPU on the device (tier `svm` at most), so that other clients are served
-        between. 0: no limit. Together with `compile --gpu-cap`, which leaves them the time.
+        waits for the CPU on the device (`tier` is `auto`, which takes `svm` at most then, or one of
+        `svm`, `event`, `finish`), so that other clients are served between. Steps with tickets and
+        steps without a prediction stay whole, and nothing is cut finer than its tiles:
+        `SessionStats.gpu_steps_over_slice` counts what the limit does not hold for. 0: no limit.
+        Together with `compile --gpu-cap`, which leaves other clients the time.
     npu
         Driver for what the plan puts on the NPU: `auto` takes the one that the file was compiled
         for, `off` none. Without it, or where it refuses, fails or does not answer within
@@ -129,9 +132,10 @@ def load(
     Returns
     -------
     Session
-        The opened model. The environment variables HETCOMP_DEVICE, HETCOMP_TIER, HETCOMP_PIN,
-        HETCOMP_EXPERIMENTAL (1 or 0) and HETCOMP_OPENCL_LIBRARY stand in for arguments that are
-        left at their defaults; HETCOMP_CACHE_DIR names the user's cache folder.
+        The opened model. The environment variables HETCOMP_DEVICE, HETCOMP_TIER, HETCOMP_MEMORY,
+        HETCOMP_PIN, HETCOMP_NPU, HETCOMP_EXPERIMENTAL (1 or 0) and HETCOMP_OPENCL_LIBRARY stand in
+        for arguments that are left at their defaults; HETCOMP_CACHE_DIR names the user's cache
+        folder, HETCOMP_ONNXRUNTIME and HETCOMP_QNN the libraries of driver `htp`.
 
     Raises
     ------

@@ -89,7 +89,10 @@ class SessionStats:
         ends that the CPU saw, and the CPU's contains its waits for the NPU.
     gpu_slice_us
         Limit of a launch that was asked for (`load(gpu_slice_us=)`); 0: none. It holds as far as
-        the predictions do; steps without one and steps with tickets stay whole.
+        the predictions do.
+    gpu_steps_over_slice
+        The OpenCL device's steps for which it does not hold even so: steps with tickets and steps
+        without a prediction, which stay whole, and those of tiles that cannot be cut so short.
     longest_gpu_us
         Time of an inference's longest launch, for which another client of the device may have to
         wait. One launch of all steps counts from the first step's start to the last one's end;
@@ -110,6 +113,7 @@ class SessionStats:
     cpu_busy_share: float
     gpu_busy_share: float
     gpu_slice_us: float
+    gpu_steps_over_slice: int
     longest_gpu_us: float
     npu_busy_share: float
     adaptation: Adaptation

@@ -1,5 +1,6 @@
 #include "gpu_slices.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "cpu_program.h"
@@ -42,6 +43,14 @@ Table SliceGpuSteps(const Table& table, const Graph& graph, double slice_us) {
   }
   for (Step& step : sliced.cpu) step.wait = last_piece[static_cast<size_t>(step.wait)];
   return sliced;
+}
+
+int CountOverSlice(const Table& sliced, double slice_us) {
+  if (slice_us <= 0.0) return 0;
+  const auto over = [slice_us](const Step& step) {
+    return step.ticket != 0 || step.predicted_us <= 0.0 || step.predicted_us > slice_us;
+  };
+  return static_cast<int>(std::count_if(sliced.gpu.begin(), sliced.gpu.end(), over));
 }
 
 }  // namespace hetcomp

@@ -11,6 +11,10 @@ namespace hetcomp {
 // Steps of the CPU wait for the last piece of what they waited for.
 Table SliceGpuSteps(const Table& table, const Graph& graph, double slice_us);
 
+// GPU steps of such a table that the limit does not hold for: those that stay whole, and those of
+// tiles that cannot be cut so short. 0 where there is no limit.
+int CountOverSlice(const Table& sliced, double slice_us);
+
 }  // namespace hetcomp
 
 #endif  // HETCOMP_GPU_SLICES_H_

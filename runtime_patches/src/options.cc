@@ -277,6 +277,11 @@ Options ParseOptions(std::string_view text) {
         "tier \"mailbox\" is experimental: it wants the option \"experimental\" or "
         "HETCOMP_EXPERIMENTAL=1");
   }
+  if (options.gpu_slice_us > 0.0 && options.tier.has_value() && UsesGates(*options.tier)) {
+    ThrowInput(std::string("option \"gpu_slice_us\": in tier \"") + TierName(*options.tier) +
+               "\" launches wait on the device for the CPU, so that none is short; choose "
+               "\"auto\", \"svm\", \"event\" or \"finish\"");
+  }
   return options;
 }
 

@@ -20,7 +20,6 @@ constexpr int kGpuBatch = 8;
 // For kernels that take longer, dispatch is negligible and time is not.
 constexpr int kGpuBatchLong = 3;
 constexpr double kLongKernelUs = 20e3;
-constexpr double kDrainLimitUs = 5e6;
 constexpr size_t kMostCopiedBytes = size_t{1} << 30;
 
 // Batches after which an upper bound has to do: a CPU that is taken away notices no end in time.
@@ -158,7 +157,7 @@ std::vector<double> Session::TimeOnGpu(const Step& step, int copies, int warmup,
       const double time_us = TimeBatch(ready->lane.get());
       if (rep >= 0) times_us.push_back(time_us);
     }
-    if (!EmptyQueue(kDrainLimitUs).all()) {
+    if (!EmptyQueue(channel_->timeout_us()).all()) {
       throw Error(ErrorKind::kDevice, "the queue does not become empty");
     }
   } catch (const Error& error) {
@@ -219,7 +218,7 @@ std::string Session::LatenciesJson(int reps) {
   if (!why_not.empty()) throw Error(ErrorKind::kDevice, "no latencies: " + why_not);
   ScopedPin pin(device_->host_core());
   const QueueTurn turn(device_->queue(), options_.priority);
-  if (!channel_->Drain(kDrainLimitUs)) {
+  if (!channel_->Drain(channel_->timeout_us())) {
     throw Error(ErrorKind::kDevice, "the queue does not become empty");
   }
   return SyncLatenciesJson(
@@ -235,7 +234,7 @@ std::string Session::CopiesJson(size_t bytes, int reps) {
   PrepareGpu();
   ScopedPin pin(device_->host_core());
   const QueueTurn turn(device_->queue(), options_.priority);
-  if (!channel_->Drain(kDrainLimitUs)) {
+  if (!channel_->Drain(channel_->timeout_us())) {
     throw Error(ErrorKind::kDevice, "the queue does not become empty");
   }
   try {

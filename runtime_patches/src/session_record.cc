@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "gpu_slices.h"
 #include "json_writer.h"
 #include "session.h"
 
@@ -38,6 +39,7 @@ std::string Session::StatsJson() {
       .Number("cpu_busy_share", stats.cpu_busy_share())
       .Number("gpu_busy_share", stats.gpu_busy_share())
       .Number("gpu_slice_us", options_.gpu_slice_us)
+      .Count("gpu_steps_over_slice", CountOverSlice(ready_->table, options_.gpu_slice_us))
       .Number("longest_gpu_us", stats.longest_gpu_us())
       .Number("npu_busy_share", stats.npu_busy_share())
       .Raw("adaptation", AdaptationJson())

@@ -16,8 +16,7 @@
 namespace hetcomp {
 namespace {
 
-constexpr double kDrainLimitUs = 5e6;
-// Compilation at first execution included, with a cold kernel cache on a slow machine.
+// For the second of two waits, so that the first one does not leave it without time to look.
 constexpr double kLeastDrainUs = 1e4;
 
 }  // namespace
@@ -135,7 +134,7 @@ std::string Session::WalkWithGpu(Fault fault, WalkTimes* times) {
         ahead_.Leave(NowUs());
         return "";
       case WalkResult::kKernelFailed:
-        if (channel_->Drain(kDrainLimitUs)) ThrowKernelFailure();
+        if (channel_->Drain(channel_->timeout_us())) ThrowKernelFailure();
         return "it did not stop after a CPU kernel had failed";
       case WalkResult::kTimedOut:
         ++timeouts_;
@@ -225,7 +224,7 @@ void Session::Retire(std::unique_ptr<Ready> last) {
   if (channel_ != nullptr) {
     ScopedPin pin(device_->host_core());
     const QueueTurn turn(device_->queue(), options_.priority);
-    if (EmptyQueue(kDrainLimitUs).all()) {
+    if (EmptyQueue(channel_->timeout_us()).all()) {
       last.reset();
       return;
     }

@@ -222,6 +222,38 @@ def test_failing_kernel(model: Path, plan: str) -> None:
         assert not session.status().device_bad
 
 
+def test_a_failing_kernel_beside_a_deaf_device(script: Script, opencl: str, tmp_path: Path) -> None:
+    """The CPU's kernel fails while one of the device takes seconds and looks at nothing."""
+    spin = "for (volatile long i = 0; i < 4000000000; ++i);"
+    deaf = f"if (b1[0] == 4096.0f && r == 22 && c == 63) {spin}"
+    add = "b2[r * 64 + c] = b0[r * 64 + c] + b1[r * 64 + c];"
+    model = standin.build(tmp_path, edit_source=lambda text: text.replace(add, deaf + add))
+    answer, stderr = script(
+        _RIGHT
+        + f"""
+import time
+from hetcomp.errors import InternalError
+poisoned = standin.feeds(2)
+poisoned["y"][0, 0] = standin.POISON
+
+def fail(session):
+    start = time.monotonic()
+    try:
+        session.run(poisoned)
+    except InternalError as error:
+        return ["poisoned input" in str(error), time.monotonic() - start]
+
+fail(load({str(model)!r}, plan="cpu"))  # a process's first error takes a second to trace back
+session = load({str(model)!r}, plan="rows", timeout_ms=200)
+answer = [right(session, 1), *fail(session), right(session, 3), session.status().tier]
+"""
+    )
+    seconds = answer.pop(2)
+    assert answer == [True, True, True, "cpu"]
+    assert 0.2 <= seconds < 0.6  # three time-outs, on a busy machine
+    assert "it did not stop after a CPU kernel had failed" in stderr
+
+
 class TestFeeds:
     def test_names(self, model: Path) -> None:
         with load(model, plan="cpu") as session:
