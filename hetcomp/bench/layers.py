@@ -110,7 +110,9 @@ class _Network:
         self.session = _load(folder / "model.so", gpu)
         known = {name for task in self.session.graph.tasks for name in task.source}
         self._theirs = (
-            NodeProfiler(path, zoo.random_inputs(model), folder, known) if options.against else None
+            NodeProfiler(path, zoo.random_inputs(model), folder, known)
+            if "onnxruntime" in options.against
+            else None
         )
         self._costs: list[Costs] = []
         self._peaks: dict[str, list[float]] = {processor: [] for processor in options.processors}

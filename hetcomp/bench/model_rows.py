@@ -26,6 +26,8 @@ class Row:
         Our time over ONNX Runtime's with `threads` threads, within rounds.
     ratio_to_onnxruntime_1_thread
         The same against one thread.
+    best_peer, ratio_to_best_peer
+        The engine that was fastest of those compared with, and our time over its, within rounds.
     gain_over_best_single, gain_p10, gain_p90
         Time of the better single processor, the CPU with one thread or the OpenCL device alone,
         over ours, within rounds: above 1 is faster. None where not both were measured.
@@ -54,6 +56,8 @@ class Row:
     ratio_p10: float | None
     ratio_p90: float | None
     ratio_to_onnxruntime_1_thread: float | None
+    best_peer: str
+    ratio_to_best_peer: float | None
     gain_over_best_single: float | None
     gain_p10: float | None
     gain_p90: float | None

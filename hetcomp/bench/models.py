@@ -2,15 +2,16 @@
 
 All arms run in this one process and take turns. A ratio is our time over theirs, so below 1 is
 faster. `ratio_to_onnxruntime` compares with as many threads as were asked for, whatever our plan
-uses; `ratio_to_onnxruntime_1_thread` with one. A plan that uses the OpenCL device has one CPU
-thread beside it, other plans have as many as asked for. `gain_over_best_single` is the time of the
-better processor by itself over ours, so above 1 is faster.
+uses; `ratio_to_onnxruntime_1_thread` with one; `ratio_to_best_peer` with the fastest of all engines
+and threads. A plan that uses the OpenCL device has one CPU thread beside it, other plans have as
+many as asked for. `gain_over_best_single` is the time of the better processor by itself over ours,
+so above 1 is faster.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,8 +25,8 @@ from hetcomp.bench import zoo
 from hetcomp.bench.model_rows import Row
 from hetcomp.bench.networks import Progress, Results, over_networks, silent
 from hetcomp.bench.options import NetworkOptions
-from hetcomp.bench.peers import onnxruntime_run
-from hetcomp.bench.reference import Array, relative_error
+from hetcomp.bench.peers import Peer, open_peers
+from hetcomp.bench.reference import relative_error
 from hetcomp.bench.timing import Arm, Ratio, Samples, TimingOptions, gain, interleave, ratio
 from hetcomp.cost.profile_file import load_profile
 from hetcomp.device_class import find_groups
@@ -37,6 +38,7 @@ from hetcomp.runtime import Session, read_image
 
 __all__ = ["BenchOptions", "bench_models"]
 
+_ORT = "onnxruntime"
 QUICK = TimingOptions(rounds=5, reps=2, cap_seconds=5.0)
 
 
@@ -84,9 +86,32 @@ def bench_models(options: BenchOptions, progress: Progress | None = None) -> Res
 
 
 @dataclass(frozen=True)
-class _Peer:
-    threads: int
-    run: Callable[[], dict[str, Array]]
+class _Theirs:
+    """Samples of the engines that are compared with."""
+
+    peers: Sequence[Peer]
+    samples: Sequence[Samples]
+
+    def of(self, threads: int) -> Samples | None:
+        """ONNX Runtime's."""
+        pairs = zip(self.peers, self.samples, strict=True)
+        named = (found for peer, found in pairs if (peer.name, peer.threads) == (_ORT, threads))
+        return next(named, None)
+
+    def ratios(self, ours: Samples, threads: int) -> dict[str, Any]:
+        """The fields of a row that compare."""
+        same, single = self.of(threads), self.of(1)
+        pairs = list(zip(self.peers, self.samples, strict=True))
+        peer, best = min(pairs, key=lambda pair: pair[1].median_ms) if pairs else (None, None)
+        against = ratio(ours, same) if same else None
+        return {
+            "ratio_to_onnxruntime": against.median if against else None,
+            "ratio_p10": against.p10 if against else None,
+            "ratio_p90": against.p90 if against else None,
+            "ratio_to_onnxruntime_1_thread": ratio(ours, single).median if single else None,
+            "best_peer": f"{peer.name} x{peer.threads}" if peer else "",
+            "ratio_to_best_peer": ratio(ours, best).median if best else None,
+        }
 
 
 class _Network:
@@ -107,21 +132,20 @@ class _Network:
         with ExitStack() as stack:
             plans = self._plans()
             ours = [stack.enter_context(self._load(*files[name], n)) for name, n in plans]
-            peers = self._peers()
+            asked = self.options
+            peers = open_peers(asked.against, self.onnx, self.feeds, asked.threads)
             arms = [
                 Arm(f"{name} x{n}", partial(session.run, self.feeds))
                 for (name, n), session in zip(plans, ours, strict=True)
             ]
-            arms += [Arm(f"onnxruntime x{peer.threads}", peer.run) for peer in peers]
+            arms += [Arm(f"{peer.name} x{peer.threads}", peer.run) for peer in peers]
             errors = [self._error(session, peers) for session in ours]
             with exclusive(self.options.lock):
                 samples = interleave(
                     arms, self.options.timing, lambda text, part: self._report(text, (1 + part) / 2)
                 )
             _check_npu(ours)
-            theirs = {
-                peer.threads: found for peer, found in zip(peers, samples[len(ours) :], strict=True)
-            }
+            theirs = _Theirs(peers, samples[len(ours) :])
             singles = _singles(plans, ours, samples)
             rows = [
                 self._our_row(name, session, found, theirs, singles, error)
@@ -129,7 +153,10 @@ class _Network:
                     plans, ours, samples, errors, strict=False
                 )
             ]
-        return rows + [self._peer_row(threads, found, theirs) for threads, found in theirs.items()]
+        return rows + [
+            self._peer_row(peer, found, theirs)
+            for peer, found in zip(peers, theirs.samples, strict=True)
+        ]
 
     def _compiled(self) -> dict[str, tuple[Path, str | None]]:
         """File and plan name for every plan asked for; one file serves all the plans in it, but
@@ -174,14 +201,8 @@ class _Network:
         session.close()
         return hetcomp.load(path, plan=plan, threads=threads, adapt="off", quiet=True)
 
-    def _peers(self) -> list[_Peer]:
-        if not self.options.against:
-            return []
-        counts = sorted({1, self.options.threads})
-        return [_Peer(n, onnxruntime_run(self.onnx, self.feeds, n)) for n in counts]
-
-    def _error(self, session: Session, peers: Sequence[_Peer]) -> float | None:
-        if not peers:
+    def _error(self, session: Session, peers: Sequence[Peer]) -> float | None:
+        if not peers or peers[0].name != _ORT:
             return None
         expected, got = peers[0].run(), session.run(self.feeds)
         return max(relative_error(got[name], expected[name]) for name in expected)
@@ -191,7 +212,7 @@ class _Network:
         plan: str,
         session: Session,
         samples: Samples,
-        theirs: Mapping[int, Samples],
+        theirs: _Theirs,
         singles: Sequence[Samples],
         error: float | None,
     ) -> Row:
@@ -209,11 +230,11 @@ class _Network:
             program_cache=status.program_cache,
         )
 
-    def _peer_row(self, threads: int, samples: Samples, theirs: Mapping[int, Samples]) -> Row:
+    def _peer_row(self, peer: Peer, samples: Samples, theirs: _Theirs) -> Row:
         return Row(
-            **self._common("onnxruntime", samples, theirs, None),
-            cpu_threads=threads,
-            ran_plan="onnxruntime",
+            **self._common(peer.name, samples, theirs, None),
+            cpu_threads=peer.threads,
+            ran_plan=peer.name,
             tier="cpu",
             why_no_gpu="",
             max_relative_error=None,
@@ -227,10 +248,9 @@ class _Network:
         self,
         plan: str,
         samples: Samples,
-        theirs: Mapping[int, Samples],
+        theirs: _Theirs,
         gained: Ratio | None,
     ) -> dict[str, Any]:
-        same = ratio(samples, theirs[self.options.threads]) if theirs else None
         return {
             "model": self.name,
             "size": self.options.size,
@@ -240,10 +260,7 @@ class _Network:
             "p10_ms": samples.percentile_ms(10),
             "p99_ms": samples.percentile_ms(99),
             "n": len(samples.all_ms),
-            "ratio_to_onnxruntime": same.median if same else None,
-            "ratio_p10": same.p10 if same else None,
-            "ratio_p90": same.p90 if same else None,
-            "ratio_to_onnxruntime_1_thread": ratio(samples, theirs[1]).median if theirs else None,
+            **theirs.ratios(samples, self.options.threads),
             "gain_over_best_single": gained.median if gained else None,
             "gain_p10": gained.p10 if gained else None,
             "gain_p90": gained.p90 if gained else None,

@@ -38,7 +38,7 @@ class NetworkOptions:
 
     models: tuple[str, ...]
     _: KW_ONLY
-    against: tuple[str, ...] = PEERS
+    against: tuple[str, ...] = PEERS[:1]
     size: int | None = None
     qdq: bool = False
     exact: bool = False

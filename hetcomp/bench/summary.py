@@ -16,10 +16,12 @@ __all__ = [
     "GainSummary",
     "LayerSummary",
     "ModelSummary",
+    "PeerSummary",
     "geometric_mean",
     "summarize_gains",
     "summarize_layers",
     "summarize_models",
+    "summarize_peers",
 ]
 
 LARGE_MFLOP = 50.0
@@ -119,11 +121,13 @@ def summarize_models(rows: Sequence[Row]) -> tuple[ModelSummary, ...]:
     compared = [
         row for row in rows if row.plan not in PEERS and row.ratio_to_onnxruntime is not None
     ]
-    arms = dict.fromkeys((row.plan, row.cpu_threads) for row in compared)
-    return tuple(
-        _plan_summary([row for row in compared if (row.plan, row.cpu_threads) == arm])
-        for arm in arms
-    )
+    return tuple(_plan_summary(found) for found in _by_arm(compared))
+
+
+def _by_arm(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows of each plan and number of threads."""
+    arms = dict.fromkeys((row.plan, row.cpu_threads) for row in rows)
+    return [[row for row in rows if (row.plan, row.cpu_threads) == arm] for arm in arms]
 
 
 def _plan_summary(rows: Sequence[Row]) -> ModelSummary:
@@ -139,6 +143,52 @@ def _plan_summary(rows: Sequence[Row]) -> ModelSummary:
         or 0.0,
         worst_model=worst.model,
         worst_ratio=worst.ratio_to_onnxruntime or 0.0,
+    )
+
+
+@dataclass(frozen=True)
+class PeerSummary:
+    """One plan over all networks, against the fastest engine of each.
+
+    Attributes
+    ----------
+    plan, cpu_threads, networks
+        As in `ModelSummary`.
+    ratio_to_best_peer
+        Geometric mean of the rows'.
+    worst_model, worst_ratio
+        The network with the largest.
+    """
+
+    plan: str
+    cpu_threads: int
+    networks: int
+    ratio_to_best_peer: float
+    worst_model: str
+    worst_ratio: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`."""
+        return asdict(self)
+
+
+def summarize_peers(rows: Sequence[Row]) -> tuple[PeerSummary, ...]:
+    """One summary for each plan of ours and number of threads; none with one engine at most."""
+    if len({row.plan for row in rows if row.plan in PEERS}) < 2:
+        return ()
+    ours = [row for row in rows if row.plan not in PEERS and row.ratio_to_best_peer is not None]
+    return tuple(_peer_summary(found) for found in _by_arm(ours))
+
+
+def _peer_summary(rows: Sequence[Row]) -> PeerSummary:
+    worst = max(rows, key=lambda row: row.ratio_to_best_peer or 0.0)
+    return PeerSummary(
+        plan=worst.plan,
+        cpu_threads=worst.cpu_threads,
+        networks=len(rows),
+        ratio_to_best_peer=geometric_mean(row.ratio_to_best_peer for row in rows) or 0.0,
+        worst_model=worst.model,
+        worst_ratio=worst.ratio_to_best_peer or 0.0,
     )
 
 

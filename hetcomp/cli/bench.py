@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hetcomp.bench.model_rows import Row
     from hetcomp.bench.models import BenchOptions
     from hetcomp.bench.networks import Results
-    from hetcomp.bench.summary import GainSummary, ModelSummary
+    from hetcomp.bench.summary import GainSummary, ModelSummary, PeerSummary
 
 __all__ = ["bench"]
 
@@ -31,8 +31,8 @@ _NOT_SUSTAINED = ("plans", "threads", "profile", "against", "quick")
 # fmt: off
 _COLUMNS = (
     "model", "plan", "ran", "threads", "median ms", "p10 ms", "p99 ms", "n",
-    "/ onnxruntime", "p10..p90", "/ 1 thread", "gain", "p10..p90", "max rel. error", "load ms",
-    "first ms",
+    "/ onnxruntime", "p10..p90", "/ 1 thread", "/ best peer", "gain", "p10..p90",
+    "max rel. error", "load ms", "first ms",
 )
 # fmt: on
 
@@ -63,7 +63,7 @@ bench.add_command(sync)
 )  # fmt: skip
 @network_options(models=_MODELS, plot="Bars of ratios", quick="5 s")
 def models(asked: Asked, plans: str, threads: int, profile: str, sustained: float | None) -> None:
-    """Time whole networks against ONNX Runtime, in turns; ratios below 1 are faster.
+    """Time whole networks against other engines, in turns; ratios below 1 are faster.
 
     The gain is over the better of CPU, on one thread, and OpenCL device: above 1 is faster.
     """
@@ -101,11 +101,12 @@ def models(asked: Asked, plans: str, threads: int, profile: str, sustained: floa
 def _data(options: BenchOptions, results: Results[Row]) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from hetcomp.bench.summary import summarize_gains, summarize_models
+    from hetcomp.bench.summary import summarize_gains, summarize_models, summarize_peers
 
     return {
         "options": options.to_json(),
         "summary": [summary.to_json() for summary in summarize_models(results.rows)],
+        "peers": [summary.to_json() for summary in summarize_peers(results.rows)],
         "gains": [summary.to_json() for summary in summarize_gains(results.rows)],
         "failed": [asdict(failure) for failure in results.failed],
         "rows": [row.to_json() for row in results.rows],
@@ -113,7 +114,7 @@ def _data(options: BenchOptions, results: Results[Row]) -> dict[str, Any]:
 
 
 def _print(results: Results[Row]) -> None:
-    from hetcomp.bench.summary import summarize_gains, summarize_models
+    from hetcomp.bench.summary import summarize_gains, summarize_models, summarize_peers
 
     rows = results.rows
     print_table("", _COLUMNS, map(_cells, rows), right=_COLUMNS[3:])
@@ -121,17 +122,30 @@ def _print(results: Results[Row]) -> None:
         click.echo(f"OpenCL device not used: {reason}")
     for summary in summarize_models(rows):
         click.echo(_line(summary))
+    for peers in summarize_peers(rows):
+        click.echo(_peer_line(peers))
     for gained in summarize_gains(rows):
         click.echo(_gain_line(gained))
     for failure in results.failed:
         click.echo(f"{failure.model} failed: {failure.error}", err=True)
 
 
-def _line(summary: ModelSummary) -> str:
-    threads = f"{summary.cpu_threads} CPU thread{'s' if summary.cpu_threads > 1 else ''}"
+def _threads(count: int) -> str:
+    return f"{count} CPU thread{'s' if count > 1 else ''}"
+
+
+def _peer_line(summary: PeerSummary) -> str:
     return (
-        f"{summary.plan}, {threads}: {summary.ratio_to_onnxruntime:.3f} of ONNX Runtime's time "
-        f"(geometric mean of {summary.networks}), of its 1-thread time "
+        f"{summary.plan}, {_threads(summary.cpu_threads)}: {summary.ratio_to_best_peer:.3f} of the "
+        f"fastest engine's time (geometric mean of {summary.networks}); worst "
+        f"{summary.worst_model} {summary.worst_ratio:.3f}"
+    )
+
+
+def _line(summary: ModelSummary) -> str:
+    return (
+        f"{summary.plan}, {_threads(summary.cpu_threads)}: {summary.ratio_to_onnxruntime:.3f} of "
+        f"ONNX Runtime's time (geometric mean of {summary.networks}), of its 1-thread time "
         f"{summary.ratio_to_onnxruntime_1_thread:.3f}; worst {summary.worst_model} "
         f"{summary.worst_ratio:.3f}"
     )
@@ -159,6 +173,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         number(row.ratio_to_onnxruntime, 3),
         _spread(row.ratio_p10, row.ratio_p90),
         number(row.ratio_to_onnxruntime_1_thread, 3),
+        number(row.ratio_to_best_peer, 3),
         number(row.gain_over_best_single, 3),
         _spread(row.gain_p10, row.gain_p90),
         error,

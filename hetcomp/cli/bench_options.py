@@ -44,7 +44,7 @@ class Asked:
 
         return {
             "models": zoo.names() if self.models == "all" else split_names(self.models),
-            "against": split_names(self.against),
+            "against": self._installed_peers(),
             "size": self.size,
             "qdq": self.qdq,
             "exact": self.exact,
@@ -55,6 +55,16 @@ class Asked:
             "timing": quick if self.quick else usual,
             "lock": self.lock,
         }
+
+    def _installed_peers(self) -> tuple[str, ...]:
+        """Those of `against`, and a line on standard error for each that is not there."""
+        from hetcomp.bench.peers import PEERS, missing_peers
+
+        asked = split_names(self.against)
+        missing = missing_peers([name for name in asked if name in PEERS])
+        for name in missing:
+            click.echo(f"{name} is not installed and left out: it needs hetcomp[contest]", err=True)
+        return tuple(name for name in asked if name not in missing)
 
 
 def network_options(
@@ -72,7 +82,12 @@ def network_options(
     path = click.Path(path_type=Path)
     options = (
         click.option("--models", default=models, show_default=True, help="By comma, or all."),
-        click.option("--against", default="onnxruntime", show_default=True, help="By comma."),
+        click.option(
+            "--against",
+            default="onnxruntime",
+            show_default=True,
+            help="By comma, of onnxruntime and, in bench models, openvino (hetcomp[contest]).",
+        ),
         click.option("--size", type=click.IntRange(min=1), help="Pixels, tokens; else published."),
         click.option("--qdq", is_flag=True, help="Networks quantised to int8 (QDQ form)."),
         click.option("--exact", is_flag=True, help="Without Winograd's method."),

@@ -12,12 +12,14 @@ import onnx
 import pytest
 
 import hetcomp
-from hetcomp.bench import models
+from hetcomp.bench import models, peers, zoo
 from hetcomp.bench.bars import plot_ratios
 from hetcomp.bench.models import BenchOptions, bench_models
-from hetcomp.bench.peers import onnxruntime_run
-from hetcomp.bench.summary import summarize_gains, summarize_models
+from hetcomp.bench.peers import PEERS, Peer, onnxruntime_run, open_peers
+from hetcomp.bench.reference import relative_error
+from hetcomp.bench.summary import summarize_gains, summarize_models, summarize_peers
 from hetcomp.bench.timing import Arm, Samples, TimingOptions
+from hetcomp.cli.bench_options import Asked
 from hetcomp.errors import InputError
 from hetcomp.options import CompileOptions
 from hetcomp.runtime import SessionStatus
@@ -256,3 +258,60 @@ def test_an_npu_that_does_not_run_is_no_row(
     found = bench_models(options)
     assert found.rows == ()
     assert "no tiles" in found.failed[0].error
+
+
+@pytest.mark.usefixtures("compiled")
+def test_ratios_to_the_fastest_engine(
+    monkeypatch: pytest.MonkeyPatch, times_ms: dict[str, tuple[float, ...]]
+) -> None:
+    def opened(names: Sequence[str], model: Path, feeds: Any, threads: int) -> list[Peer]:
+        run = onnxruntime_run(model, feeds, 1)
+        return [
+            Peer("onnxruntime", 1, run),
+            Peer("onnxruntime", threads, run),
+            Peer(PEERS[1], 2, run),
+        ]
+
+    monkeypatch.setattr(models, "open_peers", opened)
+    times_ms |= {
+        "auto x2": (3.0, 3.0, 3.0),
+        "onnxruntime x1": (9.0, 9.0, 9.0),
+        "onnxruntime x2": (5.0, 5.0, 5.0),
+        "openvino x2": (4.0, 6.0, 2.0),
+    }
+    options = BenchOptions(
+        ("squeezenet",), ("auto",), threads=2, against=PEERS, size=32, timing=SHORT
+    )
+    rows = bench_models(options).rows
+    assert [row.plan for row in rows] == ["auto", "onnxruntime", "onnxruntime", "openvino"]
+    assert {row.best_peer for row in rows} == {"openvino x2"}
+    assert rows[0].ratio_to_best_peer == pytest.approx(0.75)
+    assert rows[0].ratio_to_onnxruntime == pytest.approx(0.6)
+    (summary,) = summarize_peers([*rows, replace(rows[0], model="slow", ratio_to_best_peer=3.0)])
+    assert (summary.plan, summary.networks, summary.worst_model) == ("auto", 2, "slow")
+    assert summary.ratio_to_best_peer == pytest.approx(1.5)
+    assert summarize_peers(rows[:3]) == ()
+
+
+def test_an_engine_that_is_not_installed_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(peers, "find_spec", lambda name: None if name == "openvino" else object())
+    asked = Asked(**{**dict.fromkeys(Asked.__dataclass_fields__), "against": ",".join(PEERS)})
+    asked = replace(asked, models="squeezenet")
+    assert asked.fields(SHORT, SHORT)["against"] == ("onnxruntime",)
+    assert "openvino is not installed and left out" in capsys.readouterr().err
+
+
+def test_openvino_gives_the_outputs(tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="optional: hetcomp[contest]")
+    model = zoo.build("squeezenet", size=32)
+    onnx.save(model, tmp_path / "model.onnx")
+    feeds = zoo.random_inputs(model)
+    ours, theirs = open_peers(PEERS, tmp_path / "model.onnx", feeds, 1)
+    assert (theirs.name, theirs.threads > 0) == ("openvino", True)
+    expected, got = ours.run(), theirs.run()
+    assert list(got) == list(expected)
+    for name, values in expected.items():
+        # By default OpenVINO computes in bfloat16 where the CPU has it.
+        assert relative_error(got[name], values) < 0.05
