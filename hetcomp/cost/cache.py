@@ -20,7 +20,7 @@ import platformdirs
 
 __all__ = ["CACHE_VERSION", "TimeKey", "TimesCache"]
 
-CACHE_VERSION = 4
+CACHE_VERSION = 5
 
 _log = logging.getLogger(__name__)
 

@@ -5,20 +5,32 @@
 namespace hetcomp {
 namespace {
 
-// It keeps what it compiles in files of its own; asked for a binary, it compiles each kernel again,
-// for work-groups of any size.
-constexpr std::string_view kKeepsPrograms = "Portable Computing Language";
+constexpr std::string_view kPocl = "Portable Computing Language";
 
+// PoCL keeps what it compiles in files of its own; asked for a binary, it compiles each kernel
+// again, for work-groups of any size.
 std::string FolderFor(const DeviceChoice& device, const CacheChoice& choice) {
-  return device.platform == kKeepsPrograms && !choice.always ? std::string() : choice.folder;
+  return device.platform == kPocl && !choice.always ? std::string() : choice.folder;
+}
+
+// Instructions that this machine has and PoCL's compiler does not say of it: where PoCL is built
+// for many machines, that compiles for one of the kinds that its own library was built for. It
+// assembles them all the same.
+std::string_view InstructionMacros(const DeviceChoice& device) {
+#if defined(__x86_64__)
+  const bool has_dot = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni");
+  if (device.is_cpu && device.platform == kPocl && has_dot) return "#define HETCOMP_X86_VNNI 1\n";
+#endif
+  return "";
 }
 
 }  // namespace
 
 CachedProgram::CachedProgram(const ClHandles& cl, const DeviceChoice& device, MemoryKind memory,
-                             const AtomicsSpelling& spelling, std::string_view source,
+                             const AtomicsSpelling& spelling, std::string_view kernels,
                              const CacheChoice& choice)
     : cl_(cl), cache_(FolderFor(device, choice)) {
+  const std::string source = std::string(InstructionMacros(device)).append(kernels);
   if (cache_.on()) {
     key_ = ProgramKey({device.name, device.version, device.driver, device.platform,
                        spelling.build_options, MemoryMacros(memory), spelling.macros, kPrologue,

@@ -22,7 +22,7 @@ class CachedProgram {
  public:
   // Throws Error(kDevice) where the source does not compile.
   CachedProgram(const ClHandles& cl, const DeviceChoice& device, MemoryKind memory,
-                const AtomicsSpelling& spelling, std::string_view source,
+                const AtomicsSpelling& spelling, std::string_view kernels,
                 const CacheChoice& choice);
 
   cl_program program() const { return program_; }

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from kernel_harness import EXACT, assert_close, lower
 from opencl_device import NEEDS_OPENCL
 from quantized_families import QUANTIZED_FAMILIES, QuantizedCase
-from test_int8_split import layer
+from test_int8_split import CASES, layer
 from test_opencl_numerics import execute
 
 from hetcomp.codegen import opencl_text
 from hetcomp.codegen.opencl_bytes import BYTES_PROLOGUE
 from hetcomp.device_class import find_groups
+from hetcomp.devices.cpu import cpu_features
 
 pytestmark = NEEDS_OPENCL
 
@@ -59,4 +60,15 @@ def test_a_device_with_dot_products(monkeypatch: pytest.MonkeyPatch) -> None:
     case = layer((33, 37), (37, 20), "linear")
     groups = find_groups("gpu")
     outputs = run_trials([Trial(lower(case.model, groups=groups), case.feeds)], 0, execute)
+    assert_close(outputs[0][0], case.expected, EXACT)
+
+
+@pytest.mark.skipif("avx512_vnni" not in cpu_features(), reason="no such instruction here")
+@pytest.mark.parametrize("name", ["linear", "one row", "convolution"])
+def test_a_cpu_with_dot_products(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the runtime says of PoCL's devices, in place of 16-bit multiplications."""
+    text = "#define HETCOMP_X86_VNNI 1\n" + BYTES_PROLOGUE
+    monkeypatch.setattr(opencl_text, "BYTES_PROLOGUE", text)
+    case = CASES[name]
+    outputs = run_trials([Trial(lower(case.model), case.feeds)], 0, execute)
     assert_close(outputs[0][0], case.expected, EXACT)
