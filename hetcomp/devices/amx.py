@@ -54,11 +54,11 @@ def why_no_amx(
     states
         Asks the kernel.
     """
+    if (machine or platform.machine()) != "x86_64":
+        return "AMX is for x86-64 CPUs"
     missing = [name for name in _FEATURES if name not in cpu_features(root)]
     if missing:
         return f"/proc/cpuinfo has no {', '.join(missing)}"
-    if (machine or platform.machine()) != "x86_64":
-        return "AMX is for x86-64 CPUs"
     try:
         permitted = states()
     except OSError as error:

@@ -79,7 +79,7 @@ class HtpDriver : public NpuDriver {
     const std::lock_guard<std::mutex> lock(mutex_);
     try {
       Load();
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
       return error.what();
     }
     return "";

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <exception>
+#include <new>
 #include <utility>
 
 namespace hetcomp {
@@ -29,13 +30,18 @@ NpuLane::NpuLane(const Graph& graph, const Table& table, const Memory& memory,
 }
 
 void NpuLane::Open(Region* region) {
+  const auto refused = [&](const char* why) {
+    region->kernel = nullptr;
+    why_not_ = std::string("NPU driver ") + device_->driver().name() + " refuses " +
+               region->program.name + ": " + why;
+  };
   try {
     region->kernel = device_->driver().Open(region->program);
     region->staging = std::make_shared<NpuStaging>(region->program);
+  } catch (const std::bad_alloc&) {
+    refused("there is not enough memory");
   } catch (const std::exception& error) {
-    region->kernel = nullptr;
-    why_not_ = std::string("NPU driver ") + device_->driver().name() + " refuses " +
-               region->program.name + ": " + error.what();
+    refused(error.what());
   }
 }
 

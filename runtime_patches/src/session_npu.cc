@@ -1,4 +1,6 @@
 // Session: the NPU's driver, found and given up.
+#include <system_error>
+
 #include "error.h"
 #include "notice.h"
 #include "npu_fault.h"
@@ -31,7 +33,11 @@ void Session::PrepareNpu() {
   }
   const std::string missing = driver->WhyMissing();
   if (!missing.empty()) return NoteNpu("NPU driver " + name + ": " + missing);
-  npu_ = std::make_unique<NpuDevice>(driver);
+  try {
+    npu_ = std::make_unique<NpuDevice>(driver);
+  } catch (const std::system_error& error) {
+    NoteNpu("NPU driver " + name + ": its thread cannot be started: " + error.what());
+  }
 }
 
 // Says once why regions run on the CPU.

@@ -25,7 +25,7 @@ ON_CPU = {"mobilenetv2": 1, "resnet50": 1, "bert_tiny": 12}
 FAULTS = {
     "missing": "it is missing",
     "refuse": "it refuses",
-    "memory": "bad_alloc",
+    "memory": "there is not enough memory",
     "fail": "it fails",
     "die": "it dies",
     "hang": "no answer within",
