@@ -364,6 +364,7 @@ def build(
     edit_c: Callable[[str], str] = lambda text: text,
     edit_graph: Callable[[TaskGraph], TaskGraph] = lambda graph: graph,
     more_objects: Sequence[Path] = (),
+    more_constants: Sequence[NDArray[Any]] = (),
     toolchain: Toolchain | None = None,
 ) -> Path:
     """Write image and kernels and link them to folder/name."""
@@ -372,7 +373,8 @@ def build(
     image = folder / "image.bin"
     plans = [plan_of(table) for table in chosen]
     source = edit_source(opencl_source())
-    write_image(image, model, plans, chosen, source, constants(seed), {"note": "stand-in"})
+    data = [*constants(seed), *more_constants]
+    write_image(image, model, plans, chosen, source, data, {"note": "stand-in"})
     output = folder / name
     objects = [compile_c(edit_c(C_SOURCE), folder, "standin"), *more_objects]
     link_model(objects, model.kernels, image, output, toolchain=toolchain)
