@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -290,9 +290,13 @@ class _RowEmitter:
                     self._tap(tile, panel, group, in_row, column, (kh, kw), range(pixels.size))
             else:
                 for kw, inside in pixels.taps.items():
-                    if inside:
-                        self._tap(tile, panel, group, in_row, column, (kh, i32(kw)), inside)
                     padding = [i for i in range(pixels.size) if i not in inside]
+                    if inside:
+                        self._tap(
+                            tile, panel, group, in_row, column, (kh, i32(kw)), inside,
+                            padding if tile.wants_all_rows else (),
+                        )  # fmt: skip
+                        padding = [] if tile.wants_all_rows else padding
                     if conv.pad_value and padding:
                         self._tap_of_padding(tile, panel, (kh, i32(kw)), padding)
         self._store(tile, column, first)
@@ -322,8 +326,9 @@ class _RowEmitter:
 
     def _tap(
         self, tile: RegisterTile, panel: Any, group: Any, in_row: Any, column: Any, tap: Any,
-        inside: Any,
+        inside: Iterable[int], padding: Sequence[int] = (),
     ) -> None:  # fmt: skip
+        """One tap for the pixels `inside` the map, and for those that read `padding` instead."""
         conv, frame, w = self._conv, self._frame, self._conv.window
         kh, kw = tap
         left = frame.bind("left", column * w.stride_w - w.pad_left + kw * w.dilation_w)
@@ -341,11 +346,15 @@ class _RowEmitter:
             chunk, ask = self._outputs(column, tap)
         tile.accumulate(
             Steps(conv.group_in, unroll, chunk, ask, neighbours=not conv.nchw_input),
-            lambda i, ci, run: conv.arithmetic.left(
-                frame.facts, self._used.left, corner + i * pixel + ci * conv.channel_stride, run
+            lambda i, ci, run: (
+                conv.arithmetic.constant(conv.pad_value, run)
+                if i in padding
+                else conv.arithmetic.left(
+                    frame.facts, self._used.left, corner + i * pixel + ci * conv.channel_stride, run
+                )
             ),
             lambda ci: lambda c: self._used.right[base + ci * conv.columns.width + c],
-            inside,
+            sorted([*inside, *padding]),
         )
 
     def _next_panel(self, panel: Any, tap: Any) -> Callable[[Any, int], None] | None:

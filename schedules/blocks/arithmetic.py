@@ -41,6 +41,11 @@ class ByteTile(RegisterTile):
             self._surplus.append(frame.local("surplus", self._lanes, "int32"))
             frame.store(self._surplus[-1], self.vector(0), zero)
 
+    @property
+    def wants_all_rows(self) -> bool:
+        """As in `RegisterTile`."""
+        return bool(self._surplus)
+
     def multiply_add(
         self, left: Callable[[int], Any], right: Callable[[Any], Any], rows: Iterable[int]
     ) -> None:
@@ -141,11 +146,14 @@ class Arithmetic:
             return load_run(buffer, step, run)
         return word_at(facts, buffer, step * self.group, run)
 
-    def constant(self, value: int) -> Any:
-        """A step of activations that all are `value`."""
+    def constant(self, value: int, run: int = 1) -> Any:
+        """`run` steps of activations that all are `value`."""
         if self.group == 1:
-            return tirx.FloatImm("float32", float(value))
-        return tirx.IntImm("int32", int.from_bytes([value] * self.group, "little", signed=True))
+            step: Any = tirx.FloatImm("float32", float(value))
+        else:
+            word = int.from_bytes([value] * self.group, "little", signed=True)
+            step = tirx.IntImm("int32", word)
+        return tirx.Broadcast(step, run) if run > 1 else step
 
     def grouped(self, matrix: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Weights `[k, n]` as `[steps, n]` of the packed type."""

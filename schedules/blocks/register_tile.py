@@ -174,6 +174,12 @@ class RegisterTile:
         self._left_bytes = 2 if dtype == "float16" else 4
         self.clear(range(rows))
 
+    @property
+    def wants_all_rows(self) -> bool:
+        """Whether a step of all rows is cheaper than one of some, the others multiplying what they
+        read as padding."""
+        return False
+
     def clear(self, rows: Iterable[int]) -> None:
         """Set the accumulators of the given rows to zero."""
         for row in rows:

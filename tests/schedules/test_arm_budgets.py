@@ -27,7 +27,7 @@ ISSUED_A_CYCLE = 2.0
 LEAST_SHARE = 0.85
 PRODUCTS = (
     "gemm", "conv 3x3", "conv 3x3, Winograd", "conv 3x3, stride 2", "conv 1x1", "matmul",
-    "int8 gemm", "f16 gemm",
+    "int8 gemm", "int8 conv 3x3", "f16 gemm",
 )  # fmt: skip
 """Kernels whose hottest stretch is to do nothing but products."""
 
