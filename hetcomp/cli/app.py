@@ -13,6 +13,7 @@ from hetcomp.cli.compile import compile_command
 from hetcomp.cli.devices import devices
 from hetcomp.cli.explain import explain
 from hetcomp.cli.profile import profile
+from hetcomp.cli.rpc_server import rpc_server
 from hetcomp.cli.run import run
 from hetcomp.cli.targets import targets
 from hetcomp.cli.tune import tune
@@ -70,3 +71,4 @@ main.add_command(explain)
 main.add_command(tune)
 main.add_command(profile)
 main.add_command(bench)
+main.add_command(rpc_server)

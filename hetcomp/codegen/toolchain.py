@@ -27,10 +27,19 @@ from hetcomp.errors import InternalError, ToolchainError
 
 from .target_library import kept_ffi_folder
 
-__all__ = ["Toolchain", "find_toolchain", "run_tool", "runtime_folder", "runtime_objects"]
+__all__ = [
+    "Toolchain",
+    "find_toolchain",
+    "run_tool",
+    "runtime_folder",
+    "runtime_objects",
+    "server_objects",
+]
 
 _COMPILE_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-pthread", "-Wall")
 _STDERR_LINES = 20
+_OF_SERVER = ("opencl_api",)
+"""Objects of the runtime that the server for boards uses."""
 
 
 @dataclass(frozen=True)
@@ -106,12 +115,23 @@ def runtime_objects(toolchain: Toolchain | None = None) -> list[Path]:
     ToolchainError
         The compiler is missing or fails.
     """
-    tools = toolchain or find_toolchain()
+    return _objects("src", "runtime", toolchain or find_toolchain())
+
+
+def server_objects(toolchain: Toolchain) -> list[Path]:
+    """The same of the server for boards, of which some come from the runtime."""
+    shared = [path for path in runtime_objects(toolchain) if path.stem in _OF_SERVER]
+    return [*_objects("rpc", "rpc", toolchain), *shared]
+
+
+def _objects(part: str, name: str, tools: Toolchain) -> list[Path]:
+    """Of all sources in a folder beside the runtime's."""
     folder = runtime_folder()
-    cache = Path(platformdirs.user_cache_dir("hetcomp"))
-    final = cache / f"runtime-{_fingerprint(tools, folder)}"
+    final = Path(platformdirs.user_cache_dir("hetcomp")) / (
+        f"{name}-{_fingerprint(tools, folder, part)}"
+    )
     if not final.is_dir():
-        _compile_into(tools, folder, final)
+        _compile_into(tools, folder, part, final)
     return sorted(final.glob("*.o"))
 
 
@@ -154,22 +174,23 @@ def _compiler_version(cxx: tuple[str, ...]) -> str:
     return run_tool([*cxx, "--version"])
 
 
-def _fingerprint(tools: Toolchain, folder: Path) -> str:
+def _fingerprint(tools: Toolchain, folder: Path, part: str) -> str:
     digest = hashlib.sha256()
     digest.update("\0".join([*tools.cxx, *_COMPILE_FLAGS, _compiler_version(tools.cxx)]).encode())
     digest.update(tvm_ffi.__version__.encode())
-    for file in sorted([*folder.glob("src/*"), *folder.glob("include/*")]):
+    parts = sorted({part, "src", "include"})
+    for file in sorted(file for name in parts for file in folder.glob(f"{name}/*")):
         digest.update(file.name.encode() + b"\0")
         digest.update(file.read_bytes())
     return digest.hexdigest()[:20]
 
 
-def _compile_into(tools: Toolchain, folder: Path, final: Path) -> None:
+def _compile_into(tools: Toolchain, folder: Path, part: str, final: Path) -> None:
     final.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=final.parent, prefix="building-") as name:
         built = Path(name) / "objects"
         built.mkdir()
-        sources = sorted((folder / "src").glob("*.cc"))
+        sources = sorted((folder / part).glob("*.cc"))
         flags = [*_COMPILE_FLAGS, f"-ffile-prefix-map={folder}=.", *_include_flags(folder)]
 
         def compile_one(source: Path) -> None:
