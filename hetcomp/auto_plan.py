@@ -1,6 +1,6 @@
 """Plan `auto`: tasks measured or predicted, plans made by that and timed, the best one kept.
 
-Measured on this machine, or over RPC on one of its kind.
+Measured on this machine, or on a board over RPC.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from hetcomp.cost.cache import TimesCache
 from hetcomp.cost.costs import Costs
 from hetcomp.cost.profile import DeviceProfile
 from hetcomp.cost.profile_file import check_device
-from hetcomp.devices import describe_devices, fingerprint
+from hetcomp.devices import fingerprint
 from hetcomp.errors import DeviceError, PlanError
 from hetcomp.exclusive import exclusive
+from hetcomp.machine import Machine
 from hetcomp.options import CompileOptions
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.forecast import Forecast, measured_forecast, profile_forecast
@@ -28,9 +29,7 @@ from hetcomp.plan.ladder import same_placement
 from hetcomp.plan.placement import Placement
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.planners import base_plans
-from hetcomp.remote import Remote
-from hetcomp.remote_session import open_remote
-from hetcomp.runtime import Session, load
+from hetcomp.runtime import Session
 from hetcomp.tune.measure import MeasureOptions, measure
 from hetcomp.tune.priority import favoured
 
@@ -104,7 +103,7 @@ def measured_placement(
 def _measured(
     session: Session, device: str, options: CompileOptions, report: Progress, *, gpu: bool
 ) -> Costs:
-    cache = TimesCache() if options.use_cache and not options.rpc else None
+    cache = TimesCache() if options.use_cache else None
     limits = MeasureOptions(cap_seconds=options.measure_seconds)
     with exclusive(options.lock):
         return measure(session, device, gpu=gpu, cache=cache, options=limits, progress=report)
@@ -129,16 +128,13 @@ def _all_on_cpu(
 def opened(trial: Path, options: CompileOptions) -> AbstractContextManager[Session]:
     """The .so `trial`, where `options` has it measured."""
     npu = options.npu_driver or "off"
-    if options.rpc:
-        return open_remote(trial, Remote.parse(options.rpc), plan="cpu", pin=options.pin, npu=npu)
-    return load(trial, plan="cpu", pin=options.pin, npu=npu, quiet=True)
+    return Machine.parse(options.rpc).open(trial, plan="cpu", pin=options.pin, npu=npu)
 
 
 def _device_name(session: Session, options: CompileOptions) -> str:
-    """What the times belong to; of a remote's processors only its OpenCL device is known here."""
-    if options.rpc:
-        return f"rpc {options.rpc} {session.status().device}".strip()
-    return fingerprint(describe_devices(), pinned=session.status().gpu_pinned)
+    """What the times belong to."""
+    devices = Machine.parse(options.rpc).devices()
+    return fingerprint(devices, pinned=session.status().gpu_pinned)
 
 
 def _check_strict_cpu(options: CompileOptions, why_no_gpu: str) -> None:

@@ -38,6 +38,7 @@ from hetcomp.plan.placement import Placement
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.planners import base_plans
 from hetcomp.precision import computes_integers
+from hetcomp.remote import Remote, ask_status
 from hetcomp.schedules.facts import GroupFacts
 from hetcomp.schedules.half import FORMATS
 from hetcomp.targets import CompileTarget, find_target
@@ -134,6 +135,8 @@ def compile(
         read_plan(options.plan)  # a bad file is refused before minutes of work
     if options.profile:
         load_profile(options.profile)
+    if options.rpc:
+        ask_status(Remote.parse(options.rpc))
     if options.npu == "htp":
         check_installed()
     stages = _Stages(progress or (lambda _stage, _done: None))

@@ -13,6 +13,7 @@
     │   └── FeedError                 a run-time input has a wrong name, shape or dtype
     ├── ToolchainError                a compiler, linker or LLVM is missing or has failed
     ├── DeviceError                   OpenCL or an NPU driver has failed
+    ├── LinkError                     the connection to a board dropped, and did not come back
     ├── CancelledError                a request was given up before it began
     └── InternalError                 a bug of hetcomp: please report it
 
@@ -28,6 +29,7 @@ __all__ = [
     "HetcompError",
     "InputError",
     "InternalError",
+    "LinkError",
     "ModelError",
     "PlanError",
     "ProfileError",
@@ -79,6 +81,10 @@ class ToolchainError(HetcompError):
 
 class DeviceError(HetcompError):
     """OpenCL or an NPU driver has failed."""
+
+
+class LinkError(HetcompError):
+    """The connection to a board that measures over RPC dropped, and did not come back."""
 
 
 class CancelledError(HetcompError):

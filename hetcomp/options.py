@@ -97,8 +97,8 @@ class CompileOptions:
         File of `hetcomp profile`: predicts the tasks' times in `auto`, which then measures whole
         plans only. Empty: tasks are measured.
     rpc
-        `HOST:PORT` of a TVM RPC server, or `HOST:PORT,KEY` of a tracker: `auto` measures there, on
-        a machine of this one's kind. Empty: here.
+        `HOST:PORT` of a board's `hetcomp_rpc`, or `HOST:PORT,KEY` of a tracker: kernels are made
+        for that board, on which `auto` measures. Empty: this machine.
     npu_driver
         Describe the tasks to NPU drivers, this one above all, and add the plan `npu` to the file.
         Plan `auto` measures it and uses it where that is faster.
@@ -173,7 +173,7 @@ class CompileOptions:
         if self.plan != "auto" and self.profile:
             raise InputError(f"a device profile is for plan auto, not '{self.plan}'")
         if self.rpc:
-            self._check_rpc()
+            Remote.parse(self.rpc)
         if self.npu and self.precision in ("f16", "bf16"):
             raise InputError(f"the NPU takes integers; leave out --precision {self.precision}")
         if self.npu_driver and self.npu_driver not in NPU_DRIVERS:
@@ -191,13 +191,6 @@ class CompileOptions:
             raise InputError(
                 f"calibrate makes a model of 8-bit integers; leave out --precision {self.precision}"
             )
-
-    def _check_rpc(self) -> None:
-        Remote.parse(self.rpc)
-        if self.plan != "auto":
-            raise InputError(f"rpc says where plan auto measures; plan '{self.plan}' does not")
-        if self.profile:
-            raise InputError("a device profile is this machine's; leave it out with rpc")
 
     @property
     def multiplies_f16(self) -> bool:

@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+from hetcomp.cost.profile_file import load_profile
 from hetcomp.errors import DeviceError, PlanError
+from hetcomp.machine import Machine
 from hetcomp.options import CompileOptions
 from hetcomp.plan.check import check_plan
 from hetcomp.plan.graph import TaskGraph
@@ -19,6 +21,8 @@ from hetcomp.trial_process import measured_apart
 __all__ = ["choose_plan"]
 
 Progress = Callable[[str, float], None]
+_WAITING = 0.75
+"""Part of a compilation that is done when a board is waited for."""
 
 
 def choose_plan(
@@ -77,7 +81,11 @@ def _measured(
         if options.rpc:  # nothing is loaded here
             from hetcomp.auto_plan import measured_placement
 
-            return measured_placement(options, trial, progress, None)
+            profile = load_profile(options.profile) if options.profile else None
+            return Machine.parse(options.rpc).held(
+                lambda: measured_placement(options, trial, progress, profile),
+                lambda text: progress(text, _WAITING),
+            )
         return measured_apart(graph, options, trial, progress)
     except DeviceError as error:
         if options.strict:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hetcomp.codegen.rpc_server import build_rpc_server
+
 sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
 
+from board import Board
 from emulated_amx import Emulator, build_emulator, why_no_emulator
 from shared_device import given_up
-
-_START_S = 60.0
 
 
 @pytest.fixture(autouse=True)
@@ -37,32 +33,14 @@ def amx_emulator(tmp_path_factory: pytest.TempPathFactory) -> Emulator:
     return build_emulator(tmp_path_factory.mktemp("amx_emulator"))
 
 
+@pytest.fixture(scope="session")
+def rpc_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The server for boards, built for this machine."""
+    return build_rpc_server(tmp_path_factory.mktemp("rpc"))[0]
+
+
 @pytest.fixture
-def rpc_server() -> Iterator[int]:
-    """Port of a TVM RPC server on this machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "tvm.exec.rpc_server", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--port-end", str(port + 1)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        _wait_for(port)
-        yield port
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)  # it serves in a process of its own
-        process.wait()
-
-
-def _wait_for(port: int) -> None:
-    end = time.monotonic() + _START_S
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.1)
+def board(rpc_program: Path, tmp_path: Path) -> Iterator[Board]:
+    """This machine as a board."""
+    with Board(rpc_program, tmp_path) as found:
+        yield found

@@ -24,6 +24,7 @@ LAYERS = (
         "cpu_alone",
         "trial_process",
         "unmeasured",
+        "machine",
         "remote_session",
         "device_class",
         "precision",

@@ -91,7 +91,7 @@ __all__ = ["compile_command"]
 )  # fmt: skip
 @click.option(
     "--rpc", default="", metavar="HOST:PORT[,KEY]",
-    help="auto measures on a TVM RPC server of this machine's kind; with KEY, on a device of that "
+    help="Compile for the board where hetcomp_rpc runs; auto measures there. With KEY, one of that "
     "tracker.",
 )  # fmt: skip
 @click.option(

@@ -7,15 +7,22 @@ import click
 from hetcomp.cli.common import command_options
 from hetcomp.cli.output import print_json, print_table
 from hetcomp.devices import DeviceInfo, describe_devices
+from hetcomp.remote import Remote
 
 __all__ = ["devices"]
 
 
 @click.command()
+@click.option(
+    "--rpc",
+    default="",
+    metavar="HOST:PORT[,KEY]",
+    help="Those of the board with hetcomp_rpc.",
+)
 @command_options
-def devices(as_json: bool) -> None:
+def devices(rpc: str, as_json: bool) -> None:
     """List processors, drivers, SVM tiers, and why something is missing."""
-    found = describe_devices()
+    found = describe_devices(Remote.parse(rpc) if rpc else None)
     if as_json:
         print_json({"devices": [device.to_json() for device in found]})
         return

@@ -40,6 +40,10 @@ _ERRORS = ("family, processor", "samples", "median %", "mean %", "within 10%", "
     "--npu-driver", type=click.Choice(NPU_DRIVERS), default=None,
     help="Measure this NPU driver too, for compile --npu-driver with --profile.",
 )  # fmt: skip
+@click.option(
+    "--rpc", default="", metavar="HOST:PORT[,KEY]",
+    help="Measure the board where hetcomp_rpc runs (see rpc-server); with KEY, one of a tracker.",
+)  # fmt: skip
 @command_options
 def profile(
     output: Path,
@@ -47,13 +51,16 @@ def profile(
     seed: int,
     lock: Path | None,
     npu_driver: str | None,
+    rpc: str,
     as_json: bool,
 ) -> None:
     """Measure this device: its kernels, and what working together costs."""
     from hetcomp.profile.options import ProfileOptions
     from hetcomp.profile.run import profile_device
 
-    options = ProfileOptions(quick=quick, seed=seed, lock=lock, npu_driver=npu_driver or "")
+    options = ProfileOptions(
+        quick=quick, seed=seed, lock=lock, npu_driver=npu_driver or "", rpc=rpc
+    )
     with progress_bar() as progress:
         result = profile_device(output, options, progress)
     if as_json:

@@ -54,8 +54,7 @@ _COLUMNS = ("task", "uses", "trials", "failed", "default µs", "ratio", "paramet
 @click.option("--seed", default=0, show_default=True, help="Of the search's random choices.")
 @click.option(
     "--rpc", default="", metavar="HOST:PORT[,KEY]",
-    help="Measure on a TVM RPC server of this machine's kind; with KEY, on a device of that "
-    "tracker. Its OpenCL device, which --device gpu or both takes, needs --device-class.",
+    help="Measure on the board where hetcomp_rpc runs; with KEY, on one of that tracker.",
 )  # fmt: skip
 @click.option(
     "--shape", "shapes", multiple=True, metavar="NAME=N,N,...",

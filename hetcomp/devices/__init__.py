@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hetcomp.devices.board import describe_board
 from hetcomp.devices.cpu import describe_cpu
 from hetcomp.devices.info import CacheInfo, CpuInfo, DeviceInfo, OpenClInfo
 from hetcomp.devices.npu import describe_npus
 from hetcomp.devices.opencl import describe_opencl
 from hetcomp.devices.verdict import Verdict
+from hetcomp.remote import Remote
 
 __all__ = [
     "CacheInfo",
@@ -16,6 +18,7 @@ __all__ = [
     "DeviceInfo",
     "OpenClInfo",
     "Verdict",
+    "describe_board",
     "describe_cpu",
     "describe_devices",
     "describe_npus",
@@ -28,11 +31,14 @@ __all__ = [
 _PINNING = {False: "pinned=0", True: "pinned=1"}
 
 
-def describe_devices() -> tuple[DeviceInfo, ...]:
+def describe_devices(remote: Remote | None = None) -> tuple[DeviceInfo, ...]:
     """Describe the CPU, the OpenCL devices, and the NPU drivers, each with whether it is used, why.
 
-    Takes up to 20 s where an OpenCL driver hangs; never hangs or crashes itself.
+    Takes up to 20 s where an OpenCL driver hangs; never hangs or crashes itself. With `remote`
+    that board's, but for NPU drivers, which are used where they are.
     """
+    if remote is not None:
+        return describe_board(remote)
     return (describe_cpu(), *describe_opencl(), *describe_npus())
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 
 from hetcomp.devices.info import CacheInfo, CpuInfo, DeviceInfo
 from hetcomp.devices.verdict import Verdict
 
-__all__ = ["cpu_features", "describe_cpu", "parse_cpuinfo", "parse_size"]
+__all__ = ["cpu_features", "describe_cpu", "known_features", "parse_cpuinfo", "parse_size"]
 
 # fmt: off
 _FEATURES = frozenset((
@@ -29,11 +30,16 @@ def describe_cpu(root: Path = Path("/")) -> DeviceInfo:
         machine=platform.machine(),
         cores=os.cpu_count() or 1,
         usable_cores=tuple(sorted(os.sched_getaffinity(0))),
-        features=tuple(sorted(features & _FEATURES)),
+        features=known_features(features),
         caches=_caches(root / "sys/devices/system/cpu/cpu0/cache"),
     )
     verdict = Verdict(True, "runs every task")
     return DeviceInfo("cpu", _model(root, fields), verdict, cpu=info)
+
+
+def known_features(features: Iterable[str]) -> tuple[str, ...]:
+    """Those of the kernel's names for CPU features that matter here, sorted."""
+    return tuple(sorted(_FEATURES.intersection(features)))
 
 
 def cpu_features(root: Path = Path("/")) -> frozenset[str]:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from hetcomp.devices.info import DeviceInfo, OpenClInfo
 from hetcomp.devices.verdict import Verdict
 
-__all__ = ["describe_opencl"]
+__all__ = ["describe_opencl", "devices_of"]
 
 LIBRARIES = ("libOpenCL.so.1", "libOpenCL.so")
 TIMEOUT_S = 20.0
@@ -57,7 +58,15 @@ def describe_opencl(
         Time limit in seconds, after which the driver counts as broken.
     """
     chosen = library or os.environ.get("HETCOMP_OPENCL_LIBRARY")
-    answer = _ask((chosen,) if chosen else LIBRARIES, timeout_s)
+    return _described(_ask((chosen,) if chosen else LIBRARIES, timeout_s))
+
+
+def devices_of(answer: Mapping[str, Any]) -> tuple[DeviceInfo, ...]:
+    """The same, of what another machine's probe said."""
+    return _described(_Answer(answer["library"], answer["error"], tuple(answer["devices"])))
+
+
+def _described(answer: _Answer) -> tuple[DeviceInfo, ...]:
     if not answer.devices:
         return (_nothing(answer),)
     return tuple(_device(item) for item in answer.devices)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hetcomp.cost.work import KernelWork, Part
+from hetcomp.machine import Machine
 from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.work import work_of
 from hetcomp.profile.build import Build
@@ -18,7 +19,6 @@ from hetcomp.profile.kernels import KernelOptions, time_kernels
 from hetcomp.profile.layers import Layer, layer_text, touch_of
 from hetcomp.profile.timing import Bench
 from hetcomp.profile.visits import Turns, Visit
-from hetcomp.runtime import load
 
 __all__ = ["layers_of", "visit_batch"]
 
@@ -33,11 +33,11 @@ def layers_of(points: Sequence[Point]) -> tuple[Layer, ...]:
     return touch_of(max(layer.activations for layer in layers)), *layers
 
 
-def visit_batch(build: Build, lock: Path | None, options: KernelOptions) -> Visit:
+def visit_batch(build: Build, machine: Machine, lock: Path | None, options: KernelOptions) -> Visit:
     """Time all kernels of a batch on each processor; every visit times the same parts."""
     job = build.job
     rng = np.random.default_rng((job.seed, job.number))
-    with load(build.path, plan="gpu" if job.gpu else "cpu", pin="on", quiet=True) as session:
+    with machine.open(build.path, plan="gpu" if job.gpu else "cpu", pin="on") as session:
         graph = session.graph
         names = _groups(graph, job.layers)
         return tuple(

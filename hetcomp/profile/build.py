@@ -42,6 +42,8 @@ class Job:
         Whether to generate OpenCL kernels.
     precision
         As in `CompileOptions`.
+    rpc
+        The board that it is for; empty: this machine.
     """
 
     number: int
@@ -50,6 +52,7 @@ class Job:
     exact: bool
     gpu: bool
     precision: str = "auto"
+    rpc: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,13 @@ def _build(job: Job, folder: str) -> Build:
 
     path = Path(folder) / f"batch{job.number}.so"
     plan = "gpu" if job.gpu else "cpu"  # plan cpu would have no kernels of OpenCL class gpu
-    options = CompileOptions(plan=plan, gpu=job.gpu, exact=job.exact, precision=job.precision)
+    options = CompileOptions(
+        plan=plan, gpu=job.gpu, exact=job.exact, precision=job.precision, rpc=job.rpc
+    )
     begin = time.perf_counter()
     compile_model(model_of(job.layers, job.seed), output=path, options=options)
     compile_s = time.perf_counter() - begin
-    if job.gpu:
+    if job.gpu and not job.rpc:
         _open(path)
     return Build(job, path, compile_s)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from hetcomp.cost.costs import SyncCost
+from hetcomp.machine import Machine
 from hetcomp.profile.border import measure_border
 from hetcomp.profile.build import Build
 from hetcomp.profile.contention import measure_slow_down
@@ -23,7 +24,7 @@ from hetcomp.profile.threads import measure_threads
 from hetcomp.profile.ticket_costs import measure_ticket_costs
 from hetcomp.profile.tiers import AHEAD, measure_latencies, measure_tier, tiers_from
 from hetcomp.profile.timing import Bench
-from hetcomp.runtime import Session, load
+from hetcomp.remote_session import OpenedModel
 
 __all__ = [
     "Constants",
@@ -60,6 +61,7 @@ def is_complete(constants: Constants, *, gpu: bool) -> bool:
 
 def measure_constants(
     build: Build,
+    machine: Machine,
     lock: Path | None,
     passes: int,
     report: Callable[[str], None],
@@ -69,8 +71,8 @@ def measure_constants(
 
     Parameters
     ----------
-    build, lock
-        The model of probes, and the file to hold while it is timed.
+    build, machine, lock
+        The model of probes, where to measure it, and the file to hold while it is timed.
     passes
         Over all stages but those of starting up and of threads.
     report
@@ -78,53 +80,58 @@ def measure_constants(
     kept
         What an interrupted run measured is not measured again; what is measured is added.
     """
-    gpu = build.gpu
 
     def add(stage: str, times: int, measure: Callable[[], Mapping[str, float]]) -> None:
         if kept.count(stage) < times:
             report(stage)
             kept.add(stage, measure())
 
-    begin = time.perf_counter()
-    with load(build.path, plan="gpu" if gpu else "cpu", pin="on", quiet=True) as session:
-        opened_s = time.perf_counter() - begin
-        add("start-up", 1, partial(_start_up, build, session, opened_s))
-        bench, room = Bench(session, lock), room_of(session.graph)
-        for number in range(1, passes + 1):
-            add("peaks", number, partial(measure_peaks, bench, room, gpu=gpu))
-            for stage, measure in _TOGETHER.items() if gpu else ():
-                add(stage, number, partial(measure, bench, room))
-            for stage, measure_it in _of_tiers(build, session, lock) if gpu else ():
-                add(stage, number, measure_it)
-    cores = len(os.sched_getaffinity(0))
-    add("threads", 1, partial(measure_threads, build.path, lock, cores))
+    add("start-up", 1, partial(_start_up, build, machine))
+    for number in range(1, passes + 1):
+        fastest = _in_one_session(build, machine, lock, partial(add, times=number))
+        for tier in tiers_from(fastest) if build.gpu else ():
+            measure = partial(measure_tier, build.path, machine, lock, tier)
+            add(_TIER + tier, number, partial(measure, fastest=tier == fastest))
+    threads = partial(measure_threads, build.path, machine, lock, machine.cores())
+    add("threads", 1, threads)
     return kept.medians()
 
 
-def _of_tiers(
-    build: Build, session: Session, lock: Path | None
-) -> Iterator[tuple[str, Callable[[], Mapping[str, float]]]]:
-    """Stages that depend on how the device can be waited for."""
-    fastest = session.status().tier
-    for tier in tiers_from(fastest):
-        yield (
-            _TIER + tier,
-            partial(measure_tier, build.path, lock, tier, fastest=tier == fastest),
-        )
-    if fastest == AHEAD:
-        yield _LATENCIES, partial(measure_latencies, session, lock)
+class _Add(Protocol):
+    def __call__(self, stage: str, *, measure: Callable[[], Mapping[str, float]]) -> None: ...
 
 
-def _start_up(build: Build, session: Session, opened_s: float) -> Mapping[str, float]:
+def _in_one_session(build: Build, machine: Machine, lock: Path | None, add: _Add) -> str:
+    """Measure what needs no session of its own; returns the fastest tier. No other session is open
+    meanwhile, as a board has one at a time."""
+    with _opened(build, machine) as found:
+        session = found.session
+        bench, room, tier = Bench(session, lock), room_of(session.graph), session.status().tier
+        add("peaks", measure=partial(measure_peaks, bench, room, gpu=build.gpu))
+        for stage, measure in _TOGETHER.items() if build.gpu else ():
+            add(stage, measure=partial(measure, bench, room))
+        if tier == AHEAD:
+            add(_LATENCIES, measure=partial(measure_latencies, session, lock))
+        return tier
+
+
+def _opened(build: Build, machine: Machine) -> AbstractContextManager[OpenedModel]:
+    return machine.opened(build.path, plan="gpu" if build.gpu else "cpu", pin="on")
+
+
+def _start_up(build: Build, machine: Machine) -> Mapping[str, float]:
     """`open_us` is with all caches full, `first_open_us` with none; `pinned` says whether the
     device's kernels keep to one core."""
-    kernels = len(session.graph.kernels)
-    return {
-        "open_us": opened_s * 1e6,
-        "first_open_us": first_open_us(build),
-        "compile_us_per_kernel": build.compile_s * 1e6 / kernels,
-        "pinned": float(session.status().gpu_pinned),
-    }
+    first_us = first_open_us(build, machine)
+    with _opened(build, machine):
+        pass  # fills the caches
+    with _opened(build, machine) as found:
+        return {
+            "open_us": found.open_s * 1e6,
+            "first_open_us": first_us,
+            "compile_us_per_kernel": build.compile_s * 1e6 / len(found.session.graph.kernels),
+            "pinned": float(found.session.status().gpu_pinned),
+        }
 
 
 def sync_of(constants: Constants) -> Mapping[str, SyncCost]:

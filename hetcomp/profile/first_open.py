@@ -8,6 +8,7 @@ import sys
 import tempfile
 
 from hetcomp.errors import DeviceError
+from hetcomp.machine import Machine
 from hetcomp.profile.build import Build
 
 __all__ = ["first_open_us"]
@@ -28,7 +29,7 @@ with load(sys.argv[1], plan=sys.argv[2], cache="off", quiet=True) as session:
 """
 
 
-def first_open_us(build: Build) -> float:
+def first_open_us(build: Build, machine: Machine) -> float:
     """Microseconds to load a model's file and compile its OpenCL kernels.
 
     Raises
@@ -36,6 +37,18 @@ def first_open_us(build: Build) -> float:
     DeviceError
         The model cannot be opened.
     """
+    return _first_here_us(build) if machine.remote is None else _first_there_us(build, machine)
+
+
+def _first_there_us(build: Build, machine: Machine) -> float:
+    """A board's session is a new process, in an empty folder."""
+    variables = {**_NO_CACHES, "POCL_CACHE_DIR": "./drivers-cache"}
+    plan = "gpu" if build.gpu else "cpu"
+    with machine.opened(build.path, variables, plan=plan, cache="off") as found:
+        return found.open_s * 1e6
+
+
+def _first_here_us(build: Build) -> float:
     with tempfile.TemporaryDirectory(prefix="hetcomp-profile-") as folder:
         environment = {**os.environ, **_NO_CACHES, "POCL_CACHE_DIR": folder}
         try:

@@ -16,6 +16,7 @@ from typing import Any
 
 from hetcomp.errors import DeviceError
 from hetcomp.exclusive import waited_s
+from hetcomp.machine import Machine
 from hetcomp.profile.batch import visit_batch
 from hetcomp.profile.build import Build
 from hetcomp.profile.kernels import KernelOptions
@@ -27,6 +28,8 @@ _USES = 24
 """Visits of one process."""
 _LIMIT_S = 120.0
 """Time for a visit, waiting for the lock left out."""
+_BOARD_LIMIT_S = 700.0
+"""The same over RPC, where the board's server has a limit of its own."""
 _TRIES = 2
 
 
@@ -39,6 +42,8 @@ class Measurer:
         Held while something is timed, see `hetcomp.exclusive`.
     options
         How much of each kernel to time.
+    machine
+        Where.
 
     Attributes
     ----------
@@ -46,8 +51,10 @@ class Measurer:
         Seconds that visits have waited for the lock.
     """
 
-    def __init__(self, lock: Path | None, options: KernelOptions) -> None:
-        self._lock, self._options = lock, options
+    def __init__(
+        self, lock: Path | None, options: KernelOptions, machine: Machine | None = None
+    ) -> None:
+        self._lock, self._options, self._machine = lock, options, machine or Machine()
         self._pool: Any = None
         self.waited_s = 0.0
 
@@ -63,16 +70,19 @@ class Measurer:
         self._stop()
 
     def visit(self, build: Build) -> Visit:
-        """Times of all kernels of a batch, at the second attempt where the device failed.
+        """Times of all kernels of a batch, at the second attempt where the device failed; where
+        the link to a board dropped, once that is back.
 
         Raises
         ------
         DeviceError, ChildProcessError
             It failed again, or the process died, or hung and was ended.
+        LinkError
+            The board did not come back, or the link drops all the time.
         """
         for attempt in range(1, _TRIES + 1):
             try:
-                return self._visit(build)
+                return self._machine.held(lambda: self._visit(build), lambda _text: None)
             except DeviceError:
                 self._stop()
                 if attempt == _TRIES:
@@ -84,7 +94,7 @@ class Measurer:
 
         if self._pool is None:
             self._pool = PopenPoolExecutor(max_workers=1, maximum_process_uses=_USES)
-        future = self._pool.submit(_measured, build, self._lock, self._options)
+        future = self._pool.submit(_measured, build, self._machine, self._lock, self._options)
         found: _Measured = future.result()
         self.waited_s += found.waited_s
         return found.visit
@@ -101,12 +111,15 @@ class _Measured:
     waited_s: float
 
 
-def _measured(build: Build, lock: Path | None, options: KernelOptions) -> _Measured:
+def _measured(
+    build: Build, machine: Machine, lock: Path | None, options: KernelOptions
+) -> _Measured:
     """Called in the process, which the timer ends wherever it hangs."""
     before_s = waited_s()
-    signal.setitimer(signal.ITIMER_REAL, _LIMIT_S)
+    limit_s = _LIMIT_S if machine.remote is None else _BOARD_LIMIT_S
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
     try:
-        visit = visit_batch(build, lock, options)
+        visit = visit_batch(build, machine, lock, options)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
     return _Measured(visit, waited_s() - before_s)

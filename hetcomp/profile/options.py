@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hetcomp.errors import InputError
 from hetcomp.options import NPU_DRIVERS
+from hetcomp.remote import Remote
 
 __all__ = ["ProfileOptions"]
 
@@ -32,6 +33,9 @@ class ProfileOptions:
         Time to stop after, instead of that of `quick`.
     npu_driver
         NPU driver to measure too, when the rest is done; empty for none.
+    rpc
+        `HOST:PORT` of a board's `hetcomp_rpc`, or `HOST:PORT,KEY` of a tracker: the board is
+        measured, for which this machine compiles. Empty: this machine.
 
     Raises
     ------
@@ -45,6 +49,7 @@ class ProfileOptions:
     workers: int = 0
     budget_s: float | None = None
     npu_driver: str = ""
+    rpc: str = ""
 
     def __post_init__(self) -> None:
         if self.workers < 0:
@@ -52,6 +57,10 @@ class ProfileOptions:
         if self.npu_driver and self.npu_driver not in NPU_DRIVERS:
             known = ", ".join(NPU_DRIVERS)
             raise InputError(f"npu_driver must be one of {known}, got '{self.npu_driver}'")
+        if self.rpc:
+            Remote.parse(self.rpc)
+            if self.npu_driver:
+                raise InputError("npu_driver: an NPU is measured on its own machine; leave out rpc")
         if self.seed < 0:
             raise InputError(f"seed must be at least 0, got {self.seed}")
         if self.budget_s is not None and not self.budget_s > 0.0:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hetcomp.cost.profile import KernelSample
-from hetcomp.errors import HetcompError
+from hetcomp.errors import HetcompError, LinkError
 from hetcomp.profile.build import Build
 from hetcomp.profile.measurer import Measurer
 from hetcomp.profile.visits import Visit, samples_of
@@ -64,6 +64,8 @@ class Rounds:
     def _visit(self, item: _Open) -> Finished | None:
         try:
             item.visits.append(self._measurer.visit(item.build))
+        except LinkError:
+            raise  # there is no board any more
         except (HetcompError, ChildProcessError, TimeoutError) as error:
             return Finished(item.build, (), f"{type(error).__name__}: {error}")
         if len(item.visits) < self._visits:

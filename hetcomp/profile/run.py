@@ -26,9 +26,10 @@ from hetcomp.cost.profile import DeviceProfile
 from hetcomp.cost.profile_file import check_replaceable, save_profile, versions
 from hetcomp.cost.roofline import ProcessorFacts, processor_facts
 from hetcomp.cost.training import fitted
-from hetcomp.devices import DeviceInfo, describe_devices, fingerprint
+from hetcomp.devices import DeviceInfo, fingerprint
 from hetcomp.errors import HetcompError, InputError, ProfileError
 from hetcomp.exclusive import waited_s
+from hetcomp.machine import Machine
 from hetcomp.profile.batch import layers_of
 from hetcomp.profile.build import Build, Job, building
 from hetcomp.profile.constants import (
@@ -113,13 +114,14 @@ def profile_device(
         raise InputError(f"output '{path}': folder '{path.absolute().parent}' does not exist")
     if options.npu_driver:
         check_npu(options.npu_driver)
-    devices = describe_devices()
+    machine = Machine.parse(options.rpc)
+    devices = machine.devices()
     asked = fingerprint(devices, pinned=True)
     if path.exists():
         check_replaceable(path, asked)
     header = Header(asked, __version__, options.seed)
     log = MeasureLog.open(path.with_name(path.name + ".log"), header)
-    run = _Run(options, log, devices, progress or (lambda _text, _part: None))
+    run = _Run(options, log, machine, devices, progress or (lambda _text, _part: None))
     run.measure()
     if not log.samples:
         raise ProfileError(_nothing_measured(log))
@@ -138,16 +140,18 @@ class _Run:
         self,
         options: ProfileOptions,
         log: MeasureLog,
+        machine: Machine,
         devices: Sequence[DeviceInfo],
         progress: Progress,
     ) -> None:
         self._options, self._log, self._progress = options, log, progress
         self._gpu = any(item.opencl is not None and item.verdict for item in devices)
-        self._machine = _machine(devices)
+        self._machine, self._described = machine, _machine(devices)
         self._error: float | None = None
         self._tried = bool(log.batches)
-        self._lock = options.lock or _default_lock()
-        self._measurer = Measurer(self._lock, KernelOptions(cuts=2 if options.quick else 4))
+        self._lock = options.lock or (None if options.rpc else _default_lock())
+        kernels = KernelOptions(cuts=2 if options.quick else 4)
+        self._measurer = Measurer(self._lock, kernels, machine)
         self._rounds = Rounds(self._measurer, _QUICK_VISITS if options.quick else _VISITS)
         self._begin = self._clock()
         done = [point for batch in log.batches for point in batch.points]
@@ -182,7 +186,7 @@ class _Run:
         return fitted(
             DeviceProfile(
                 device=device,
-                machine={**self._machine, "failures": self._log.failures},
+                machine={**self._described, "failures": self._log.failures},
                 seed=self._options.seed,
                 sync=sync_of(constants),
                 slow_down=slow_down_of(constants),
@@ -200,7 +204,7 @@ class _Run:
     def _processors(self) -> dict[str, ProcessorFacts]:
         limits = limits_of(self._log.constants)
         names = ("cpu", "gpu") if self._gpu else ("cpu",)
-        return {name: processor_facts(name, limits, self._machine) for name in names}
+        return {name: processor_facts(name, limits, self._described) for name in names}
 
     def _look_closer(self) -> None:
         """Steer the sampler to where a rough model is wrong."""
@@ -216,7 +220,10 @@ class _Run:
         build = future.result()
         passes = 1 if self._options.quick else _PASSES
         kept = Passes(self._log.passes, self._log.put_pass)
-        found = measure_constants(build, self._lock, passes, self._report, kept)
+        found = self._machine.held(
+            lambda: measure_constants(build, self._machine, self._lock, passes, self._report, kept),
+            self._report,
+        )
         for stage, values in found.items():
             self._log.put_constants(stage, values)
 
@@ -249,10 +256,12 @@ class _Run:
         exact = self._number % _EXACT_EVERY == _EXACT_EVERY - 1
         precision = "f16" if self._number % _HALF_EVERY == _HALF_EVERY - 1 else "auto"
         layers = layers_of(points)
-        return Job(self._number, layers, self._options.seed, exact, self._gpu, precision)
+        seed, rpc = self._options.seed, self._options.rpc
+        return Job(self._number, layers, seed, exact, self._gpu, precision, rpc)
 
     def _probes(self) -> Job:
-        return Job(_PROBES_NUMBER, PROBES, self._options.seed, False, self._gpu)
+        seed, rpc = self._options.seed, self._options.rpc
+        return Job(_PROBES_NUMBER, PROBES, seed, False, self._gpu, rpc=rpc)
 
     def _spend(self) -> None:
         """Book the time since the last call, for a run that goes on with the log."""

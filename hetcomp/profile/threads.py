@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from hetcomp.machine import Machine
 from hetcomp.profile.probes import COMPUTE, FIRST, SMALL, room_of, whole
 from hetcomp.profile.timing import Bench, in_a_row_us
-from hetcomp.runtime import load
 
 __all__ = ["measure_threads"]
 
@@ -17,14 +17,16 @@ _MOST = 16
 """Threads beyond which nothing is measured."""
 
 
-def measure_threads(path: Path, lock: Path | None, cores: int) -> Mapping[str, float]:
+def measure_threads(
+    path: Path, machine: Machine, lock: Path | None, cores: int
+) -> Mapping[str, float]:
     """By number of threads: speed-up of a product within the caches (`compute`) and of a copy
     beyond them (`memory`), and microseconds that a step takes longer (`join_us`)."""
-    alone = _step_times_us(path, lock, 1)
+    alone = _step_times_us(path, machine, lock, 1)
     found = {}
     threads = 2
     while threads <= min(cores, _MOST):
-        times = _step_times_us(path, lock, threads)
+        times = _step_times_us(path, machine, lock, threads)
         found[f"{threads}.compute"] = alone["compute"] / times["compute"]
         found[f"{threads}.memory"] = alone["memory"] / times["memory"]
         found[f"{threads}.join_us"] = max(0.0, times["small"] - alone["small"])
@@ -32,8 +34,10 @@ def measure_threads(path: Path, lock: Path | None, cores: int) -> Mapping[str, f
     return found
 
 
-def _step_times_us(path: Path, lock: Path | None, threads: int) -> Mapping[str, float]:
-    with load(path, plan="cpu", threads=threads, quiet=True) as session:
+def _step_times_us(
+    path: Path, machine: Machine, lock: Path | None, threads: int
+) -> Mapping[str, float]:
+    with machine.open(path, plan="cpu", threads=threads) as session:
         bench, room = Bench(session, lock), room_of(session.graph)
         layout = room.layout({FIRST: (0, 1)})
         steps = {

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from hetcomp.cost.samples import undisturbed
 from hetcomp.exclusive import exclusive
+from hetcomp.machine import Machine
 from hetcomp.options import TIERS
 from hetcomp.profile.dispatch import measure_dispatch
 from hetcomp.profile.probes import room_of
 from hetcomp.profile.timing import Bench
 from hetcomp.profile.waits import measure_waits
-from hetcomp.runtime import Session, load
+from hetcomp.runtime import Session
 
 __all__ = ["AHEAD", "measure_latencies", "measure_tier", "tiers_from"]
 
@@ -35,10 +36,12 @@ def tiers_from(fastest: str) -> tuple[str, ...]:
     return TIERS[TIERS.index(fastest) : TIERS.index("cpu")]
 
 
-def measure_tier(path: Path, lock: Path | None, tier: str, *, fastest: bool) -> Mapping[str, float]:
+def measure_tier(
+    path: Path, machine: Machine, lock: Path | None, tier: str, *, fastest: bool
+) -> Mapping[str, float]:
     """Costs by the names of `SyncCost`, of the probes' model at `path`."""
     reps = _REPS if fastest else _SLOWER_REPS
-    with load(path, plan="gpu", pin="on", tier=tier, quiet=True) as session:
+    with machine.open(path, plan="gpu", pin="on", tier=tier) as session:
         bench, room = Bench(session, lock), room_of(session.graph)
         dispatch = asdict(measure_dispatch(bench, room, reps))
         return {**dispatch, **asdict(measure_waits(bench, room, reps))}

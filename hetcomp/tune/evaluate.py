@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from hetcomp.cost.samples import undisturbed
+from hetcomp.errors import DeviceError
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.plan import Place
 from hetcomp.plan.planners import single
@@ -134,7 +135,7 @@ def evaluate(module: Any, to_device: ToDevice, protocol: Protocol) -> Evaluation
         times[processor] = _timed(turns, protocol)
     status = json.loads(session["status"]())
     if gpu and (status["fallbacks"] or status["why_no_gpu"]):
-        raise RuntimeError(f"the OpenCL device failed: {status['why_no_gpu']}")
+        raise DeviceError(f"the OpenCL device failed: {status['why_no_gpu']}")
     return Evaluation(tuple(errors), times)
 
 

@@ -18,8 +18,9 @@ from hetcomp.schedules.facts import GroupFacts
 from hetcomp.tune.database import Database, Record
 from hetcomp.tune.evaluate import Evaluation, Protocol
 from hetcomp.tune.judge import Judgement, judge
+from hetcomp.tune.outcome import Outcome
 from hetcomp.tune.results import State, TaskResult
-from hetcomp.tune.runner import Outcome, TrialRunner
+from hetcomp.tune.runner import TrialRunner
 from hetcomp.tune.search import CostModel, Sample, Search, choice_at, point_of
 from hetcomp.tune.tasks import TuneTask
 from hetcomp.tune.trial import Trial, copies_for

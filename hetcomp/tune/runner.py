@@ -1,7 +1,8 @@
 """Builds and measures trials in worker processes: a candidate that hangs or crashes costs itself.
 
-Both workers are TVM's: its process pool builds, its local or RPC runner measures. They live on
-from trial to trial and are replaced when they die or exceed their time.
+Both workers are TVM's: its process pool builds, its runner measures. They live on from trial to
+trial and are replaced when they die or exceed their time. On a board `hetcomp.tune.board_runner`
+measures.
 """
 
 from __future__ import annotations
@@ -9,33 +10,22 @@ from __future__ import annotations
 import functools
 import itertools
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hetcomp.codegen.toolchain import runtime_objects
 from hetcomp.remote import Remote
+from hetcomp.tune.board_runner import BoardRunner, Evaluator
 from hetcomp.tune.evaluate import Evaluation, Protocol, evaluate
+from hetcomp.tune.outcome import Outcome
 from hetcomp.tune.trial import Trial, build_trial
 
 __all__ = ["Outcome", "TrialRunner"]
-
-Evaluator = Callable[[Any, Callable[[Any], Any], Protocol], Evaluation]
 
 _MOST_USES = 16
 """Trials of one measuring process."""
 _TAIL = 300
 """Characters of an error that are kept."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """An evaluation, or why there is none: `build`, `timeout`, `crash`, `error`, and a message."""
-
-    evaluation: Evaluation | None
-    status: str = "ok"
-    message: str = ""
 
 
 class TrialRunner:
@@ -59,7 +49,8 @@ class TrialRunner:
         run_seconds: float = 60.0,
         evaluator: Evaluator = evaluate,
     ) -> None:
-        self._remote, self._evaluator = remote, evaluator
+        self._evaluator = evaluator
+        self._board = None if remote is None else BoardRunner(remote, run_seconds, evaluator)
         self._build_seconds, self._run_seconds = build_seconds, run_seconds
         self._folder = tempfile.TemporaryDirectory(prefix="hetcomp-tune-")
         self._numbers = itertools.count()
@@ -79,11 +70,19 @@ class TrialRunner:
         if self._builder is not None:
             self._builder.shutdown(wait=False)
         self._stop_runner()
+        if self._board is not None:
+            self._board.close()
         self._builder = None
         self._folder.cleanup()
 
     def run(self, trial: Trial, protocol: Protocol) -> Outcome:
-        """Build `trial` and measure it."""
+        """Build `trial` and measure it.
+
+        Raises
+        ------
+        LinkError
+            The board did not come back after the link dropped.
+        """
         artifact = Path(self._folder.name) / f"trial{next(self._numbers)}.so"
         try:
             self._build_pool().submit(build_trial, trial, artifact).result()
@@ -94,7 +93,8 @@ class TrialRunner:
         except Exception as error:  # a candidate's failure is a result, not an error of ours
             return Outcome(None, "build", _tail(error))
         try:
-            return self._measure(artifact, protocol)
+            measure = self._measure if self._board is None else self._board.measure
+            return measure(artifact, protocol)
         finally:
             artifact.unlink(missing_ok=True)
 
@@ -128,14 +128,9 @@ class TrialRunner:
             self._stop_runner()
         if self._runner is None:
             self._protocol, self._uses = protocol, 0
-            self._runner = self._new_runner(protocol)
+            self._runner = self._local_runner(protocol)
         self._uses += 1
         return self._runner
-
-    def _new_runner(self, protocol: Protocol) -> Any:
-        if self._remote is not None:
-            return self._remote_runner(protocol, self._remote)
-        return self._local_runner(protocol)
 
     def _stop_runner(self) -> None:
         if self._runner is not None:
@@ -151,34 +146,10 @@ class TrialRunner:
             f_run_evaluator=functools.partial(_evaluate, self._evaluator, protocol),
         )
 
-    def _remote_runner(self, protocol: Protocol, remote: Remote) -> Any:
-        from tvm.s_tir.meta_schedule.runner import RPCConfig, RPCRunner
-
-        config = RPCConfig(
-            tracker_host=remote.host,
-            tracker_port=remote.port,
-            tracker_key=remote.key or "none",  # the configuration wants one
-            session_timeout_sec=int(self._run_seconds),
-        )
-        return RPCRunner(
-            rpc_config=config,
-            f_create_session=None if remote.key else _connect,
-            f_alloc_argument=_no_arguments,
-            f_run_evaluator=functools.partial(_evaluate_remote, self._evaluator, protocol),
-        )
-
 
 def _no_arguments(*_: object) -> list[list[Any]]:
     """A trial brings its own data; called by TVM's runner in its worker."""
     return []
-
-
-def _connect(config: Any) -> Any:
-    from tvm import rpc
-
-    return rpc.connect(
-        config.tracker_host, config.tracker_port, session_timeout=config.session_timeout_sec
-    )
 
 
 def _evaluate(
@@ -188,13 +159,6 @@ def _evaluate(
     import tvm
 
     return evaluator(module, lambda a: tvm.runtime.tensor(a, device), protocol).to_floats()
-
-
-def _evaluate_remote(
-    evaluator: Evaluator, protocol: Protocol, _session: Any, *arguments: Any
-) -> list[float]:
-    """The same with a session to a remote, whose module and device the rest are."""
-    return _evaluate(evaluator, protocol, *arguments)
 
 
 def _tail(error: Exception) -> str:

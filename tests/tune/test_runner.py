@@ -11,6 +11,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 import pytest
+from board import Board, once_it_serves
 from opencl_device import NEEDS_OPENCL
 from tuning_tasks import integer_task, small_tasks
 
@@ -122,9 +123,23 @@ def test_contents(dtype: str) -> None:
     assert (dtype in ("int32", "int64")) != values.any()
 
 
-def test_measuring_over_rpc(rpc_server: int) -> None:
-    with TrialRunner(Remote.parse(f"127.0.0.1:{rpc_server}")) as runner:
+def test_measuring_on_a_board(board: Board) -> None:
+    with TrialRunner(Remote.parse(board.rpc)) as runner:
         check(runner.run(trial(height=5), CPU).evaluation)
+
+
+def test_a_trial_is_measured_again_when_the_link_drops(board: Board) -> None:
+    with TrialRunner(Remote.parse(board.rpc)) as runner, once_it_serves(board, board.restart):
+        outcome = runner.run(trial(height=4), replace(CPU, seconds=3.0))
+    assert board.starts == 2
+    check(outcome.evaluation)
+
+
+def test_a_trial_that_crashes_on_the_board(board: Board) -> None:
+    with TrialRunner(Remote.parse(board.rpc)) as runner, once_it_serves(board, board.kill_session):
+        outcome = runner.run(trial(height=4), replace(CPU, seconds=3.0))
+    assert (outcome.status, outcome.evaluation) == ("crash", None)
+    assert "ended by Killed" in outcome.message
 
 
 def test_form_of_a_remote() -> None:

@@ -11,7 +11,7 @@ __all__ = ["Remote"]
 
 @dataclass(frozen=True)
 class Remote:
-    """Where to measure: a TVM RPC server, or with a key a device that a tracker hands out."""
+    """Where to measure: a board's `hetcomp_rpc`, or with a key one that a tracker hands out."""
 
     host: str
     port: int
@@ -31,3 +31,8 @@ class Remote:
         if not host or not port.isdigit():
             raise InputError(f"'{text}' is not HOST:PORT or HOST:PORT,KEY")
         return Remote(host, int(port), key)
+
+    @property
+    def text(self) -> str:
+        """As `parse` takes it."""
+        return f"{self.host}:{self.port}" + (f",{self.key}" if self.key else "")
