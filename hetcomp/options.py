@@ -102,8 +102,10 @@ class CompileOptions:
     npu_driver
         Describe the tasks to NPU drivers, this one above all, and add the plan `npu` to the file.
         Plan `auto` measures it and uses it where that is faster.
-        Empty: only for plan `npu`, to the driver `reference`. `htp` needs the package
-        onnxruntime-qnn, whose libraries are proprietary (Qualcomm's AI Stack License).
+        Empty: only for plan `npu`, to the driver `reference`. In precision `bf16` it takes
+        products of bfloat16 too, else integers (policy: `hetcomp.schedules.half`). `htp` needs
+        the package onnxruntime-qnn, whose libraries are proprietary (Qualcomm's AI Stack
+        License).
     soc
         System on chip that driver `htp` compiles for, a key of `hetcomp.devices.htp.SOCS`.
     lock
@@ -174,8 +176,10 @@ class CompileOptions:
             raise InputError(f"a device profile is for plan auto, not '{self.plan}'")
         if self.rpc:
             Remote.parse(self.rpc)
-        if self.npu and self.precision in ("f16", "bf16"):
-            raise InputError(f"the NPU takes integers; leave out --precision {self.precision}")
+        if self.npu and self.precision == "f16":
+            raise InputError("the NPU takes integers and bf16; leave out --precision f16")
+        if self.npu == "htp" and self.precision == "bf16":
+            raise InputError("driver htp takes integers; leave out --precision bf16")
         if self.npu_driver and self.npu_driver not in NPU_DRIVERS:
             raise InputError(
                 f"npu_driver must be one of {', '.join(NPU_DRIVERS)}, got '{self.npu_driver}'; "

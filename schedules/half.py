@@ -16,6 +16,10 @@ Where a CPU multiplies float16 at twice float32's rate, and in OpenCL's class `g
 `hetcomp.schedules.blocks.half_tile.CHAIN` products in float16 before a sum goes to float32; such a
 partial sum must stay below 65504. `--exact` and every other precision keep all sums in float32.
 
+With `--npu-driver` in precision `bf16` convolutions and linear layers between tasks may run there,
+products of bf16 summed in float32 in an order of their own (`hetcomp.npu.operators`): the result
+is off the CPU's by rounding, and whole tasks are moved, never a part of one.
+
 f16 has 11 significant bits up to 65504, bf16 has 8 up to 3.4e38: a rounding errs by up to 2^-12 and
 2^-9 of a number. Below 6e-5 f16 loses bits, below 3e-8 all.
 """

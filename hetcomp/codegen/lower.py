@@ -247,7 +247,7 @@ class _Builder:
             if operator is not None:
                 columns = cut_columns(operator, scheduled.facts.tile_width)
                 task = dataclasses.replace(task, npu_rows=cut_rows(operator), npu_columns=columns)
-                operator = self._on_tensors(operator, arrays, computed, outputs)
+                operator = self._on_tensors(operator, arrays, halves, computed, outputs)
             self._operators.append(operator)
         self._tasks.append(task)
 
@@ -255,13 +255,16 @@ class _Builder:
         self,
         operator: Operator,
         arrays: Sequence[Array | None],
+        halves: Halves,
         computed: Mapping[int, int],
         outputs: Sequence[int],
     ) -> Operator:
         """`operator`, which counts a function's parameters, on the tensors of one call."""
         packed = packings(operator)
         operands = [
-            computed[i] if array is None else self._constant(array, packed.get(i))
+            computed[i]
+            if array is None
+            else self._constant(array, packed.get(i) or as_half(halves.get(i)))
             for i, array in enumerate(arrays)
         ]
         return dataclasses.replace(operator, operands=tuple(operands), output=outputs[0])

@@ -3,16 +3,18 @@
 An operator computes every element of one output tensor:
 
 1. its *core* makes one number per element, the accumulator: a sum of products of unsigned and
-   signed bytes in int32 (`conv2d`, `depthwise`, `linear`, `matmul`), or a sum, maximum, minimum or
-   product over a window or an axis (`reduce`); an operator of kind `map` has none;
+   signed bytes in int32, or of bfloat16 in float32 (`conv2d`, `depthwise`, `linear`, `matmul`), or
+   a sum, maximum, minimum or product over a window or an axis (`reduce`); an operator of kind
+   `map` has none;
 2. its *values* turn the accumulator into the element: a list of scalar operations, each of which
    may use those before it; the last one is stored.
 
 Tensors are those of the task graph, by index, constants included. Maps are NHWC. Right operands of
 products are *words*: four signed bytes that follow each other along the multiplied axis, the first
 one lowest; `[height][width][depth / 4][columns]` words of a convolution, `[depth / 4][columns]` of
-a product. Weights of a depthwise convolution are `[height][width][channels]` bytes. Zero points are
-in the values and, for what a window reads outside of its map, in `pad_value`.
+a product. Of bfloat16, words are pairs, the first number lowest. Weights of a depthwise
+convolution are `[height][width][channels]` bytes. Zero points are in the values and, for what a
+window reads outside of its map, in `pad_value`.
 
 A value is a list: operation, element type, arguments.
 
@@ -28,10 +30,20 @@ A value is a list: operation, element type, arguments.
                                         `eq ne lt le gt ge`, which give 1 or 0
 ======================================  ========================================================
 
-Types are `float32`, `int32`, `int16`, `uint16`, `int8`, `uint8` and `bool`. The axes are those of
-the output, in the `values` of a `reduce` followed by those reduced over. A load whose element lies
-outside of the operand reads any element: a `select` does not take it. Every operation rounds, or
-wraps, in its own type.
+Sums of bfloat16 have an order. The depth is cut into runs: all of it, for a window the taps of a
+row of it, or each tap by itself where there are groups or a horizontal dilation; a run is cut
+again after every 32 numbers. Within such a run the numbers at even places have a sum and those at
+odd places another, each by fused multiply-adds in float32 from 0 on; both are added, and that to
+the accumulator, which starts at 0. Every operation rounds to nearest, ties to even; what is too
+small for a normal float32, before an operation or after it, is 0 (Intel's TDPBF16PS). Where a run
+ends early, a driver may multiply what lies behind it by 0: so a NaN spreads, and a 0 that comes of
+such an underflow may have either sign.
+
+Types are `float32`, `int32`, `int16`, `uint16`, `int8`, `uint8`, `bool` and `bfloat16`: a float32
+that is loaded from 16 bits, or, as the last `cast`, rounded to them (`hetcomp.schedules.half`).
+The axes are those of the output, in the `values` of a `reduce` followed by those reduced over. A
+load whose element lies outside of the operand reads any element: a `select` does not take it.
+Every operation rounds, or wraps, in its own type.
 """
 
 from __future__ import annotations
@@ -70,11 +82,13 @@ class WindowProduct:
     data_pitch
         Elements from one pixel of the map to the next.
     depth
-        Input channels that one output channel reads, a multiple of four; 1 for `depthwise`.
+        Input channels that one output channel reads, as many words; 1 for `depthwise`.
     pad_value
         What the map has outside of itself.
     batch ... groups
         As in `hetcomp.schedules.blocks.window.Window`.
+    dtype
+        In which is summed: `int32`, products of bytes; `float32`, of bfloat16.
     """
 
     data: int
@@ -96,6 +110,7 @@ class WindowProduct:
     pad_top: int
     pad_left: int
     groups: int
+    dtype: str = "int32"
 
 
 @dataclass(frozen=True)
@@ -105,13 +120,15 @@ class Product:
     Attributes
     ----------
     left, right
-        Operands: unsigned bytes, and words.
+        Operands: unsigned bytes or bfloat16, and words.
     left_pitch
         Elements from one row to the next; words of the right operand lie without gaps.
     batch
         Extents of the batch, outermost first.
     left_steps, right_steps
         Elements, and words, from one place of each of these to the next; 0: the same for all.
+    dtype
+        In which is summed: `int32`, products of bytes; `float32`, of bfloat16.
     """
 
     left: int
@@ -123,6 +140,7 @@ class Product:
     batch: tuple[int, ...]
     left_steps: tuple[int, ...]
     right_steps: tuple[int, ...]
+    dtype: str = "int32"
 
 
 @dataclass(frozen=True)
@@ -177,8 +195,11 @@ def cut_rows(operator: Operator) -> int:
     """Rows along which the runtime can cut an operator, see `runtime_patches/src/npu_cut.h`.
 
     Those of the outermost axis of more than one element, the last axis apart; 0 where there is
-    none, and where the core does not go along it.
+    none, and where the core does not go along it. Products of floats are not cut: the CPU adds them
+    in another order, which would show as a seam.
     """
+    if _multiplies_floats(operator):
+        return 0
     axis = next((i for i, extent in enumerate(operator.shape[:-1]) if extent > 1), None)
     if axis is None:
         return 0
@@ -201,9 +222,16 @@ def cut_columns(operator: Operator, tile_width: int) -> int:
     tile_width
         Columns of a channel tile of the kernel that shares it.
     """
+    if _multiplies_floats(operator):
+        return 0
     core = operator.core
     one_group = isinstance(core, WindowProduct) and core.groups == 1
     return tile_width if one_group or isinstance(core, Product) else 0
+
+
+def _multiplies_floats(operator: Operator) -> bool:
+    core = operator.core
+    return isinstance(core, (WindowProduct, Product)) and core.dtype == "float32"
 
 
 def describe(

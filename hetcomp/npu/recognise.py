@@ -7,29 +7,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 from tvm import tirx
 
 from hetcomp.schedules.blocks.epilogue import anchor_operands
 from hetcomp.schedules.blocks.window import window_of
+from hetcomp.schedules.half import BF16
 from hetcomp.schedules.program import NotStaged, Program, Stage
-from hetcomp.schedules.scheduled import Packing
 
 from .affine import Affine, Bindings
 from .operators import Core, Operator, Product, Reduction, Value, WindowProduct
 from .refused import Refused
 from .values import TYPES, ValueReader
 
-__all__ = ["packings", "recognise"]
+__all__ = ["recognise"]
 
-_WORD = 4
+_WORD, _PAIR = 4, 2
+"""What the depth of products of bytes, and of bfloat16, is a multiple of."""
 _KINDS: Mapping[str, str] = {
     "int8_conv2d": "conv2d",
     "int8_depthwise": "depthwise",
     "int8_linear": "linear",
     "int8_matmul": "matmul",
 }
-"""Kinds by anchor."""
+"""Kinds by anchor, on bytes."""
+_FLOAT_KINDS: Mapping[str, str] = {"conv2d": "conv2d", "matmul": "linear"}
+"""Kinds by anchor, on bfloat16."""
 
 
 def recognise(program: Program, constants: frozenset[int]) -> Operator:
@@ -55,7 +57,7 @@ def recognise(program: Program, constants: frozenset[int]) -> Operator:
     """
     _check_tensors(program)
     core_stage = _core_stage(program)
-    kind = "map" if core_stage is None else _kind(core_stage)
+    kind = "map" if core_stage is None else _kind(program, core_stage)
     core = None if core_stage is None else _core(program, core_stage, kind, constants)
     final = program.stages[-1]
     output = len(program.params) - 1
@@ -70,29 +72,11 @@ def recognise(program: Program, constants: frozenset[int]) -> Operator:
     )
 
 
-def packings(operator: Operator) -> Mapping[int, Packing]:
-    """How constant operands are laid out, by position; all others as they are."""
-    core = operator.core
-    if isinstance(core, WindowProduct) and operator.kind == "conv2d":
-        return {core.weights: Packing("npu words", _words)}
-    if isinstance(core, Product) and operator.kind == "linear":
-        return {core.right: Packing("npu words", _words)}
-    return {}
-
-
-def _words(weights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """`[..., depth, columns]` bytes to `[..., depth / 4, columns]` words."""
-    *lead, depth, columns = weights.shape
-    grouped = weights.reshape(*lead, depth // _WORD, _WORD, columns)
-    bytes_last = np.ascontiguousarray(np.moveaxis(grouped, -2, -1))
-    return bytes_last.view("<i4").reshape(*lead, depth // _WORD, columns)
-
-
 def _check_tensors(program: Program) -> None:
     if len(program.outputs) != 1 or not program.is_output(program.stages[-1].buffer):
         raise Refused("it has several outputs")
-    if program.halves:
-        raise Refused("its tensors are 16-bit floats")
+    if any(form is not BF16 for form in program.halves.values()):
+        raise Refused("its tensors are float16")
     if not program.stages[-1].shape:
         raise Refused("its output is a scalar")
     for param in program.params:
@@ -107,12 +91,16 @@ def _core_stage(program: Program) -> Stage | None:
     return found[0] if found else None
 
 
-def _kind(stage: Stage) -> str:
+def _kind(program: Program, stage: Stage) -> str:
     if stage.anchor is None:
         return "reduce"
-    if stage.anchor not in _KINDS:
-        raise Refused(f"{stage.anchor} computes in {stage.buffer.dtype}, not on bytes")
-    return _KINDS[stage.anchor]
+    kind = _KINDS.get(stage.anchor)
+    if kind is None and program.halves:
+        kind = _FLOAT_KINDS.get(stage.anchor)
+    if kind is None:
+        what = "bfloat16" if program.halves else "bytes"
+        raise Refused(f"{stage.anchor} computes in {stage.buffer.dtype}, not on {what}")
+    return kind
 
 
 def _core(program: Program, stage: Stage, kind: str, constants: frozenset[int]) -> Core:
@@ -133,7 +121,10 @@ def _values(program: Program, final: Stage, core: Stage | None) -> tuple[Value, 
     """What becomes of the accumulator of `core`."""
     loader = _Loader(program, core)
     reader = ValueReader(final.shape, loader)
-    return reader.finished(loader.stage(reader, final, _own_axes(final.shape)))
+    last = loader.stage(reader, final, _own_axes(final.shape))
+    if len(program.params) - 1 in program.halves:
+        last = reader.add("cast", "bfloat16", last)
+    return reader.finished(last)
 
 
 def _own_axes(extents: Sequence[int]) -> tuple[Affine, ...]:
@@ -172,7 +163,10 @@ class _Loader:
         place = Affine(0, (0,) * len(reader.extents))
         for extent, index in zip(self._program.memory_shape(position), indices, strict=True):
             place = place.times(extent).plus(index)
-        return reader.add("load", str(buffer.dtype), position, place.offset, place.steps)
+        where = (position, place.offset, place.steps)
+        if position in self._program.halves:
+            return reader.add("cast", "float32", reader.add("load", "bfloat16", *where))
+        return reader.add("load", str(buffer.dtype), *where)
 
 
 def _position(program: Program, buffer: Any) -> int:
@@ -206,6 +200,8 @@ def _init(expr: Any) -> float:
 def _product(program: Program, stage: Stage, kind: str, constants: frozenset[int]) -> Core:
     if kind == "matmul":
         return _matmul(program, stage)
+    if stage.anchor in _FLOAT_KINDS:
+        return _float_product(program, stage, constants)
     data, weights = anchor_operands(program, stage, ("uint8", "int8"))
     if str(program.params[data].dtype) != "uint8" or weights not in constants:
         raise Refused("it does not multiply unsigned activations with constant signed weights")
@@ -221,6 +217,27 @@ def _product(program: Program, stage: Stage, kind: str, constants: frozenset[int
     if kind == "depthwise" and (depth != 1 or window.groups != stage.shape[-1]):
         raise Refused("it has several filters per channel")
     return WindowProduct(data, weights, _pitch(program, data), depth, pad_value, **asdict(window))
+
+
+def _float_product(program: Program, stage: Stage, constants: frozenset[int]) -> Core:
+    data, weights = anchor_operands(program, stage)
+    if weights not in constants:
+        raise Refused("it multiplies two activations in floats")
+    if data not in program.halves or weights not in program.halves:
+        raise Refused("it multiplies 32-bit floats: what the model is given, or a small constant")
+    if stage.annotations.get("hetcomp.nchw_input", 0):
+        raise Refused("it reads a map in NCHW")
+    *_, depth, columns = (int(dim) for dim in program.params[weights].shape)
+    if depth % _PAIR:
+        raise Refused(f"it has {depth} input channels, no multiple of {_PAIR}")
+    pitch = _pitch(program, data)
+    if stage.anchor == "conv2d":
+        sizes = asdict(window_of(stage))
+        return WindowProduct(data, weights, pitch, depth, 0, **sizes, dtype="float32")
+    if len(program.params[weights].shape) != 2:
+        raise Refused("its constant is a batch of matrices")
+    rows = math.prod(stage.shape[:-1])
+    return Product(data, weights, pitch, rows, depth, columns, (), (), (), dtype="float32")
 
 
 def _matmul(program: Program, stage: Stage) -> Product:

@@ -23,7 +23,7 @@ from .refused import Refused
 
 __all__ = ["TYPES", "Load", "ValueReader"]
 
-TYPES = ("float32", "int32", "int16", "uint16", "int8", "uint8", "bool")
+TYPES = ("float32", "int32", "int16", "uint16", "int8", "uint8", "bool", "bfloat16")
 """Element types of values."""
 
 Load = Callable[["ValueReader", Any, tuple[Affine, ...]], int]

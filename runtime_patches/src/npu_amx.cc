@@ -1,4 +1,5 @@
 // Driver `amx`: Intel's tiles, a matrix engine within the CPU.
+#include <algorithm>
 #include <string>
 
 #include "error.h"
@@ -13,6 +14,10 @@ namespace {
 #if defined(__x86_64__)
 
 std::unique_ptr<NpuKernel> OpenOnAmx(const NpuRegion& region) {
+  const auto floats = [](const NpuCall& call) { return MultipliesFloats(*call.operation); };
+  if (!ProbeAmx().floats && std::any_of(region.calls.begin(), region.calls.end(), floats)) {
+    throw Error(ErrorKind::kDevice, "the CPU has no amx-bf16");
+  }
   return OpenOnTiles<AmxTiles>(region);
 }
 

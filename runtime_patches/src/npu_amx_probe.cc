@@ -37,6 +37,7 @@ AmxFacts ProbeAmx() {
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return facts;
   facts.tiles = Bit(d, 24);
   facts.bytes = Bit(d, 25);
+  facts.floats = Bit(d, 22);
   if (!facts.tiles || !facts.bytes) return facts;
   const bool xgetbv = __get_cpuid(1, &a, &b, &c, &d) != 0 && Bit(c, 27);
   facts.saved = xgetbv && Bit(EnabledStates(), kTileConfig) && Bit(EnabledStates(), kTileData);

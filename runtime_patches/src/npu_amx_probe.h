@@ -11,6 +11,7 @@ struct AmxFacts {
   bool x86 = false;
   bool tiles = false;        // CPUID: amx-tile
   bool bytes = false;        // CPUID: amx-int8
+  bool floats = false;       // CPUID: amx-bf16
   bool saved = false;        // XCR0: the kernel keeps tiles when threads change
   int permission_errno = 0;  // of arch_prctl; 0: granted
 };
@@ -18,7 +19,7 @@ struct AmxFacts {
 // Asks for the permission, which then holds for the whole process and stays.
 AmxFacts ProbeAmx();
 
-// "" where it may be used.
+// "" where it may be used; products of bfloat16 want `floats` too.
 std::string WhyNoAmx(const AmxFacts& facts);
 
 }  // namespace hetcomp

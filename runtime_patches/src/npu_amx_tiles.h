@@ -40,6 +40,13 @@ class AmxTiles {
   HETCOMP_TILE_CODE void Dot() {
     __asm__ volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSums), "i"(kLeft), "i"(kRight));
   }
+
+  // Pairs of bfloat16, in the order that operators.py tells.
+  template <int kSums, int kLeft, int kRight>
+  HETCOMP_TILE_CODE void DotFloats() {
+    __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSums), "i"(kLeft),
+                     "i"(kRight));
+  }
 };
 
 }  // namespace hetcomp

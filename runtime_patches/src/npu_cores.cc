@@ -101,20 +101,11 @@ class ProductCore : public NpuCore {
 
   void Accumulate(const std::vector<NpuArray>& operands, const std::vector<int64_t>& at, int count,
                   NpuLanes* accumulators) override {
-    int64_t left = 0, right = 0, row = 0;
-    const size_t batch = p_.batch.size();
-    for (size_t axis = 0; axis + 1 < shape_.size(); ++axis) {
-      if (axis < batch) {
-        left += at[axis] * p_.left_steps[axis];
-        right += at[axis] * p_.right_steps[axis];
-      } else {
-        row = row * shape_[axis] + at[axis];
-      }
-    }
+    const NpuPlaces places = PlacesOf(p_, shape_, at);
     std::fill(accumulators->i, accumulators->i + count, 0);
-    AddWords(Unsigned(operands[static_cast<size_t>(p_.left)]) + left + row * p_.left_pitch,
-             Signed(operands[static_cast<size_t>(p_.right)]) + kWord * (right + at.back()),
-             p_.depth, pitch_, count, accumulators->i);
+    AddWords(Unsigned(operands[static_cast<size_t>(p_.left)]) + places.left,
+             Signed(operands[static_cast<size_t>(p_.right)]) + kWord * places.right, p_.depth,
+             pitch_, count, accumulators->i);
   }
 
  private:
@@ -200,6 +191,8 @@ int64_t Product(const std::vector<int64_t>& extents) {
   return std::accumulate(extents.begin(), extents.end(), int64_t{1}, std::multiplies<int64_t>());
 }
 
+int64_t ItemBytes(bool floats) { return floats ? 2 : 1; }
+
 void CheckWindow(const NpuOperator& operation, const NpuWindow& w,
                  const std::vector<size_t>& bytes) {
   const std::vector<int64_t>& shape = operation.shape;
@@ -210,15 +203,16 @@ void CheckWindow(const NpuOperator& operation, const NpuWindow& w,
   Require(w.groups > 0 && w.depth > 0 && shape[3] % w.groups == 0, "groups");
   Require(w.height > 0 && w.width > 0 && w.batch > 0, "the map is empty");
   Require(w.kernel_h > 0 && w.kernel_w > 0, "the window is empty");
-  Require(depthwise ? w.groups == shape[3] && w.depth == 1 : w.depth % kWord == 0, "depth");
+  Require(!(depthwise && w.floats), "floats channel by channel");
+  const int64_t item = ItemBytes(w.floats), word = kWord / item;
+  Require(depthwise ? w.groups == shape[3] && w.depth == 1 : w.depth % word == 0, "depth");
   const int64_t channels = w.groups * w.depth;
   const int64_t data = (w.batch * w.height * w.width - 1) * w.data_pitch + channels;
   Require(w.data_pitch >= channels, "data");
-  Require(static_cast<int64_t>(bytes[static_cast<size_t>(w.data)]) >= data, "data");
+  Require(static_cast<int64_t>(bytes[static_cast<size_t>(w.data)]) >= data * item, "data");
   Require(operation.words_pitch >= shape[3], "columns");
-  const int64_t item = depthwise ? 1 : kWord;
-  const int64_t rows = w.kernel_h * w.kernel_w * w.depth / item;
-  const int64_t weights = ((rows - 1) * operation.words_pitch + shape[3]) * item;
+  const int64_t rows = w.kernel_h * w.kernel_w * w.depth / (depthwise ? 1 : word);
+  const int64_t weights = ((rows - 1) * operation.words_pitch + shape[3]) * (depthwise ? 1 : kWord);
   Require(static_cast<int64_t>(bytes[static_cast<size_t>(w.weights)]) >= weights, "weights");
 }
 
@@ -230,22 +224,40 @@ void CheckProduct(const NpuOperator& operation, const NpuProduct& p,
   Require(operation.words_pitch >= p.columns, "columns");
   Require(std::equal(p.batch.begin(), p.batch.end(), operation.shape.begin()), "batch");
   Require(Product(operation.shape) == Product(p.batch) * p.rows * p.columns, "rows");
-  Require(p.depth > 0 && p.depth % kWord == 0 && p.left_pitch >= p.depth && p.rows > 0, "depth");
+  const int64_t item = ItemBytes(p.floats), word = kWord / item;
+  Require(p.depth > 0 && p.depth % word == 0 && p.left_pitch >= p.depth && p.rows > 0, "depth");
   int64_t left = (p.rows - 1) * p.left_pitch + p.depth;
-  int64_t right = (p.depth / kWord - 1) * operation.words_pitch + p.columns;
+  int64_t right = (p.depth / word - 1) * operation.words_pitch + p.columns;
   for (size_t axis = 0; axis < axes; ++axis) {
     Require(p.batch[axis] > 0 && p.left_steps[axis] >= 0 && p.right_steps[axis] >= 0, "batch");
     left += (p.batch[axis] - 1) * p.left_steps[axis];
     right += (p.batch[axis] - 1) * p.right_steps[axis];
   }
-  Require(static_cast<int64_t>(bytes[static_cast<size_t>(p.left)]) >= left, "left operand");
+  Require(static_cast<int64_t>(bytes[static_cast<size_t>(p.left)]) >= left * item, "left operand");
   Require(static_cast<int64_t>(bytes[static_cast<size_t>(p.right)]) >= kWord * right,
           "right operand");
 }
 
 }  // namespace
 
+NpuPlaces PlacesOf(const NpuProduct& p, const std::vector<int64_t>& shape,
+                   const std::vector<int64_t>& at) {
+  NpuPlaces places{0, at.back()};
+  int64_t row = 0;
+  for (size_t axis = 0; axis + 1 < shape.size(); ++axis) {
+    if (axis < p.batch.size()) {
+      places.left += at[axis] * p.left_steps[axis];
+      places.right += at[axis] * p.right_steps[axis];
+    } else {
+      row = row * shape[axis] + at[axis];
+    }
+  }
+  places.left += row * p.left_pitch;
+  return places;
+}
+
 std::unique_ptr<NpuCore> MakeNpuCore(const NpuOperator& operation) {
+  if (MultipliesFloats(operation)) return MakeFloatCore(operation);
   if (const auto* window = std::get_if<NpuWindow>(&operation.core)) {
     return std::make_unique<WindowCore>(*window, operation);
   }

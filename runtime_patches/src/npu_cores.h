@@ -21,6 +21,16 @@ class NpuCore {
                           int count, NpuLanes* accumulators) = 0;
 };
 
+// Where a row of a product's operands begins: elements of the left one, words of the right one.
+struct NpuPlaces {
+  int64_t left, right;
+};
+NpuPlaces PlacesOf(const NpuProduct& product, const std::vector<int64_t>& shape,
+                   const std::vector<int64_t>& at);
+
+// Of an operator that MultipliesFloats.
+std::unique_ptr<NpuCore> MakeFloatCore(const NpuOperator& operation);
+
 // Null for a kind without accumulators.
 std::unique_ptr<NpuCore> MakeNpuCore(const NpuOperator& operation);
 

@@ -22,7 +22,7 @@ bool CutsCore(const NpuOperator& operation, int axis) {
   return product == nullptr || static_cast<size_t>(axis) >= product->batch.size();
 }
 
-// Rows of the map that a window's outputs [begin, end) read, cut out of it.
+// Rows of the map that a window's outputs [begin, end) read, cut out of it. Bytes that are skipped.
 size_t CutWindow(int64_t begin, int64_t end, NpuWindow* window) {
   const int64_t first = begin * window->stride_h - window->pad_top;
   const int64_t behind = (end - 1) * window->stride_h - window->pad_top +
@@ -31,7 +31,8 @@ size_t CutWindow(int64_t begin, int64_t end, NpuWindow* window) {
   window->height = std::max<int64_t>(1, std::min(window->height, behind) - skipped);
   window->pad_top = skipped - first;
   window->out_height = end - begin;
-  return static_cast<size_t>(skipped * window->width * window->data_pitch);
+  const int64_t item = window->floats ? 2 : 1;
+  return static_cast<size_t>(item * skipped * window->width * window->data_pitch);
 }
 
 // The values for outputs from `begin` on; `moved` is how far the operand `data` begins later.
@@ -81,7 +82,7 @@ NpuPart CutRows(const NpuOperator& operation, int64_t begin, int64_t end) {
   } else if (auto* product = std::get_if<NpuProduct>(&part->core)) {
     const int64_t each = RowsWithin(operation, rows.axis);
     data = product->left;
-    moved = static_cast<size_t>(begin * each * product->left_pitch);
+    moved = static_cast<size_t>((product->floats ? 2 : 1) * begin * each * product->left_pitch);
     product->rows = (end - begin) * each;
   } else if (auto* reduction = std::get_if<NpuReduction>(&part->core)) {
     CutValues(rows.axis, begin, data, moved, &reduction->values);

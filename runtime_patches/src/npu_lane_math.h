@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "npu_bf16.h"
 #include "npu_operator.h"
 #include "npu_values.h"
 
@@ -54,7 +55,9 @@ inline int32_t Truncated(float value) {
   return static_cast<int32_t>(fits ? value : 0.0f);
 }
 
-inline bool IsFloat(NpuType type) { return type == NpuType::kFloat32; }
+inline bool IsFloat(NpuType type) {
+  return type == NpuType::kFloat32 || type == NpuType::kBfloat16;
+}
 
 // Every operation is a loop of its own, so that no compiler joins two of them into one rounding.
 inline void FloatBinary(NpuOperation operation, const float* a, const float* b, int count,
@@ -124,7 +127,9 @@ void Compare(NpuOperation operation, const T* a, const T* b, int count, int32_t*
 }
 
 inline void Cast(NpuType from, NpuType to, const NpuLanes& in, int count, NpuLanes* out) {
-  if (IsFloat(from) && IsFloat(to)) {
+  if (from == NpuType::kFloat32 && to == NpuType::kBfloat16) {
+    Each(count, out->f, [&](int k) { return RoundedToBf16(in.f[k]); });
+  } else if (IsFloat(from) && IsFloat(to)) {
     Each(count, out->f, [&](int k) { return in.f[k]; });
   } else if (IsFloat(to)) {
     Each(count, out->f, [&](int k) { return static_cast<float>(in.i[k]); });

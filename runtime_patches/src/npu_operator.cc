@@ -12,8 +12,8 @@ namespace {
 
 using tvm::ffi::Any;
 
-constexpr std::array<const char*, 7> kTypes = {"float32", "int32", "int16", "uint16",
-                                               "int8",    "uint8", "bool"};
+constexpr std::array<const char*, 8> kTypes = {"float32", "int32", "int16", "uint16",
+                                               "int8",    "uint8", "bool",  "bfloat16"};
 constexpr std::array<const char*, 24> kOperations = {
     "acc", "load", "index", "const", "cast", "add", "sub", "mul", "div", "min", "max", "and",
     "or",  "xor",  "shl",   "shr",   "eq",   "ne",  "lt",  "le",  "gt",  "ge",  "fma", "select"};
@@ -119,8 +119,16 @@ int Operand(const Fields& fields, const char* key, const Scope& scope) {
   return operand;
 }
 
+// Products are summed in int32 or float32.
+bool ReadsFloats(const Fields& fields) {
+  const NpuType type = ByName<NpuType>(kTypes, fields.Text("dtype"));
+  if (type == NpuType::kFloat32 || type == NpuType::kInt32) return type == NpuType::kFloat32;
+  ThrowInput("NPU operator: products are summed in int32 or float32");
+}
+
 NpuWindow ParseWindow(const Fields& fields, const Scope& scope) {
   NpuWindow window;
+  window.floats = ReadsFloats(fields);
   window.data = Operand(fields, "data", scope);
   window.weights = Operand(fields, "weights", scope);
   const std::pair<const char*, int64_t*> numbers[] = {
@@ -139,6 +147,7 @@ NpuWindow ParseWindow(const Fields& fields, const Scope& scope) {
 
 NpuProduct ParseProduct(const Fields& fields, const Scope& scope) {
   NpuProduct product;
+  product.floats = ReadsFloats(fields);
   product.left = Operand(fields, "left", scope);
   product.right = Operand(fields, "right", scope);
   product.left_pitch = fields.SmallInt("left_pitch");
@@ -198,7 +207,15 @@ std::shared_ptr<const NpuOperator> ParseOperator(const Any& json, size_t n_tenso
 
 size_t SizeOf(NpuType type) {
   if (type == NpuType::kFloat32 || type == NpuType::kInt32) return 4;
-  return type == NpuType::kInt16 || type == NpuType::kUint16 ? 2 : 1;
+  const bool two =
+      type == NpuType::kInt16 || type == NpuType::kUint16 || type == NpuType::kBfloat16;
+  return two ? 2 : 1;
+}
+
+bool MultipliesFloats(const NpuOperator& operation) {
+  const auto* window = std::get_if<NpuWindow>(&operation.core);
+  const auto* product = std::get_if<NpuProduct>(&operation.core);
+  return (window != nullptr && window->floats) || (product != nullptr && product->floats);
 }
 
 std::vector<std::shared_ptr<const NpuOperator>> ParseNpuOperators(const Any& value, size_t n_tasks,

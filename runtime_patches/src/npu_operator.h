@@ -17,7 +17,8 @@ namespace hetcomp {
 
 constexpr int kNpuFormat = 1;
 
-enum class NpuType { kFloat32, kInt32, kInt16, kUint16, kInt8, kUint8, kBool };
+// kBfloat16 is how a number lies in memory; it is computed with as kFloat32.
+enum class NpuType { kFloat32, kInt32, kInt16, kUint16, kInt8, kUint8, kBool, kBfloat16 };
 
 size_t SizeOf(NpuType type);
 
@@ -62,7 +63,9 @@ struct NpuValue {
   double number = 0.0;
 };
 
+// `floats` of this and the next: of bfloat16, in float32; else of bytes, in int32.
 struct NpuWindow {
+  bool floats;
   int data, weights;
   int64_t data_pitch, depth, pad_value;
   int64_t batch, height, width, out_height, out_width;
@@ -71,6 +74,7 @@ struct NpuWindow {
 };
 
 struct NpuProduct {
+  bool floats;
   int left, right;
   int64_t left_pitch, rows, depth, columns;
   std::vector<int64_t> batch, left_steps, right_steps;
@@ -99,6 +103,9 @@ struct NpuOperator {
   std::variant<std::monostate, NpuWindow, NpuProduct, NpuReduction> core;
   std::vector<NpuValue> values;
 };
+
+// Whether it is a product of bfloat16.
+bool MultipliesFloats(const NpuOperator& operation);
 
 // By task; null where NPUs take it not. `value` is the description's entry "npu", which may be
 // null. Indices are within `n_tensors`, and values use those before them only. Throws

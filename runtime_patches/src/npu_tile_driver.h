@@ -13,9 +13,15 @@
 namespace hetcomp {
 
 template <typename Tiles>
+std::unique_ptr<TileEngine> EngineFor(const NpuOperator& operation) {
+  if (MultipliesFloats(operation)) return std::make_unique<TileEngineOf<Tiles, true>>();
+  return std::make_unique<TileEngineOf<Tiles>>();
+}
+
+template <typename Tiles>
 std::unique_ptr<NpuKernel> OpenOnTiles(const NpuRegion& region) {
   return MakeHostKernel(region, [](const HostCall& call) {
-    auto step = MakeTileStep(call, std::make_unique<TileEngineOf<Tiles>>());
+    auto step = MakeTileStep(call, EngineFor<Tiles>(*call.operation));
     if (step == nullptr) step = MakeDepthwiseStep(call);
     return step != nullptr ? std::move(step) : MakePlainStep(call);
   });

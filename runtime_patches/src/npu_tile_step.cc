@@ -74,8 +74,8 @@ class WindowStep : public HostStep {
 
 // A convolution by a window of one pixel as a product: all images are one map.
 NpuProduct AsProduct(const NpuWindow& w, int64_t columns) {
-  return {w.data, w.weights, w.data_pitch, w.batch * w.height * w.width, w.depth, columns, {},
-          {},     {}};
+  return {w.floats, w.data,  w.weights, w.data_pitch, w.batch * w.height * w.width,
+          w.depth,  columns, {},        {},           {}};
 }
 
 class ProductStep : public HostStep {
@@ -147,21 +147,37 @@ class ProductStep : public HostStep {
   std::vector<TileWords> words_;
 };
 
+// Tiles know bytes: sizes of a left operand of bfloat16 in these.
+NpuProduct InBytes(NpuProduct p) {
+  if (!p.floats) return p;
+  p.depth *= 2;
+  p.left_pitch *= 2;
+  for (int64_t& step : p.left_steps) step *= 2;
+  return p;
+}
+
+NpuWindow InBytes(NpuWindow w) {
+  if (!w.floats) return w;
+  w.depth *= 2;
+  w.data_pitch *= 2;
+  return w;
+}
+
 }  // namespace
 
 std::unique_ptr<HostStep> MakeTileStep(const HostCall& call, std::unique_ptr<TileEngine> engine) {
   const NpuOperator& operation = *call.operation;
   if (const auto* product = std::get_if<NpuProduct>(&operation.core)) {
     if (IsConstant(call, product->left)) return nullptr;  // nothing may be read behind it
-    return std::make_unique<ProductStep>(call, *product, std::move(engine));
+    return std::make_unique<ProductStep>(call, InBytes(*product), std::move(engine));
   }
   const auto* window = std::get_if<NpuWindow>(&operation.core);
   if (window == nullptr || operation.kind == NpuKind::kDepthwise) return nullptr;
   if (IsTileMap(*window) && window->groups == 1 && !IsConstant(call, window->data)) {
-    const NpuProduct product = AsProduct(*window, operation.shape.back());
+    const NpuProduct product = InBytes(AsProduct(*window, operation.shape.back()));
     return std::make_unique<ProductStep>(call, product, std::move(engine));
   }
-  return std::make_unique<WindowStep>(call, *window, std::move(engine));
+  return std::make_unique<WindowStep>(call, InBytes(*window), std::move(engine));
 }
 
 }  // namespace hetcomp

@@ -1,5 +1,6 @@
-// Multiplication of bytes by tiles: what a matrix engine is asked for, and the loop that keeps it
-// busy. The instructions are a template argument: AMX (npu_amx.cc), or a test's model of it.
+// Multiplication of bytes, or of bfloat16, by tiles: what a matrix engine is asked for, and the
+// loop that keeps it busy. The instructions are a template argument: AMX (npu_amx.cc), or a test's
+// model of it.
 #ifndef HETCOMP_NPU_TILES_H_
 #define HETCOMP_NPU_TILES_H_
 
@@ -10,7 +11,7 @@
 // Clang takes the instructions only in functions for CPUs that have them. Nothing else of these
 // functions needs such a CPU.
 #if defined(__x86_64__)
-#define HETCOMP_TILE_CODE __attribute__((target("amx-tile,amx-int8")))
+#define HETCOMP_TILE_CODE __attribute__((target("amx-tile,amx-int8,amx-bf16")))
 #else
 #define HETCOMP_TILE_CODE
 #endif
@@ -42,7 +43,8 @@ struct TileJob {
   int64_t chunk_step = 0;       // to the next chunk
   int64_t right_stride = 0;     // to the next row of words
   int panels = 0;
-  int32_t* sums = nullptr;  // the second tile's begin kTileRows rows behind the first one's
+  int32_t* sums =
+      nullptr;  // or floats; the second tile's begin kTileRows rows behind the first one's
   int64_t sums_stride = 0;  // elements
 };
 
@@ -56,9 +58,10 @@ class TileEngine {
   virtual void Multiply(const TileJob& job) = 0;
 };
 
-// `Tiles` has Configure, Release, Zero<t>, Load<t>, Store<t> and Dot<sums, left, right>.
+// `Tiles` has Configure, Release, Zero<t>, Load<t>, Store<t>, Dot<sums, left, right> of bytes, and
+// DotFloats of bfloat16, whose sums are float32.
 // Tiles 0 to 3 are sums, 4 and 5 rows of the left operand, 6 and 7 panels of the right one.
-template <typename Tiles>
+template <typename Tiles, bool kFloats = false>
 class TileEngineOf final : public TileEngine {
  public:
   void Configure(int rows) override {
@@ -92,12 +95,12 @@ class TileEngineOf final : public TileEngine {
       tiles_.template Load<4>(job.left[0] + job.chunks[k], job.left_stride);
       tiles_.template Load<5>(job.left[1] + job.chunks[k], job.left_stride);
       tiles_.template Load<6>(right, job.right_stride);
-      tiles_.template Dot<0, 4, 6>();
-      tiles_.template Dot<1, 5, 6>();
+      Dot<0, 4, 6>();
+      Dot<1, 5, 6>();
       if constexpr (kPanels == 2) {
         tiles_.template Load<7>(right + job.panel_step, job.right_stride);
-        tiles_.template Dot<2, 4, 7>();
-        tiles_.template Dot<3, 5, 7>();
+        Dot<2, 4, 7>();
+        Dot<3, 5, 7>();
       }
     }
     const int64_t stride = job.sums_stride * static_cast<int64_t>(sizeof(int32_t));
@@ -108,6 +111,15 @@ class TileEngineOf final : public TileEngine {
     if constexpr (kPanels == 2) {
       tiles_.template Store<2>(sums + kTileColumns, stride);
       tiles_.template Store<3>(second + kTileColumns, stride);
+    }
+  }
+
+  template <int kSums, int kLeft, int kRight>
+  HETCOMP_TILE_CODE void Dot() {
+    if constexpr (kFloats) {
+      tiles_.template DotFloats<kSums, kLeft, kRight>();
+    } else {
+      tiles_.template Dot<kSums, kLeft, kRight>();
     }
   }
 

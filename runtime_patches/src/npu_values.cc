@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "npu_bf16.h"
 #include "npu_lane_math.h"
 #include "npu_wide.h"
 
@@ -16,6 +17,12 @@ T LoadElement(const char* place) {
   std::memcpy(&element, place, sizeof(T));
   return element;
 }
+
+// As it lies in memory.
+struct Bfloat16 {
+  uint16_t bits;
+  explicit operator float() const { return FloatOf(static_cast<uint32_t>(bits) << 16); }
+};
 
 // Elements `step` apart from element `first` on; those outside of the array are any of its own.
 template <typename T, typename U>
@@ -45,6 +52,8 @@ void Load(const NpuValue& value, const NpuArray& array, int64_t first, int64_t s
   switch (value.type) {
     case NpuType::kFloat32:
       return LoadLanes<float>(array, first, step, count, out->f);
+    case NpuType::kBfloat16:
+      return LoadLanes<Bfloat16>(array, first, step, count, out->f);
     case NpuType::kInt32:
       return LoadLanes<int32_t>(array, first, step, count, out->i);
     case NpuType::kInt16:
@@ -143,6 +152,11 @@ void StoreLanes(const NpuLanes& lanes, NpuType type, int count, char* place) {
   const size_t size = SizeOf(type);
   if (size == 4) {
     std::memcpy(place, lanes.i, size * static_cast<size_t>(count));
+  } else if (type == NpuType::kBfloat16) {
+    for (int k = 0; k < count; ++k) {
+      const uint16_t element = static_cast<uint16_t>(BitsOf(lanes.f[k]) >> 16);
+      std::memcpy(place + 2 * k, &element, 2);
+    }
   } else if (size == 2) {
     for (int k = 0; k < count; ++k) {
       const int16_t element = static_cast<int16_t>(lanes.i[k]);

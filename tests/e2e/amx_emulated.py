@@ -1,9 +1,10 @@
 """A network on driver `amx`, its AMX instructions executed by a trap emulator: right, or not.
 
-    python tests/e2e/amx_emulated.py resnet50 [--size 224]
+    python tests/e2e/amx_emulated.py resnet50 [--size 224] [--bf16]
 
-Compiles it in QDQ form, runs it in a fresh process, and compares all outputs with those of driver
-`reference`, bit for bit. Prints what instructions were executed; of their speed it says nothing.
+Compiles it in QDQ form, or in float32 for precision bf16, runs it in a fresh process, and compares
+all outputs with those of driver `reference`, bit for bit. Prints what instructions were executed;
+of their speed it says nothing.
 """
 
 from __future__ import annotations
@@ -31,18 +32,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("network", choices=sorted(zoo.names()))
     parser.add_argument("--size", type=int, help="pixels or tokens; default: the published ones")
+    parser.add_argument("--bf16", action="store_true", help="products of bfloat16, not of bytes")
     given = parser.parse_args()
     if missing := why_no_emulator():
         print(missing)
         return 1
     with tempfile.TemporaryDirectory() as name:
-        return _compare(given.network, given.size, Path(name))
+        return _compare(given.network, given.size, given.bf16, Path(name))
 
 
-def _compare(network: str, size: int | None, folder: Path) -> int:
+def _compare(network: str, size: int | None, bf16: bool, folder: Path) -> int:
     so, feeds, counts = folder / "model.so", folder / "feeds.npz", folder / "counts"
-    model = zoo.build(network, qdq=True, size=size)
-    options = CompileOptions(plan="npu", npu_driver="amx", gpu=False)
+    model = zoo.build(network, qdq=not bf16, size=size)
+    precision = "bf16" if bf16 else "auto"
+    options = CompileOptions(plan="npu", npu_driver="amx", gpu=False, precision=precision)
     artifact = hetcomp.compile(model, output=so, options=options)
     np.savez(feeds, **zoo.random_inputs(model))
     command = [sys.executable, npu_comparison.__file__, str(so), str(feeds)]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import npu_comparison
 import numpy as np
+import onnxruntime
 import pytest
 from amx_build import modelled_runtime
 from emulated_amx import Counts, Emulator, run_in_emulator
@@ -25,6 +27,13 @@ SIZES: dict[str, dict[str, Any]] = {
     "mobilenetv2": {"size": 32, "width": 0.25},
     "yolov8n": {"size": 32, "width": 0.25},
 }
+
+FLOATS: dict[str, dict[str, Any]] = {
+    "resnet18": {"size": 32, "width": 0.5},
+    "bert_tiny": {"size": 16},
+}
+BF16_TOLERANCE = 3e-2
+"""Of the largest output, as for the CPU's bf16: 2^-9 of each number between tasks."""
 
 
 def model_of(name: str) -> Any:
@@ -67,6 +76,27 @@ def test_instructions_in_a_fresh_process(amx_emulator: Emulator, name: str, tmp_
     assert counts.instructions["tdpbusd"] > 0
     # Each session's worker has configured tiles of its own, and released them.
     assert (counts.threads, counts.left) == (2, 0)
+
+
+@pytest.mark.parametrize("name", FLOATS)
+def test_bfloat16_in_a_fresh_process(amx_emulator: Emulator, name: str, tmp_path: Path) -> None:
+    """A float32 model in bf16: driver amx has the reference's bits, near ONNX Runtime's."""
+    model, path, feeds = zoo.build(name, **FLOATS[name]), tmp_path / "m.so", tmp_path / "feeds.npz"
+    inputs = zoo.random_inputs(model)
+    hetcomp.compile(model, output=path, options=replace(OPTIONS, precision="bf16"))
+    np.savez(feeds, **inputs)
+    command = [sys.executable, npu_comparison.__file__, str(path), str(feeds)]
+    done = run_in_emulator(amx_emulator, command, tmp_path / "counts")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert Counts.read(tmp_path / "counts").instructions["tdpbf16ps"] > 0
+    got, status = run(path, inputs, npu="reference")
+    assert (status.npu, status.npu_fallbacks) == ("reference", 0)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    for output, want in zip(got.values(), session.run(None, inputs), strict=True):
+        assert np.abs(output - want).max() <= BF16_TOLERANCE * np.abs(want).max()
+    # A CPU with tiles, but without products of bfloat16, hands the regions back.
+    done = run_in_emulator(amx_emulator, command, without="bf16")
+    assert (done.returncode, "the CPU has no amx-bf16" in done.stdout) == (1, True)
 
 
 def test_this_machine(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from hetcomp.codegen.toolchain import run_tool, runtime_objects
 SEEDS = range(0, 600, 150)
 MISSING = 77
 LOOP = (
-    "ldtilecfg", "tilezero", "tileloadd", "tdpbusd", "tilestored", "tilerelease",
+    "ldtilecfg", "tilezero", "tileloadd", "tdpbusd", "tdpbf16ps", "tilestored", "tilerelease",
 )  # fmt: skip
 """What the driver is made of."""
 
@@ -47,7 +47,7 @@ def test_drawn_products_on_modelled_tiles(regions: Path, seed: int) -> None:
     done = ran(regions, seed)
     assert done.returncode == 0, done.stdout + done.stderr
     (requantised,) = re.findall(r"(\d+) requantised", done.stdout)
-    assert int(requantised) > 0.5 * SEEDS.step
+    assert int(requantised) > 0.3 * SEEDS.step
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +85,19 @@ def test_the_driver_is_made_of_tile_instructions() -> None:
     code = re.findall(r"^\s+[0-9a-f]+:\s+(\S+)\s*(.*)$", text, re.MULTILINE)
     assert {name for name, _ in code if "tile" in name or name.startswith("tdp")} == set(LOOP)
     # The left operand's rows are unsigned, the right one's words signed; two panels, then one.
-    dots = [operands.replace("%tmm", "") for name, operands in code if name == "tdpbusd"]
-    assert dots == ["6,4,0", "6,5,1", "7,4,2", "7,5,3", "6,4,0", "6,5,1"]
+    for product in ("tdpbusd", "tdpbf16ps"):
+        dots = [operands.replace("%tmm", "") for name, operands in code if name == product]
+        assert dots == ["6,4,0", "6,5,1", "7,4,2", "7,5,3", "6,4,0", "6,5,1"]
+
+
+def test_sums_of_bfloat16_are_the_cpus(tmp_path: Path) -> None:
+    """The reference's arithmetic against this CPU's, about the least normal number too."""
+    objects = [compile_support("bf16_arithmetic", tmp_path)]
+    command = [str(npu_program(objects, tmp_path / "arithmetic"))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if done.returncode == MISSING:
+        pytest.skip("the comparison is with an x86-64 CPU")
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize(

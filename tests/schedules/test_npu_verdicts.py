@@ -104,5 +104,5 @@ def test_options() -> None:
         InputError, match="npu_driver must be one of reference, amx, htp, got 'tpu'"
     ):
         CompileOptions(npu_driver="tpu")
-    with pytest.raises(InputError, match="the NPU takes integers"):
-        CompileOptions(plan="npu", precision="bf16")
+    with pytest.raises(InputError, match="the NPU takes integers and bf16"):
+        CompileOptions(plan="npu", precision="f16")

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "amx_tile_state.h"
+#include "npu_bf16.h"
 #include "npu_tiles.h"
 
 namespace hetcomp {
@@ -40,7 +41,30 @@ class ModelledTiles {
     Require(state_.DotBytes(kSums, kLeft, kRight, false, true));
   }
 
+  template <int kSums, int kLeft, int kRight>
+  void DotFloats() {
+    Require(state_.CheckDot(kSums, kLeft, kRight));
+    const int columns = state_.row_bytes(kSums) / 4;
+    for (int row = 0; row < state_.rows(kSums); ++row) {
+      float added[kTileColumns], sums[kTileColumns];
+      NpuPairSums pairs(columns, added);
+      for (int pair = 0; pair < state_.rows(kRight); ++pair) {
+        pairs.Add(Chars(state_.row(kLeft, row)) + 4 * pair, Chars(state_.row(kRight, pair)));
+      }
+      pairs.EndRun();
+      std::memcpy(sums, state_.row(kSums, row), sizeof sums);
+      for (int column = 0; column < columns; ++column) {
+        sums[column] = Flushed(sums[column] + added[column]);
+      }
+      std::memcpy(state_.row(kSums, row), sums, sizeof sums);
+    }
+  }
+
  private:
+  static const char* Chars(const unsigned char* bytes) {
+    return reinterpret_cast<const char*>(bytes);
+  }
+
   static void Require(TileFault fault) {
     if (!fault) return;
     std::fprintf(stderr, "tiles: %s\n", fault.why);

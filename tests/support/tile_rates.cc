@@ -36,6 +36,8 @@ struct NoTiles {
   void Store(void*, int64_t) {}
   template <int kSums, int kLeft, int kRight>
   void Dot() {}
+  template <int kSums, int kLeft, int kRight>
+  void DotFloats() {}
 };
 
 // A convolution of a square map, padded so that stride alone shrinks it.

@@ -49,6 +49,20 @@ class Dice {
     return bytes;
   }
 
+  // `count` numbers that a product multiplies.
+  Bytes Elements(bool floats, int64_t count) { return floats ? Halves(count) : Some(count); }
+
+  // bfloat16 of both signs: mostly about 1, some so small that products are no normal numbers.
+  Bytes Halves(int64_t count) {
+    Bytes bytes(2 * static_cast<size_t>(count));
+    for (size_t at = 0; at < bytes.size(); at += 2) {
+      const int64_t exponent = OneIn(8) ? From(0, 70) : From(118, 129);
+      const uint16_t half = static_cast<uint16_t>(From(0, 1) << 15 | exponent << 7 | From(0, 127));
+      std::memcpy(&bytes[at], &half, sizeof half);
+    }
+    return bytes;
+  }
+
  private:
   std::mt19937 bits_;
 };
@@ -132,6 +146,13 @@ std::vector<float> Scales(Dice* dice, int64_t count, float scale) {
   return scales;
 }
 
+// Along each axis, without gaps.
+Numbers DenseSteps(const Numbers& shape) {
+  Numbers steps(shape.size(), 1);
+  for (size_t axis = shape.size() - 1; axis-- > 0;) steps[axis] = steps[axis + 1] * shape[axis + 1];
+  return steps;
+}
+
 // `byte * factor` and another tensor's bytes, or a number a column.
 int AddAnother(Dice* dice, int byte, const Numbers& shape, Writer* writer) {
   byte = writer->Add(NpuOperation::kCast, NpuType::kFloat32, byte);
@@ -140,10 +161,8 @@ int AddAnother(Dice* dice, int byte, const Numbers& shape, Writer* writer) {
     const int numbers = writer->Constant(NpuType::kFloat32, Scales(dice, shape.back(), 3.0f));
     return writer->Add(NpuOperation::kFma, NpuType::kFloat32, byte, factor, numbers);
   }
-  Numbers steps(shape.size(), 1);
-  for (size_t axis = shape.size() - 1; axis-- > 0;) steps[axis] = steps[axis + 1] * shape[axis + 1];
   const NpuType type = dice->OneIn(2) ? NpuType::kInt8 : NpuType::kUint8;
-  int addend = writer->Load(type, kAdded, steps);
+  int addend = writer->Load(type, kAdded, DenseSteps(shape));
   addend = writer->Add(NpuOperation::kCast, NpuType::kFloat32, addend);
   addend = writer->Add(NpuOperation::kFma, NpuType::kFloat32, addend, writer->Float(0.61f),
                        writer->Float(-70.5f));
@@ -174,15 +193,37 @@ void Finish(Dice* dice, Case* drawn) {
   Quantise(dice, value, type, &writer);
 }
 
+// A bias, perhaps another tensor, perhaps no number below 0, and half of the bits or all.
+void FinishFloats(Dice* dice, Case* drawn) {
+  const Numbers& shape = drawn->operation.shape;
+  Writer writer(drawn);
+  drawn->operation.output_pitch = shape.back() + dice->Of({0, 0, 5});
+  drawn->added = dice->Halves(Product(shape));
+  const int sum = writer.Add(NpuOperation::kAcc, NpuType::kFloat32);
+  const int bias = writer.Constant(NpuType::kFloat32, Scales(dice, shape.back(), 0.5f));
+  int value = writer.Add(NpuOperation::kAdd, NpuType::kFloat32, sum, bias);
+  if (dice->OneIn(2)) {
+    const int addend = writer.Load(NpuType::kBfloat16, kAdded, DenseSteps(shape));
+    value = writer.Add(NpuOperation::kFma, NpuType::kFloat32, addend, writer.Float(0.3f), value);
+  }
+  if (dice->OneIn(2)) {
+    value = writer.Add(NpuOperation::kMax, NpuType::kFloat32, value, writer.Float(0.0f));
+  }
+  if (dice->OneIn(3)) return;
+  writer.Add(NpuOperation::kCast, NpuType::kBfloat16, value);
+}
+
 Case DrawWindow(Dice* dice, bool depthwise) {
   NpuWindow w{};
+  w.floats = !depthwise && dice->OneIn(3);
   w.weights = 1;
   w.groups =
       depthwise ? dice->Of({1, 3, 8, 15, 16, 17, 64, 65, 144, 200}) : dice->Of({1, 1, 1, 2, 3});
-  w.depth = depthwise ? 1 : 4 * dice->Of({1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 32, 33});
+  w.depth =
+      depthwise ? 1 : (w.floats ? 2 : 4) * dice->Of({1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 32, 33});
   const int64_t group_columns =
       depthwise ? 1 : dice->Of({1, 3, 4, 15, 16, 17, 31, 33, 48, 64, 129, 300});
-  w.pad_value = dice->From(0, 255);
+  w.pad_value = w.floats ? 0 : dice->From(0, 255);
   w.batch = dice->Of({1, 1, 1, 2, 3});
   const bool pixel = dice->OneIn(3);
   w.kernel_h = pixel ? 1 : dice->From(1, 5);
@@ -210,33 +251,35 @@ Case DrawWindow(Dice* dice, bool depthwise) {
   drawn.operation.kind = depthwise ? NpuKind::kDepthwise : NpuKind::kConv2d;
   drawn.operation.shape = {w.batch, w.out_height, w.out_width, w.groups * group_columns};
   drawn.operation.core = w;
-  drawn.left = dice->Some(w.batch * w.height * w.width * w.data_pitch);
+  drawn.left = dice->Elements(w.floats, w.batch * w.height * w.width * w.data_pitch);
   const bool may_be_part = !depthwise && w.groups == 1;
   const int64_t pitch = w.groups * group_columns + (may_be_part ? dice->Of({0, 0, 5}) : 0);
   drawn.operation.words_pitch = pitch;
-  drawn.right = dice->Some(w.kernel_h * w.kernel_w * w.depth * pitch);
-  drawn.text = std::string(depthwise ? "depthwise" : "conv2d") +
+  drawn.right = dice->Elements(w.floats, w.kernel_h * w.kernel_w * w.depth * pitch);
+  drawn.text = std::string(depthwise ? "depthwise" : "conv2d") + (w.floats ? " bf16" : "") +
                Text("map", {w.batch, w.height, w.width, w.data_pitch}) + Text("depth", {w.depth}) +
                Text("groups", {w.groups}) + Text("pitch", {pitch}) +
                Text("kernel", {w.kernel_h, w.kernel_w}) + Text("stride", {w.stride_h, w.stride_w}) +
                Text("dilation", {w.dilation_h, w.dilation_w}) +
                Text("pad", {w.pad_top, w.pad_left, w.pad_value}) +
                Text("shape", drawn.operation.shape);
-  Finish(dice, &drawn);
+  (w.floats ? FinishFloats : Finish)(dice, &drawn);
   return drawn;
 }
 
 Case DrawProduct(Dice* dice) {
   NpuProduct p{};
+  p.floats = dice->OneIn(3);
   p.right = 1;
   p.rows = dice->Of({1, 2, 3, 13, 15, 16, 17, 31, 32, 33, 49, 64, 100});
-  p.depth = 4 * dice->Of({1, 2, 15, 16, 17, 31, 32, 33, 192});
+  const int64_t word = p.floats ? 2 : 4;
+  p.depth = word * dice->Of({1, 2, 15, 16, 17, 31, 32, 33, 192});
   p.columns = dice->Of({1, 2, 15, 16, 17, 32, 33, 64, 100, 130, 300});
   p.left_pitch = p.depth + dice->Of({0, 0, 8});
   Case drawn;
   drawn.right_is_constant = dice->OneIn(2);
   drawn.operation.words_pitch = p.columns + dice->Of({0, 0, 7});
-  int64_t left = p.rows * p.left_pitch, right = p.depth / 4 * drawn.operation.words_pitch;
+  int64_t left = p.rows * p.left_pitch, right = p.depth / word * drawn.operation.words_pitch;
   for (int64_t axes = dice->From(0, 2); axes > 0; --axes) {
     const int64_t extent = dice->From(1, 3);
     const bool shared = dice->OneIn(3);
@@ -250,12 +293,13 @@ Case DrawProduct(Dice* dice) {
   drawn.operation.shape = p.batch;
   drawn.operation.shape.insert(drawn.operation.shape.end(), {p.rows, p.columns});
   drawn.operation.core = p;
-  drawn.left = dice->Some(left);
-  drawn.right = dice->Some(4 * right);
-  drawn.text = "product" + Text("shape", drawn.operation.shape) + Text("depth", {p.depth}) +
+  drawn.left = dice->Elements(p.floats, left);
+  drawn.right = dice->Elements(p.floats, word * right);
+  drawn.text = std::string("product") + (p.floats ? " bf16" : "") +
+               Text("shape", drawn.operation.shape) + Text("depth", {p.depth}) +
                Text("pitches", {p.left_pitch, drawn.operation.words_pitch}) +
                Text("right steps", p.right_steps) + (drawn.right_is_constant ? " constant" : "");
-  Finish(dice, &drawn);
+  (p.floats ? FinishFloats : Finish)(dice, &drawn);
   return drawn;
 }
 
