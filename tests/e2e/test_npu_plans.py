@@ -44,6 +44,8 @@ SIZES = {**FEW, **MORE} if ASKED else FEW
 PLANS = -(-ASKED // len(SIZES)) or 12
 DYING = 40 if ASKED else 3
 SEEDS = (21, 22)
+LEAST_SHARED = {Axis.ROWS: 1 / 3, Axis.CHANNELS: 1 / 8}
+"""Part of a network's tasks; channels only of products, where narrow ones have a single tile."""
 SHARING = ("npu static", "gpu static", "gpu tickets")
 PLACES = ("cpu", "gpu", "npu", "npu", "cpu+gpu", "cpu+npu", "cpu+npu", "tickets")
 
@@ -180,7 +182,7 @@ def test_every_task_is_cut_between_cpu_and_npu(threads: int, axis: Axis, subject
     with hetcomp.load(subject.path, plan="npu", threads=threads) as session:
         graph = session.graph
         shared = [task for task in graph.tasks if axis in shareable_axes(graph, task)]
-        assert len(shared) > len(graph.tasks) / 4
+        assert len(shared) > len(graph.tasks) * LEAST_SHARED[axis]
         for share in (0.05, 0.3, 0.5, 0.8, 0.95):
             decisions = (
                 shared_with_npu(task, axis, share)
