@@ -7,6 +7,7 @@ says why, unless all outputs are equal and no region fell back to the CPU.
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,18 @@ import numpy as np
 
 import hetcomp
 
+_TIMEOUT_MS = 600_000.0
+"""For a region; an emulated driver is slow."""
+
 
 def main(path: Path, feeds_path: Path) -> str:
     """What is wrong; empty where nothing is."""
     feeds = dict(np.load(feeds_path))
-    with hetcomp.load(path, npu="reference", quiet=True) as session:
+    with hetcomp.load(path, npu="reference", quiet=True, timeout_ms=_TIMEOUT_MS) as session:
         expected = dict(session.run(feeds))
-    with hetcomp.load(path) as first, hetcomp.load(path) as second:
+    with ExitStack() as stack:
+        loaded = [hetcomp.load(path, timeout_ms=_TIMEOUT_MS) for _ in range(2)]
+        first, second = map(stack.enter_context, loaded)
         for session in (first, second, first):
             wrong = _differences(dict(session.run(feeds)), expected)
             status = session.status()
