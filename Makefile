@@ -1,6 +1,6 @@
 # Everything for people and CI; `make demo` and `make test` set up what they need first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-exact test-npu-plans test-faults test-sanitizers stress lint format clean
+.PHONY: help setup demo test test-exact test-npu-plans test-faults test-sanitizers test-arm stress lint format clean
 
 BIN := .venv/bin
 CXX_SOURCES := $(wildcard runtime_patches/*/*.h runtime_patches/*/*.cc examples/*/*.c examples/*/*.cc tests/schedules/*.[ch] tests/support/*.[ch] tests/support/*.cc)
@@ -14,6 +14,7 @@ help:
 	@echo "make test-faults  OpenCL fails at the calls of a run, in eleven ways, on every tier"
 	@echo "make stress   10,000 inferences over 8 threads and 3 models: outputs and memory"
 	@echo "make test-sanitizers  the runtime under Thread-, Address- and UBSanitizer"
+	@echo "make test-arm  kernels and networks for ARM under its emulator, with OpenCL (minutes)"
 	@echo "make lint     ruff, mypy, clang-format"
 	@echo "make format   reformat the sources"
 	@echo "make clean    remove what was built, .venv included"
@@ -41,6 +42,10 @@ stress: setup
 
 test-sanitizers: setup
 	scripts/test_sanitizers.sh
+
+test-arm:
+	@HETCOMP_WITH_ARM=1 scripts/setup.sh
+	HETCOMP_TEST_ARM=1 $(BIN)/python -m pytest --durations=15 $(PYTEST) $(wildcard tests/*/test_*arm*.py)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,0 +1,132 @@
+"""Zoo networks compiled here for an ARM CPU, run by its emulator: what x86 computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from arm_machine import TRIPLE, ArmMachine, needs_everything, require_arm
+from networks import Arrays
+
+import hetcomp
+from hetcomp.bench import zoo
+from hetcomp.bench.reference import relative_error
+from hetcomp.bench.zoo.quantize import quantize
+from hetcomp.options import CompileOptions
+from hetcomp.runtime import load
+
+TOLERANCE = 1e-5
+"""Relative to the largest value: both add the same float32 products in another order."""
+SEED = 11
+FLOAT32 = {
+    "squeezenet": {"size": 32},
+    "mobilenetv2": {"size": 32},
+    "shufflenetv2": {"size": 64},
+    "resnet18": {"size": 32, "width": 0.25},
+    "bert_tiny": {"size": 16},
+    "deepfm": {},
+}
+QDQ = {"mobilenetv2": {"size": 32}, "resnet18": {"size": 32, "width": 0.25}}
+CPUS = ("cortex-a53", "cortex-a76")
+"""Without and with products of bytes."""
+ON_BOTH = ("squeezenet", "bert_tiny", "mobilenetv2")
+
+
+def some(names: Any, first: str) -> list[Any]:
+    """All of `names`, of which CI runs the first."""
+    return [pytest.param(name, marks=() if name == first else needs_everything) for name in names]
+
+
+def on_x86(model: onnx.ModelProto, feeds: Arrays, folder: Path) -> Arrays:
+    so = folder / "x86.so"
+    hetcomp.compile(model, output=so, options=CompileOptions(plan="cpu", gpu=False))
+    with load(so, plan="cpu") as session:
+        return dict(session.run(feeds))
+
+
+def for_arm(model: onnx.ModelProto, folder: Path, cpu: str, plan: str = "cpu") -> Path:
+    so = folder / "arm.so"
+    options = CompileOptions(plan=plan, gpu=plan != "cpu")
+    hetcomp.compile(model, output=so, target=f"{TRIPLE},cpu={cpu},gpu=cpu", options=options)
+    return so
+
+
+def assert_same(found: Arrays, expected: Arrays, tolerance: float) -> None:
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert relative_error(found[name], array) <= tolerance, name
+
+
+@pytest.fixture(scope="module", autouse=True)
+def arm() -> None:
+    require_arm()
+
+
+@pytest.mark.parametrize("name", some(FLOAT32, "squeezenet"))
+def test_float32(name: str, tmp_path: Path) -> None:
+    model = zoo.build(name, **FLOAT32[name])
+    feeds = zoo.random_inputs(model, SEED)
+    ran = ArmMachine(tmp_path).infer(for_arm(model, tmp_path, "cortex-a76"), feeds)
+    assert_same(ran.outputs, on_x86(model, feeds, tmp_path), TOLERANCE)
+
+
+@pytest.mark.parametrize("cpu", some(CPUS, "cortex-a76"))
+@pytest.mark.parametrize("name", some(QDQ, "mobilenetv2"))
+def test_integers(name: str, cpu: str, tmp_path: Path) -> None:
+    model = quantize(zoo.build(name, **QDQ[name]))
+    feeds = zoo.random_inputs(model, SEED)
+    ran = ArmMachine(tmp_path, cpu).infer(for_arm(model, tmp_path, cpu), feeds)
+    for output, array in on_x86(model, feeds, tmp_path).items():
+        np.testing.assert_array_equal(ran.outputs[output], array)
+
+
+@needs_everything
+@pytest.mark.parametrize("name", ON_BOTH)
+def test_on_both(name: str, tmp_path: Path) -> None:
+    """CPU and OpenCL, which is PoCL, wait for each other in shared memory."""
+    model = zoo.build(name, **FLOAT32[name])
+    feeds = zoo.random_inputs(model, SEED)
+    so = for_arm(model, tmp_path, "cortex-a76", "split")
+    expected = on_x86(model, feeds, tmp_path)
+    machine = ArmMachine(tmp_path, opencl=True, timeout_s=400.0)
+    for plan in ("gpu", "split"):
+        ran = machine.infer(so, feeds, plan=plan, timeout_ms=60000.0)
+        assert (ran.status["plan"], ran.status["tier"]) == (plan, "svm-ahead")
+        assert (ran.status["timeouts"], ran.status["fallbacks"]) == (0, 0)
+        assert ran.status["gpu_steps"] > 0
+        assert_same(ran.outputs, expected, TOLERANCE)
+
+
+def test_another_cpu_is_refused(tmp_path: Path) -> None:
+    """An instruction that the CPU lacks would end the process: the model is not opened."""
+    so = for_arm(zoo.build("deepfm"), tmp_path, "cortex-a76")
+    source = tmp_path / "open.c"
+    source.write_text(OPEN)
+    for cpu, status in (("cortex-a76", 0), ("cortex-a53", 1)):
+        machine = ArmMachine(tmp_path, cpu)
+        done = machine.run([machine.build(source), so])
+        assert (cpu, done.returncode) == (cpu, status), done.stderr
+        assert ("this one lacks" in done.stderr) == bool(status)
+        assert all((name in done.stderr) == bool(status) for name in ("asimddp", "asimdhp"))
+
+
+OPEN = r"""
+#include <dlfcn.h>
+#include <stdio.h>
+#include "hetcomp.h"
+int main(int argc, char** argv) {
+  void* library = argc == 2 ? dlopen(argv[1], RTLD_NOW) : NULL;
+  hetcomp_status (*model_open)(const char*, hetcomp_model**);
+  const char* (*last_error)(void);
+  hetcomp_model* model = NULL;
+  if (library == NULL) return 2;
+  *(void**)&model_open = dlsym(library, "hetcomp_model_open");
+  *(void**)&last_error = dlsym(library, "hetcomp_last_error");
+  if (model_open("{}", &model) == HETCOMP_OK) return 0;
+  fprintf(stderr, "%s\n", last_error());
+  return 1;
+}
+"""
