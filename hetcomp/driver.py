@@ -100,8 +100,7 @@ def compile(
     shapes
         Input name to shape, for inputs with free dimensions.
     target
-        `host`, or a machine that is not here: `TRIPLE[,cpu=NAME][,gpu=KIND]`, see
-        `hetcomp.targets.spec`.
+        `host`, or a machine that is not here, see `hetcomp.targets.spec.parse_target`.
     options
         Plan and measuring; defaults to `CompileOptions()`.
     progress
@@ -321,6 +320,7 @@ def _link(kernels: _Kernels, placement: Placement, options: CompileOptions, outp
         target=kernels.target.name,
         npu=npu.description,
         needs=kernels.target.needs,
+        cores=kernels.target.cores if options.cores is None else options.cores,
     )
     toolchain = find_toolchain(kernels.target.triple)
     link_model(kernels.objects, graph.kernels, image, output, toolchain=toolchain)

@@ -113,6 +113,9 @@ class CompileOptions:
     calibrate
         Samples of the inputs, an .npz file or a folder of them: the model, in float32, is quantised
         to 8 bits before it is compiled (see `hetcomp.quantize`). Empty: it is compiled as it is.
+    cores
+        CPUs that inferences are to run on, by Linux's numbers; those that the device lacks are left
+        out. None: those of a named target's first cluster, of any other target all.
     keep_float
         Names of operators that are then left in float.
 
@@ -147,6 +150,7 @@ class CompileOptions:
     lock: Path | None = None
     calibrate: str = ""
     keep_float: tuple[str, ...] = ()
+    cores: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.plan:

@@ -77,6 +77,13 @@ def test_runtime_sources_are_shipped(names: set[str]) -> None:
     assert {name for name in names if name.startswith("hetcomp/runtime_patches/")} == expected
 
 
+def test_named_targets_are_shipped(names: set[str]) -> None:
+    folder = "hetcomp/targets/socs"
+    expected = {f"{folder}/{path.name}" for path in (ROOT / folder).glob("*.toml")}
+    assert len(expected) > 5
+    assert {name for name in names if name.endswith(".toml")} == expected
+
+
 def test_types_and_licence_are_shipped(names: set[str], info_folder: str) -> None:
     assert "hetcomp/py.typed" in names
     assert f"{info_folder}/licenses/LICENSE" in names

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from hetcomp.cli.common import command_options
+from hetcomp.cli.cores import parse_cores
 from hetcomp.cli.goal import goal_options, parse_goal, parse_size
 from hetcomp.cli.output import print_json, progress_bar, size_text, split_names
 from hetcomp.cli.shapes import parse_shapes
@@ -34,9 +35,14 @@ __all__ = ["compile_command"]
     help="File to write.",
 )  # fmt: skip
 @click.option(
-    "--target", default="host", show_default=True, metavar="host|TRIPLE[,cpu=NAME][,gpu=KIND]",
-    help="What to compile for, such as aarch64-linux-gnu,cpu=cortex-a76,gpu=mali; hetcomp targets "
-    "lists them.",
+    "--target", default="host", show_default=True, metavar="host|NAME|TRIPLE[,cpu=...]",
+    help="What to compile for, such as rk3588 or aarch64-linux-gnu,cpu=cortex-a76,gpu=mali; "
+    "hetcomp targets lists them.",
+)  # fmt: skip
+@click.option(
+    "--cores", metavar="N-M,N|all",
+    help="CPUs of the device that inferences run on, by Linux's numbers; default: those of a named "
+    "target's fastest cluster, else all.",
 )  # fmt: skip
 @click.option(
     "--plan", default="auto", show_default=True, metavar="auto|cpu|gpu|split|npu|F.json",
@@ -109,6 +115,7 @@ def compile_command(
     model: Path,
     output: Path,
     target: str,
+    cores: str | None,
     plan: str,
     precision: str,
     calibrate: Path | None,
@@ -150,6 +157,7 @@ def compile_command(
         keep_float=split_names(keep_float),
         goal=parse_goal(objective, granularity, gpu_cap, watts),
         memory_limit=parse_size(memory_limit),
+        cores=None if cores is None else parse_cores(cores),
     )
     import hetcomp
 

@@ -50,6 +50,7 @@ def write_image(
     target: str = "",
     npu: Mapping[str, Any] | None = None,
     needs: Sequence[str] = (),
+    cores: Sequence[int] = (),
 ) -> None:
     """Write the image of a model to `path`.
 
@@ -72,6 +73,8 @@ def write_image(
         Operators for NPU drivers, see `hetcomp.npu.operators`; None: the file has none.
     needs
         CPU features, by Linux's names, without which the runtime refuses to open the model.
+    cores
+        CPUs that inferences are to run on, by Linux's numbers; empty: any.
 
     Raises
     ------
@@ -86,6 +89,7 @@ def write_image(
         "hetcomp": __version__,
         "target": target,
         "needs": list(needs),
+        "cores": list(cores),
         "graph": graph.to_json(),
         "plans": [plan.to_json() for plan in plans],
         "tables": [table.to_json() for table in tables],

@@ -37,6 +37,8 @@ class Image:
         Text of the OpenCL kernels.
     machine
         ELF machine number.
+    needs, cores
+        CPU features that the kernels need, and CPUs that inferences are to run on (empty: any).
     """
 
     version: str
@@ -47,6 +49,8 @@ class Image:
     build: dict[str, Any]
     opencl_source: str = ""
     machine: int = 0
+    needs: tuple[str, ...] = ()
+    cores: tuple[int, ...] = ()
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:
@@ -90,6 +94,8 @@ def parse_description(
             build=data["build"],
             opencl_source=opencl_source,
             machine=machine,
+            needs=tuple(data["needs"]),
+            cores=tuple(data["cores"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(

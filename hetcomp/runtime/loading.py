@@ -42,6 +42,7 @@ def load(
     opencl_library: str | os.PathLike[str] | None = None,
     cache: str | os.PathLike[str] = "auto",
     verify: str = "auto",
+    cores: Sequence[int] | None = None,
     cpu_core: int | None = None,
     gpu_core: int | None = None,
     fault: str = "",
@@ -119,6 +120,10 @@ def load(
     verify
         `auto` compares code and weights with their checksums, which reads the whole file; `off`
         opens a large model faster.
+    cores
+        CPUs that inferences run on, by Linux's numbers, such as a phone's fast ones. Those that are
+        not here are left out; with none left any serves. With `threads`, each has one of them for
+        itself. None: as the model was compiled (`compile --cores`); empty: any.
     cpu_core, gpu_core
         Cores to pin to; None takes the first two allowed.
     npu_fault
@@ -172,6 +177,7 @@ def load(
     }
     chosen = {
         "plan": plan,
+        "cores": None if cores is None else list(cores),
         "cpu_core": cpu_core,
         "gpu_core": gpu_core,
         "experimental": experimental or None,

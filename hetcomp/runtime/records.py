@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,8 @@ class SessionStatus:
         cost of one poll of a waiting kernel; empty or zero before the device is needed.
     gpu_pinned, cpu_pinned, cpu_core, gpu_core
         Whether kernels and the calling thread run on one core each, and on which.
+    cores
+        CPUs that inferences may run on, of those that were asked for; empty: any.
     npu
         Driver of the NPU in use; empty where there is none.
     why_no_npu
@@ -103,6 +105,7 @@ class SessionStatus:
     cpu_pinned: bool
     cpu_core: int
     gpu_core: int
+    cores: Sequence[int]
     threads: int
     priority: int
     timeout_ms: float

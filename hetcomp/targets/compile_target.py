@@ -59,6 +59,8 @@ class CompileTarget:
         Of the cross compiler; None is the host.
     gpu
         The OpenCL device; None: look at this machine's.
+    cores
+        Linux's numbers of the cores that inferences are to run on; empty: any.
     """
 
     name: str
@@ -68,6 +70,7 @@ class CompileTarget:
     needs: tuple[str, ...] = ()
     triple: str | None = None
     gpu: TargetGpu | None = None
+    cores: tuple[int, ...] = ()
 
     def within(self, local_bytes: int) -> CompileTarget:
         """The same for an OpenCL device with so much local memory, where its kernels keep what the

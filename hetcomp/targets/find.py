@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from .arm import arm_target
 from .compile_target import CompileTarget
-from .gpus import find_gpu
 from .host import host_target
 from .spec import parse_target
 
@@ -19,7 +18,7 @@ def find_target(name: str, *, f16_products: bool = False) -> CompileTarget:
     Parameters
     ----------
     name
-        `host`, or `TRIPLE[,cpu=NAME][,gpu=KIND]`.
+        `host`, or what `hetcomp.targets.spec.parse_target` takes.
     f16_products
         Allows for instructions that multiply float16, where the CPU has them.
 
@@ -32,4 +31,11 @@ def find_target(name: str, *, f16_products: bool = False) -> CompileTarget:
         return host_target(f16_products=f16_products)
     spec = parse_target(name)
     target = arm_target(spec.triple, spec.cpu, f16_products=f16_products)
-    return replace(target, triple=spec.triple, gpu=find_gpu(spec.gpu))
+    target = replace(target, triple=spec.triple, gpu=spec.gpu)
+    if spec.soc is None:
+        return target
+    # Of another cluster's core where `cpu=` names it; the first one's where none has such cores.
+    clusters = spec.soc.clusters
+    cluster = next((one for one in clusters if one.core == spec.cpu), clusters[0])
+    target = replace(target, name=f"{name} {target.name}", cores=cluster.cpus)
+    return target.with_scratch(cluster.l2_kib << 10)

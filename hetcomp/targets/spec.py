@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hetcomp.errors import InputError
+
+from .compile_target import TargetGpu
+from .gpus import find_gpu
+from .socs import Soc, find_socs
 
 __all__ = ["TRIPLES", "TargetSpec", "parse_target"]
 
 TRIPLES = ("aarch64-linux-gnu", "aarch64-linux-android")
 """Platforms that can be compiled for, besides `host`."""
-_KEYS = ("cpu", "gpu")
+_KEYS = ("cpu", "gpu", "os")
+_SYSTEMS = {"linux": TRIPLES[0], "android": TRIPLES[1]}
 
 
 @dataclass(frozen=True)
@@ -24,28 +30,46 @@ class TargetSpec:
     cpu
         LLVM's name of the core; empty: any.
     gpu
-        A key of `hetcomp.targets.gpus.GPUS`.
+        The OpenCL device.
+    soc
+        The system on chip, where it was named.
     """
 
     triple: str
-    cpu: str = ""
-    gpu: str = "gpu"
+    cpu: str
+    gpu: TargetGpu
+    soc: Soc | None = None
 
 
 def parse_target(text: str) -> TargetSpec:
-    """From `TRIPLE[,cpu=NAME][,gpu=KIND]`.
+    """From `TRIPLE[,cpu=NAME][,gpu=KIND]`, or `SOC[,os=linux|android]` with the same.
 
     Raises
     ------
     InputError
-        It is of another form, or the platform is unknown.
+        It is of another form, or the machine is unknown.
     """
-    triple, *settings = text.split(",")
-    if triple not in TRIPLES:
+    name, *settings = text.split(",")
+    given = _settings(text, settings)
+    gpu = find_gpu(given["gpu"]) if "gpu" in given else None
+    if name in TRIPLES:
+        if "os" in given:
+            raise InputError(f"target '{text}': the system is {name}; os is for a named machine")
+        return TargetSpec(name, given.get("cpu", ""), gpu or find_gpu("gpu"))
+    soc = find_socs().get(name)
+    if soc is None:
         raise InputError(
-            f"target '{triple}' is unknown; this version compiles for host and for "
-            f"{', '.join(TRIPLES)}"
+            f"target '{name}' is unknown; this version compiles for host, for "
+            f"{', '.join(TRIPLES)}, and for {', '.join(find_socs())}"
         )
+    system = given.get("os", "linux")
+    if system not in _SYSTEMS:
+        raise InputError(f"target '{text}': os is {' or '.join(_SYSTEMS)}, got '{system}'")
+    cpu = given.get("cpu", soc.clusters[0].core)
+    return TargetSpec(_SYSTEMS[system], cpu, gpu or soc.gpu.target, soc)
+
+
+def _settings(text: str, settings: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -55,4 +79,4 @@ def parse_target(text: str) -> TargetSpec:
                 f"{', '.join(f'{known}=...' for known in _KEYS)}, each once"
             )
         found[key] = value
-    return TargetSpec(triple, **found)
+    return found

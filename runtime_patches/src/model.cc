@@ -197,6 +197,7 @@ Model ParseModel(std::string_view text, size_t constants_bytes) {
   if (fields.Int("format") != 3) ThrowInput("model description: unknown format");
   RequireCpuFeatures(fields.Texts("needs"));  // before any kernel runs
   Model model;
+  model.cores = fields.Ints<int>("cores");
   model.graph = ParseGraph(fields.At("graph"));
   ResolveAliases(fields.At("graph"), &model.graph);
   model.graph.operators =

@@ -147,6 +147,7 @@ struct Table {
 struct Model {
   Graph graph;
   std::vector<Table> tables;  // the first is the default
+  std::vector<int> cores;     // that inferences are to run on; empty = any
 };
 
 // Whether this is the table to which the runtime can always fall back.

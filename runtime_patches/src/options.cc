@@ -94,6 +94,18 @@ std::vector<PretendedLoad> Loads(const std::string& key, const Any& value) {
   return loads;
 }
 
+constexpr int64_t kMaxCore = 1023;
+
+std::vector<int> Cores(const std::string& key, const Any& value) {
+  std::vector<int> cores;
+  auto list = value.try_cast<json::Array>();
+  if (!list.has_value()) BadValue(key, "a list");
+  for (const Any& item : *list) {
+    cores.push_back(static_cast<int>(Integer(key, item, 0, kMaxCore)));
+  }
+  return cores;
+}
+
 AheadMode Ahead(const std::string& key, const std::string& value) {
   if (value == "auto") return AheadMode::kAuto;
   if (value == "on") return AheadMode::kOn;
@@ -192,7 +204,6 @@ void ReadEnvironment(Options* options) {
 }
 
 void SetOption(const std::string& key, const Any& value, Options* options) {
-  constexpr int64_t kMaxCore = 1023;
   if (key == "plan") {
     options->plan = TextOrNull(key, value);
   } else if (key == "device") {
@@ -219,6 +230,8 @@ void SetOption(const std::string& key, const Any& value, Options* options) {
     options->cpu_core = static_cast<int>(Integer(key, value, -1, kMaxCore));
   } else if (key == "gpu_core") {
     options->gpu_core = static_cast<int>(Integer(key, value, -1, kMaxCore));
+  } else if (key == "cores") {
+    options->cores = Cores(key, value);
   } else if (key == "threads") {
     options->threads = static_cast<int>(Integer(key, value, 1, 256));
   } else if (key == "pipeline") {

@@ -47,9 +47,10 @@ struct Options {
   bool verify = true;  // compare the weights with their checksum
   PinMode pin = PinMode::kAuto;
   AheadMode ahead = AheadMode::kAuto;
-  bool chain = true;  // one launch for all steps, see gpu_program.h
-  int cpu_core = -1;  // -1 = the first allowed CPU
-  int gpu_core = -1;  // -1 = the second
+  bool chain = true;                      // one launch for all steps, see gpu_program.h
+  int cpu_core = -1;                      // -1 = the first allowed CPU
+  int gpu_core = -1;                      // -1 = the second
+  std::optional<std::vector<int>> cores;  // to run on; none = the model's, empty = any
   int threads = 1;
   bool pipeline = false;  // see open_model.h
   int priority = 0;       // for what models share; more goes first, see priority_turn.h

@@ -36,9 +36,20 @@ bool PinThisThread(int core) {
 }
 
 ScopedPin::ScopedPin(int core) {
+  if (core >= 0) Confine(MaskOf(core));
+}
+
+ScopedPin::ScopedPin(const std::vector<int>& cores) {
+  if (cores.empty()) return;
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  for (int core : cores) CPU_SET(static_cast<size_t>(core), &mask);
+  Confine(mask);
+}
+
+void ScopedPin::Confine(const cpu_set_t& mask) {
   CPU_ZERO(&saved_);
-  if (core < 0 || sched_getaffinity(0, sizeof(saved_), &saved_) != 0) return;
-  const cpu_set_t mask = MaskOf(core);
+  if (sched_getaffinity(0, sizeof(saved_), &saved_) != 0) return;
   if (CPU_EQUAL(&mask, &saved_)) return;
   active_ = sched_setaffinity(0, sizeof(mask), &mask) == 0;
 }

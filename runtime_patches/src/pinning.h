@@ -19,6 +19,8 @@ bool PinThisThread(int core);
 class ScopedPin {
  public:
   explicit ScopedPin(int core);
+  // Confines it to several cores; none does nothing.
+  explicit ScopedPin(const std::vector<int>& cores);
   ~ScopedPin();
   ScopedPin(const ScopedPin&) = delete;
   ScopedPin& operator=(const ScopedPin&) = delete;
@@ -27,6 +29,8 @@ class ScopedPin {
   bool active() const { return active_; }
 
  private:
+  void Confine(const cpu_set_t& mask);
+
   cpu_set_t saved_;
   bool active_ = false;
 };

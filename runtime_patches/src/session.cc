@@ -61,10 +61,12 @@ Session::~Session() {
 void Session::ResolveCores() {
   const std::vector<int> allowed = AllowedCpus();
   if (options_.pin == PinMode::kOff || allowed.empty()) return;
+  ResolveTeam(allowed);
   const bool can_share = allowed.size() >= 2;
   // Dividing a machine with more CPUs into one core for each side would waste the others.
   if (options_.pin == PinMode::kAuto && allowed.size() != 2) return;
-  cores_.cpu = options_.cpu_core >= 0 ? options_.cpu_core : allowed[0];
+  const int first = team_.empty() ? allowed[0] : team_[0];
+  cores_.cpu = options_.cpu_core >= 0 ? options_.cpu_core : first;
   if (!can_share) return;
   cores_.gpu =
       options_.gpu_core >= 0 ? options_.gpu_core : allowed[cores_.cpu == allowed[1] ? 0 : 1];
@@ -74,11 +76,19 @@ void Session::ResolveCores() {
   }
 }
 
+// A model may be opened on a machine without the cores that it was compiled for.
+void Session::ResolveTeam(const std::vector<int>& allowed) {
+  for (int core : options_.cores.value_or(model_.cores)) {
+    const bool here = std::find(allowed.begin(), allowed.end(), core) != allowed.end();
+    if (here && std::find(team_.begin(), team_.end(), core) == team_.end()) team_.push_back(core);
+  }
+}
+
 void Session::MakePool() {
   if (options_.threads == 1) return;
-  std::vector<int> cores;
+  std::vector<int> cores = team_;
   const bool gpu_in_use = ready_ != nullptr && ready_->lane != nullptr;
-  if (options_.pin == PinMode::kOn && !gpu_in_use) {
+  if (team_.empty() && options_.pin == PinMode::kOn && !gpu_in_use) {
     const std::vector<int> allowed = AllowedCpus();
     const auto first = std::find(allowed.begin(), allowed.end(), cores_.cpu);
     cores.assign(first, allowed.end());
@@ -331,6 +341,9 @@ std::string Session::StatusJson() {
   status.Flag("gpu_pinned", device_ != nullptr && device_->pinned());
   status.Flag("cpu_pinned", RunCore() >= 0);
   status.Count("cpu_core", cores_.cpu).Count("gpu_core", cores_.gpu);
+  std::vector<std::string> team;
+  for (int core : team_) team.push_back(std::to_string(core));
+  status.Raw("cores", JsonList(team));
   status.Count("threads", options_.threads)
       .Count("priority", options_.priority)
       .Number("timeout_ms", options_.timeout_ms);

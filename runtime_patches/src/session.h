@@ -19,6 +19,7 @@
 #include "model.h"
 #include "npu_lane.h"
 #include "options.h"
+#include "pinning.h"
 #include "shared_pool.h"
 #include "step_runner.h"
 #include "step_stats.h"
@@ -106,6 +107,7 @@ class Session {
 
   // session.cc: opening, tables, status.
   void ResolveCores();
+  void ResolveTeam(const std::vector<int>& allowed);
   void MakePool();
   const Table& FindTable(const std::string& name) const;
   const Table& CpuTable() const;
@@ -133,6 +135,7 @@ class Session {
 
   // session_run.cc: inferences and the ways out of failures.
   int RunCore() const;
+  ScopedPin PinCaller() const;
   WalkContext Context(const Ready& ready) const;
   void LeakDeviceMemory();
   void CopyIn(const void* const* inputs);
@@ -183,6 +186,7 @@ class Session {
   Image image_;
   Model model_;
   Cores cores_;
+  std::vector<int> team_;  // those of the cores that were asked for which are here; empty = any
 
   std::mutex mutex_;  // guards everything below
   std::unique_ptr<SharedPool> pool_;

@@ -115,7 +115,7 @@ WalkTimes Session::TimeOnce() {
 std::string Session::ProfileJson(int reps, const void* const* inputs) {
   if (reps < 1 || reps > 100000) ThrowInput("profile: reps must be from 1 to 100000");
   std::lock_guard<std::mutex> lock(mutex_);
-  ScopedPin pin(RunCore());
+  const ScopedPin pin = PinCaller();
   const PoolScope pool_scope(pool_.get());
   std::vector<std::string> runs;
   for (int rep = 0; rep < reps; ++rep) {
@@ -200,7 +200,7 @@ std::string Session::TimeTaskJson(int task, Processor processor, const Range& ra
   const Table table = SingleTaskTable(ready_->table, processor, step, 1);
   CheckTable(table, model_.graph);
   if (processor == Processor::kCpu) {
-    ScopedPin pin(RunCore());
+    const ScopedPin pin = PinCaller();
     return JsonNumbers(TimeOnCpu(table, warmup, reps));
   }
   PrepareGpu();

@@ -28,6 +28,14 @@ int Session::RunCore() const {
   return options_.pin == PinMode::kAuto && ready_->lane != nullptr ? device_->host_core() : -1;
 }
 
+// With workers, each on a core of its own, the caller takes the first one; alone, any of them, so
+// that sessions do not share one.
+ScopedPin Session::PinCaller() const {
+  const int core = RunCore();
+  if (core >= 0 || team_.empty()) return ScopedPin(core);
+  return options_.threads > 1 ? ScopedPin(team_[0]) : ScopedPin(team_);
+}
+
 int Session::Core() {
   std::lock_guard<std::mutex> lock(mutex_);
   return RunCore();
@@ -66,7 +74,7 @@ void Session::Run(const void* const* inputs, void* const* outputs) {
   std::lock_guard<std::mutex> lock(mutex_);
   FollowAdapter();
   const double start_us = NowUs();
-  ScopedPin pin(RunCore());
+  const ScopedPin pin = PinCaller();
   const PoolScope pool_scope(pool_.get());
   if (ready_->lane != nullptr && device_->bad()) AbandonDevice("failed earlier");
   CopyIn(inputs);

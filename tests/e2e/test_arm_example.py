@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 from arm_machine import EMULATOR, LIBRARIES, TRIPLE, needs_everything, require_arm
 
 from hetcomp.codegen.target_library import fetch_ffi_library

@@ -366,6 +366,8 @@ def build(
     more_objects: Sequence[Path] = (),
     more_constants: Sequence[NDArray[Any]] = (),
     toolchain: Toolchain | None = None,
+    cores: Sequence[int] = (),
+    needs: Sequence[str] = (),
 ) -> Path:
     """Write image and kernels and link them to folder/name."""
     chosen = list(model_tables) if model_tables is not None else tables()
@@ -374,7 +376,8 @@ def build(
     plans = [plan_of(table) for table in chosen]
     source = edit_source(opencl_source())
     data = [*constants(seed), *more_constants]
-    write_image(image, model, plans, chosen, source, data, {"note": "stand-in"})
+    note = {"note": "stand-in"}
+    write_image(image, model, plans, chosen, source, data, note, needs=needs, cores=cores)
     output = folder / name
     objects = [compile_c(edit_c(C_SOURCE), folder, "standin"), *more_objects]
     link_model(objects, model.kernels, image, output, toolchain=toolchain)

@@ -8,6 +8,7 @@ from hetcomp.errors import InputError
 from hetcomp.schedules.facts import CpuFacts
 from hetcomp.targets import find_target
 from hetcomp.targets.gpus import GPUS
+from hetcomp.targets.socs import SVM_TIERS, find_socs
 
 LINUX = "aarch64-linux-gnu"
 
@@ -82,15 +83,48 @@ def test_host_is_not_a_cross_target() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("riscv64-linux-gnu", "compiles for host and for aarch64-linux-gnu"),
+        ("riscv64-linux-gnu", "compiles for host, for aarch64-linux-gnu.* and for rk3399"),
         (f"{LINUX},cpu=cortex-a99", "LLVM knows no ARM CPU 'cortex-a99'; it knows .*cortex-a76"),
         (f"{LINUX},gpu=voodoo", "gpu 'voodoo' is unknown; known are gpu, mali"),
-        (f"{LINUX},cpu", "'cpu' is not one of cpu=..., gpu=..."),
+        (f"{LINUX},cpu", "'cpu' is not one of cpu=..., gpu=..., os=..."),
         (f"{LINUX},cpu=", "'cpu=' is not one of"),
         (f"{LINUX},cpu=cortex-a53,cpu=cortex-a55", "each once"),
         (f"{LINUX},ram=4", "'ram=4' is not one of"),
+        (f"{LINUX},os=android", "os is for a named machine"),
+        ("rpi5,os=plan9", "os is linux or android, got 'plan9'"),
     ],
 )
 def test_unknown_targets(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         find_target(text)
+
+
+@pytest.mark.parametrize("name", find_socs())
+def test_every_named_machine_is_a_target(name: str) -> None:
+    """Its files are whole, LLVM knows every core, and a core is in one cluster."""
+    soc, target = find_socs()[name], find_target(name)
+    assert soc.sources
+    for cluster in soc.clusters:
+        assert find_target(f"{name},cpu={cluster.core}").cores == cluster.cpus
+        assert cluster.mhz > 1000
+        assert cluster.l2_kib in {128, 256, 512, 1024, 2048}
+    cpus = [cpu for cluster in soc.clusters for cpu in cluster.cpus]
+    assert sorted(cpus) == list(range(len(cpus)))
+    assert (target.triple, target.cores) == (LINUX, soc.clusters[0].cpus)
+    assert target.cpu.scratch_bytes == soc.clusters[0].l2_kib << 10
+    assert target.gpu is not None
+    assert soc.gpu.svm in SVM_TIERS
+    assert (soc.gpu.kind == "none") == bool(target.gpu.why_none) == (target.gpu.groups is None)
+
+
+def test_named_machine_under_android() -> None:
+    assert find_target("sd8gen2,os=android").triple == "aarch64-linux-android"
+
+
+def test_named_machine_with_another_gpu() -> None:
+    assert find_target("rpi5,gpu=cpu").gpu == GPUS["cpu"]
+    rk3588 = find_target("rk3588").gpu
+    assert rk3588 is not None
+    groups = rk3588.groups_for("auto", "auto")
+    assert groups is not None
+    assert (groups.compute_units, groups.sub_group, groups.f16) == (4, 16, True)
