@@ -14,10 +14,9 @@ from hetcomp.options import CompileOptions
 from hetcomp.plan.by_times import by_times
 from hetcomp.plan.forecast import profile_forecast, ranges_of
 from hetcomp.plan.graph import TaskGraph
+from hetcomp.plan.objective import achieved, keeps_cap
 from hetcomp.plan.placement import Placement
-from hetcomp.plan.plan import Plan
 from hetcomp.plan.planners import base_plans
-from hetcomp.plan.simulate import Simulator
 from hetcomp.plan.steps import make_table
 
 __all__ = ["unmeasured_placement"]
@@ -70,21 +69,25 @@ def _predicted(graph: TaskGraph, options: CompileOptions) -> Placement:
         contention=forecast.contention,
         limit_bytes=options.memory_limit,
     )
-    plans = [shared] if len(base) > 1 else []
-    timed = [_timed(graph, plan, simulator, options) for plan in (*plans, *base)]
-    best = min(timed, key=lambda plan: plan.predicted_us or 0.0)
-    figures = ", ".join(f"{plan.name} {(plan.predicted_us or 0) / 1e3:.2f}" for plan in timed)
+    plans = [shared, *base] if len(base) > 1 else [*base]
+    runs = [simulator.run(make_table(graph, p, limit_bytes=options.memory_limit)) for p in plans]
+    timed = [
+        dataclasses.replace(plan, predicted_us=run.makespan_us)
+        for plan, run in zip(plans, runs, strict=True)
+    ]
+    # Plan `cpu` keeps every cap.
+    best = min(
+        (i for i, run in enumerate(runs) if keeps_cap(options.goal, run)),
+        key=lambda index: achieved(options.goal, runs[index]),
+    )
+    figures = ", ".join(f"{run.plan} {run.makespan_us / 1e3:.2f}" for run in runs)
+    goal = "" if options.goal.is_fastest else f" for {options.goal.text}"
     notes = {
-        "auto": f"{best.name}, the fastest as profile {options.profile} predicts (ms: {figures}); "
-        "nothing was measured",
+        "auto": f"{plans[best].name}, the best{goal} as profile {options.profile} predicts "
+        f"(ms: {figures}); nothing was measured",
         "device": profile.device,
         "ranges": ranges_of(graph, forecast.costs),
     }
-    kept = timed[len(plans) :]
-    winner = dataclasses.replace(best, name="auto")
+    winner = dataclasses.replace(timed[best], name="auto")
+    kept = [plan for plan in timed if plan.name != shared.name]
     return Placement((winner, *kept), notes, simulator, options.goal)
-
-
-def _timed(graph: TaskGraph, plan: Plan, simulator: Simulator, options: CompileOptions) -> Plan:
-    table = make_table(graph, plan, limit_bytes=options.memory_limit)
-    return dataclasses.replace(plan, predicted_us=simulator.run(table).makespan_us)
