@@ -174,6 +174,8 @@ def _for_target(options: CompileOptions, target: CompileTarget) -> CompileOption
     if target.triple is None or target.gpu is None:
         return options
     find_toolchain(target.triple)
+    if options.npu == "amx":
+        raise InputError(f"npu_driver 'amx' is for x86-64 CPUs, not for target '{target.name}'")
     if options.tuned:
         raise InputError(
             f"tuned: the winners in {options.tuned} are those of machines that tune; target "

@@ -21,6 +21,7 @@ from hetcomp.runtime import load
 TOLERANCE = 1e-5
 """Relative to the largest value: both add the same float32 products in another order."""
 SEED = 11
+OPEN = Path(__file__).parents[1] / "support" / "open.c"
 FLOAT32 = {
     "squeezenet": {"size": 32},
     "mobilenetv2": {"size": 32},
@@ -103,30 +104,9 @@ def test_on_both(name: str, tmp_path: Path) -> None:
 def test_another_cpu_is_refused(tmp_path: Path) -> None:
     """An instruction that the CPU lacks would end the process: the model is not opened."""
     so = for_arm(zoo.build("deepfm"), tmp_path, "cortex-a76")
-    source = tmp_path / "open.c"
-    source.write_text(OPEN)
     for cpu, status in (("cortex-a76", 0), ("cortex-a53", 1)):
         machine = ArmMachine(tmp_path, cpu)
-        done = machine.run([machine.build(source), so])
+        done = machine.run([machine.build(OPEN), so])
         assert (cpu, done.returncode) == (cpu, status), done.stderr
         assert ("this one lacks" in done.stderr) == bool(status)
         assert all((name in done.stderr) == bool(status) for name in ("asimddp", "asimdhp"))
-
-
-OPEN = r"""
-#include <dlfcn.h>
-#include <stdio.h>
-#include "hetcomp.h"
-int main(int argc, char** argv) {
-  void* library = argc == 2 ? dlopen(argv[1], RTLD_NOW) : NULL;
-  hetcomp_status (*model_open)(const char*, hetcomp_model**);
-  const char* (*last_error)(void);
-  hetcomp_model* model = NULL;
-  if (library == NULL) return 2;
-  *(void**)&model_open = dlsym(library, "hetcomp_model_open");
-  *(void**)&last_error = dlsym(library, "hetcomp_last_error");
-  if (model_open("{}", &model) == HETCOMP_OK) return 0;
-  fprintf(stderr, "%s\n", last_error());
-  return 1;
-}
-"""

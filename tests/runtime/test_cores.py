@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import standin
+from fresh_process import build_application
+from tvm_ffi import libinfo
 
 from hetcomp.devices.cpu import cpu_features
 from hetcomp.errors import InputError
@@ -100,3 +104,24 @@ def test_features_that_the_cpu_lacks(tmp_path: Path) -> None:
         pytest.skip("this CPU has all that kernels use")
     with pytest.raises(InputError, match=f"this one lacks {', '.join(lacking)}"):
         load(standin.build(tmp_path, needs=lacking))
+
+
+def test_an_older_cpu_refuses_the_model(tmp_path: Path) -> None:
+    """Code for this machine's CPU, on one that came before AVX."""
+    emulator = "qemu-x86_64-static"
+    needs = sorted({"avx2", "fma"} & cpu_features())
+    if shutil.which(emulator) is None or not needs:
+        pytest.skip(f"needs {emulator} and a CPU with AVX2")
+    program = build_application(tmp_path, "open.c")
+    so = standin.build(tmp_path, needs=needs)
+    command = [emulator, "-E", f"LD_LIBRARY_PATH={Path(libinfo.find_libtvm_ffi()).parent}"]
+    for cpu, status in (("Haswell", 0), ("Nehalem", 1)):
+        done = subprocess.run(
+            [*command, "-cpu", cpu, str(program), str(so)],
+            capture_output=True,
+            text=True,
+            timeout=60.0,
+            env={**os.environ, "HETCOMP_DEVICE": "off"},
+        )
+        assert (cpu, done.returncode) == (cpu, status), done.stderr
+    assert "this one lacks avx2, fma" in done.stderr
