@@ -28,7 +28,7 @@ from hetcomp.plan.steps import make_table
 from hetcomp.runtime import SessionStatus, TensorInfo
 
 KINDS: dict[str, Any] = {"str": "cpu", "bool": False, "int": 1, "float": 1.0}
-KINDS["Mapping[str, str]"] = {}
+KINDS |= {"Mapping[str, str]": {}, "Sequence[int]": []}
 STATUS = SessionStatus(**{item.name: KINDS[str(item.type)] for item in fields(SessionStatus)})
 GRAPH = TaskGraph(
     "net",
