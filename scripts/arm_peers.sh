@@ -10,27 +10,8 @@ PACKAGES=(python3.11-minimal libpython3.11-stdlib libstdc++6 libc6)
 PLATFORMS=(--platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64)
 
 [ ! -e "$DIR/complete" ] || { printf '%s\n' "$DIR"; exit 0; }
-command -v apt-get >/dev/null || { echo "error: no apt-get: Python for arm64 is Debian's" >&2; exit 1; }
-mkdir -p "$DIR/wheels" "$DIR/site" "$DIR/root/usr/bin" "$DIR/root/usr/lib" "$DIR/root/usr/sbin"
-for folder in bin lib sbin; do ln -sfn "usr/$folder" "$DIR/root/$folder"; done
-
-# An apt whose whole state is private: no root, no foreign architecture for this machine.
-apt=$(mktemp -d "$DIR/apt.XXXXXX")
-trap 'rm -rf "$apt"' EXIT
-mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial"
-: >"$apt/status"
-options=(
-  -qq -o APT::Architecture=arm64 -o APT::Architectures=arm64
-  -o Dir::State="$apt/state" -o Dir::State::status="$apt/status" -o Dir::Cache="$apt/cache"
-  -o APT::Install-Recommends=false -o APT::Sandbox::User= -o Debug::NoLocking=1
-  -o Acquire::Languages=none -o Acquire::http::Timeout=30 -o Acquire::Retries=2
-)
-timeout 240 apt-get "${options[@]}" update >&2
-timeout 240 apt-get "${options[@]}" -y --download-only install "${PACKAGES[@]}" >&2
-for package in "$apt"/cache/archives/*.deb; do
-  dpkg-deb --fsys-tarfile "$package" | tar -x -C "$DIR/root" --keep-directory-symlink
-done
-
+mkdir -p "$DIR/wheels" "$DIR/site"
+scripts/arm_sysroot.sh "$DIR/root" "${PACKAGES[@]}" >&2
 version() { .venv/bin/python -c "import importlib.metadata as m; print(m.version('$1'))"; }
 timeout 300 .venv/bin/python -m pip --disable-pip-version-check download -qq "${PLATFORMS[@]}" \
   --python-version 311 --only-binary=:all: --no-deps --dest "$DIR/wheels" \

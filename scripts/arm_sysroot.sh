@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # An arm64 system's libraries with the OpenCL driver PoCL, for programs that run under
-# qemu-aarch64-static: scripts/arm_sysroot.sh [DIR]. Prints DIR, which is kept: a second call finds it.
+# qemu-aarch64-static: scripts/arm_sysroot.sh [DIR [PACKAGE...]]. Prints DIR, which is kept: a second
+# call finds it. Packages that are named come instead of PoCL's.
 #
 # Packages come from where this Debian machine gets its own, by an apt whose whole state is private:
 # no root, no foreign architecture for the machine itself, no chroot.
 set -euo pipefail
 
 DIR=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/hetcomp/arm64-sysroot}
-PACKAGES=(pocl-opencl-icd ocl-icd-libopencl1 libstdc++6 libc6)
+PACKAGES=("${@:2}")
+[ ${#PACKAGES[@]} != 0 ] || PACKAGES=(pocl-opencl-icd ocl-icd-libopencl1 libstdc++6 libc6)
 ATTEMPT_S=240
 
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
