@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from hetcomp.devices import OpenClInfo, describe_opencl
+from hetcomp.devices import DeviceInfo, OpenClInfo, describe_opencl
 from hetcomp.schedules.facts import GroupFacts
 
-__all__ = ["find_groups", "find_local_bytes", "group_facts"]
+__all__ = ["find_groups", "find_local_bytes", "group_facts", "preferred"]
 
 _RANKS = {"gpu": 0, "accelerator": 1, "other": 1, "cpu": 2}
 """The order in which the runtime takes devices (`runtime_patches/src/opencl_select.cc`)."""
@@ -32,7 +33,7 @@ def find_groups(device_class: str, opencl_f16: str = "off") -> GroupFacts | None
     """
     if device_class == "cpu-like":
         return None
-    device = _preferred()
+    device = preferred(describe_opencl())
     if device is None:
         facts = GroupFacts(f16=True) if device_class == "gpu" else None
     else:
@@ -44,7 +45,7 @@ def find_groups(device_class: str, opencl_f16: str = "off") -> GroupFacts | None
 
 def find_local_bytes() -> int:
     """Local memory of the OpenCL device that the runtime takes; 0 where there is none."""
-    device = _preferred()
+    device = preferred(describe_opencl())
     return device.local_bytes if device is not None else 0
 
 
@@ -63,6 +64,7 @@ def group_facts(device: OpenClInfo) -> GroupFacts:
     )
 
 
-def _preferred() -> OpenClInfo | None:
-    found = [d.opencl for d in describe_opencl() if d.verdict and d.opencl is not None]
+def preferred(devices: Iterable[DeviceInfo]) -> OpenClInfo | None:
+    """The OpenCL device that the runtime takes; None where there is none."""
+    found = [d.opencl for d in devices if d.verdict and d.opencl is not None]
     return min(found, key=lambda info: _RANKS[info.kind], default=None)

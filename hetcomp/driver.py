@@ -15,6 +15,7 @@ from typing import Any
 import onnx
 
 from hetcomp import cpu_alone
+from hetcomp.board_target import target_for
 from hetcomp.codegen.image import write_image
 from hetcomp.codegen.kernels import cpu_objects, opencl_source
 from hetcomp.codegen.link import link_model
@@ -38,10 +39,9 @@ from hetcomp.plan.placement import Placement
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.planners import base_plans
 from hetcomp.precision import computes_integers
-from hetcomp.remote import Remote, ask_status
 from hetcomp.schedules.facts import GroupFacts
 from hetcomp.schedules.half import FORMATS
-from hetcomp.targets import CompileTarget, find_target
+from hetcomp.targets import CompileTarget
 from hetcomp.tune.winners import TunedChoices
 from hetcomp.tuning import tuned_choices
 from hetcomp.unmeasured import unmeasured_placement
@@ -100,7 +100,8 @@ def compile(
     shapes
         Input name to shape, for inputs with free dimensions.
     target
-        `host`, or a machine that is not here, see `hetcomp.targets.spec.parse_target`.
+        `host`, this machine or the board of `options.rpc`; or a machine that is not here, see
+        `hetcomp.targets.spec.parse_target`.
     options
         Plan and measuring; defaults to `CompileOptions()`.
     progress
@@ -128,14 +129,12 @@ def compile(
     path = Path(output)
     if not path.absolute().parent.is_dir():
         raise InputError(f"output '{path}': folder '{path.absolute().parent}' does not exist")
-    compile_target = find_target(target, f16_products=options.multiplies_f16)
+    compile_target = target_for(target, options.rpc, f16_products=options.multiplies_f16)
     options = _for_target(options, compile_target)
     if options.plan_is_file:
         read_plan(options.plan)  # a bad file is refused before minutes of work
     if options.profile:
         load_profile(options.profile)
-    if options.rpc:
-        ask_status(Remote.parse(options.rpc))
     if options.npu == "htp":
         check_installed()
     stages = _Stages(progress or (lambda _stage, _done: None))
@@ -176,7 +175,7 @@ def _for_target(options: CompileOptions, target: CompileTarget) -> CompileOption
     find_toolchain(target.triple)
     if options.npu == "amx":
         raise InputError(f"npu_driver 'amx' is for x86-64 CPUs, not for target '{target.name}'")
-    if options.tuned:
+    if options.tuned and not options.rpc:
         raise InputError(
             f"tuned: the winners in {options.tuned} are those of machines that tune; target "
             f"'{target.name}' is not here"
@@ -292,7 +291,7 @@ class _CpuAlone:
         if not cpu_alone.may_win(placement, self.options):
             return kernels, placement
         self.folder.mkdir()
-        options = replace(self.options, plan="cpu", gpu=False, goal=Goal(), profile="", rpc="")
+        options = replace(self.options, plan="cpu", gpu=False, goal=Goal(), profile="")
         own = _generate(self.imported, self.target, options, self.folder, _Stages(_silent))
         graph, trial = own.lowered.graph, self.folder / "trial.so"
         if not cpu_alone.has_own_kernels(graph):

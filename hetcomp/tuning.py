@@ -14,11 +14,13 @@ from pathlib import Path
 import onnx
 
 from hetcomp._version import __version__
+from hetcomp.board_target import target_for
 from hetcomp.codegen.lower import lower_tasks
 from hetcomp.device_class import find_groups
 from hetcomp.devices import describe_devices, fingerprint
 from hetcomp.errors import DeviceError, InputError
 from hetcomp.frontend import import_onnx
+from hetcomp.machine import Machine
 from hetcomp.options import DEVICE_CLASSES, CompileOptions
 from hetcomp.passes.static_shapes import require_static_shapes
 from hetcomp.pipeline import fusion_pipeline
@@ -26,7 +28,7 @@ from hetcomp.precision import computes_integers
 from hetcomp.remote import Remote
 from hetcomp.schedules.facts import GroupFacts
 from hetcomp.schedules.half import FORMATS
-from hetcomp.targets import find_target
+from hetcomp.targets import CompileTarget
 from hetcomp.tune.database import Database
 from hetcomp.tune.loop import LoopOptions, Stamp, TuneLoop
 from hetcomp.tune.results import State, TaskResult
@@ -57,9 +59,9 @@ class TuneOptions:
     seed
         Of the search's random choices.
     remote
-        `HOST:PORT` of a TVM RPC server, or `HOST:PORT,KEY` of a tracker; empty: this machine.
+        `HOST:PORT` of a board's `hetcomp_rpc`, or `HOST:PORT,KEY` of a tracker; empty: here.
     device_class
-        As in `CompileOptions`; `auto` does not go for an OpenCL device of a remote.
+        As in `CompileOptions`.
     exact, precision
         As in `CompileOptions`: what is compiled otherwise has other kernels.
 
@@ -94,11 +96,6 @@ class TuneOptions:
             )
         if self.remote:
             Remote.parse(self.remote)
-            if self.device in ("gpu", "both") and self.device_class == "auto":
-                raise InputError(
-                    f"device '{self.device}' of {self.remote} is not known here: "
-                    "give --device-class gpu or cpu-like"
-                )
 
 
 @dataclass(frozen=True)
@@ -200,10 +197,10 @@ def tasks_of(
     They are those that `compile` makes with the same options.
     """
     options = options or TuneOptions()
-    target = find_target("host")
+    target = target_for("host", options.remote)
     imported = import_onnx(model, shapes=shapes)
     require_static_shapes(imported.mod)
-    groups = None if options.device == "cpu" else find_groups(options.device_class)
+    groups = None if options.device == "cpu" else _groups(options, target)
     integers = computes_integers(imported, options.precision)
     module = fusion_pipeline(integers=integers, fuse_attention=groups is None)(imported.mod)
     collector = TaskCollector(target.cpu)
@@ -233,12 +230,13 @@ def tuned_choices(options: CompileOptions, groups: GroupFacts | None) -> TunedCh
     if not path.is_file():
         raise InputError(f"data base '{path}' does not exist; hetcomp tune makes one")
     processors = plan if plan in ("cpu", "gpu") else "cpu+gpu" if options.gpu else "cpu"
-    device = fingerprint(describe_devices(), pinned=True)
+    devices = Machine.parse(options.rpc).devices()
+    device = fingerprint(devices, pinned=True)
     wanted = "cpu-like" if groups is None else "gpu"
     halves = options.precision in FORMATS
     return TunedChoices(
         Database(path).records,
-        find_target("host").cpu,
+        target_for("host", options.rpc).cpu,
         device,
         processors,
         wanted,
@@ -247,23 +245,23 @@ def tuned_choices(options: CompileOptions, groups: GroupFacts | None) -> TunedCh
 
 
 def _stamp(options: TuneOptions, remote: Remote | None) -> Stamp:
-    described = describe_devices()
+    described = describe_devices(remote)
     serves = any(d.opencl is not None and d.verdict for d in described)
     name = options.device
     if name == "auto":
-        name = "both" if serves and remote is None else "cpu"
-    if name in ("gpu", "both") and not serves and remote is None:
-        raise DeviceError(f"device '{name}': no OpenCL device serves here; see hetcomp devices")
+        name = "both" if serves else "cpu"
+    if name in ("gpu", "both") and not serves:
+        raise DeviceError(f"device '{name}': no OpenCL device serves; see hetcomp devices")
     device = fingerprint(described, pinned=True)
-    if remote is not None:
-        device = f"rpc {remote.host}:{remote.port} {remote.key}".strip()
-    groups = None if name == "cpu" else _groups(options, remote)
+    target = target_for("host", options.remote)
+    groups = None if name == "cpu" else _groups(options, target)
     version = importlib.metadata.version("apache-tvm")
-    return Stamp(device, _PROCESSORS[name], __version__, version, groups)
+    cpu = None if remote is None else next(d.cpu for d in described if d.cpu is not None)
+    return Stamp(device, _PROCESSORS[name], __version__, version, groups, cpu)
 
 
-def _groups(options: TuneOptions, remote: Remote | None) -> GroupFacts | None:
-    """Facts of the OpenCL device; a remote's are not known, so that it gets those of any GPU."""
-    if remote is None:
+def _groups(options: TuneOptions, target: CompileTarget) -> GroupFacts | None:
+    """Facts of the OpenCL device if its kernels are of class `gpu`."""
+    if target.gpu is None:
         return find_groups(options.device_class)
-    return GroupFacts() if options.device_class == "gpu" else None
+    return target.gpu.groups_for(options.device_class, "off")

@@ -24,6 +24,7 @@ LAYERS = (
         "cpu_alone",
         "trial_process",
         "unmeasured",
+        "board_target",
         "machine",
         "remote_session",
         "device_class",

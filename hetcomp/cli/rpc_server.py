@@ -22,7 +22,8 @@ __all__ = ["rpc_server"]
 )
 @click.option(
     "--libraries", type=click.Path(path_type=Path), metavar="FOLDER",
-    help="Where libtvm_ffi.so and libtvm_runtime.so of TRIPLE are, out of TVM's wheels for it.",
+    help="Where libtvm_ffi.so and libtvm_runtime.so of TRIPLE are; else they are downloaded once, "
+    "some 100 MB.",
 )  # fmt: skip
 @command_options
 def rpc_server(output: Path, target: str | None, libraries: Path | None, as_json: bool) -> None:

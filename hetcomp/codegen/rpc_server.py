@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from hetcomp.codegen.target_library import fetch_ffi_library, fetch_runtime_library
 from hetcomp.codegen.toolchain import find_toolchain, run_tool, server_objects
 from hetcomp.errors import InputError
 from hetcomp.files import atomic_path
@@ -36,7 +37,7 @@ def build_rpc_server(
         To copy to the board; made if missing.
     libraries
         Folder with libtvm_ffi.so and libtvm_runtime.so of the target, as they are in TVM's wheels;
-        None takes those that this process uses.
+        None takes those that this process uses, or downloads the target's, once.
     triple
         Target triple; None is the host.
 
@@ -50,7 +51,7 @@ def build_rpc_server(
     InputError
         A library is missing.
     ToolchainError
-        The compiler is missing or fails.
+        The compiler is missing or fails, or TVM is not published for the target.
     """
     found = _libraries(libraries, triple)
     tools = find_toolchain(triple)
@@ -72,13 +73,9 @@ def _copied(library: Path, folder: Path) -> Path:
 
 def _libraries(folder: Path | None, triple: str | None) -> list[Path]:
     if folder is None:
-        if triple is not None:
-            raise InputError(
-                f"give the folder with {' and '.join(LIBRARIES)} of {triple}, out of TVM's wheels "
-                "for it: pip download --only-binary=:all: --no-deps --platform PLATFORM "
-                "apache-tvm apache-tvm-ffi"
-            )
-        return _own_libraries()
+        if triple is None:
+            return _own_libraries()
+        return [fetch_ffi_library(triple), fetch_runtime_library(triple)]
     found = [next(iter(sorted(folder.rglob(name))), folder / name) for name in LIBRARIES]
     missing = [str(path) for path in found if not path.is_file()]
     if missing:

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .compile_target import CompileTarget, TargetGpu
 from .find import find_target
+from .host import cpu_target
 
-__all__ = ["CompileTarget", "TargetGpu", "find_target"]
+__all__ = ["CompileTarget", "TargetGpu", "cpu_target", "find_target"]

@@ -1,19 +1,21 @@
-"""The machine that compiles, as the target."""
+"""The machine that compiles, or another whose CPU is described, as the target."""
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hetcomp.devices import describe_cpu
-from hetcomp.devices.info import CacheInfo
+from hetcomp.devices.info import CacheInfo, CpuInfo
 from hetcomp.errors import InputError
 from hetcomp.schedules.facts import CpuFacts, OpenclCpuFacts
 
 from .arm import arm_target
 from .compile_target import CompileTarget, make_target
 
-__all__ = ["host_target"]
+__all__ = ["cpu_target", "host_target"]
 
 _SECOND_LEVEL = 2
 _F16_PRODUCTS = frozenset({"avx512_fp16", "asimdhp"})
@@ -33,12 +35,29 @@ def host_target(*, f16_products: bool) -> CompileTarget:
     """
     cpu = describe_cpu().cpu
     assert cpu is not None
+    return cpu_target(cpu, f16_products=f16_products)
+
+
+def cpu_target(cpu: CpuInfo, *, f16_products: bool = False) -> CompileTarget:
+    """A CPU that has been described, here or elsewhere; of the OpenCL device nothing is said.
+
+    Raises
+    ------
+    InputError
+        It is of an unknown kind.
+    """
+    target = _described(cpu, f16_products)
+    here = cpu.machine == platform.machine()
+    return target if here else replace(target, triple=f"{cpu.machine}-linux-gnu")
+
+
+def _described(cpu: CpuInfo, f16_products: bool) -> CompileTarget:
     features = frozenset(cpu.features) - (frozenset() if f16_products else _F16_PRODUCTS)
     if cpu.machine in ("x86_64", "AMD64"):
         return _of_this_machine(_x86(features), cpu.caches)
     if cpu.machine in ("aarch64", "arm64"):
         return _of_this_machine(_arm(features), cpu.caches)
-    raise InputError(f"no kernels for a host of machine '{cpu.machine}'; x86_64 and aarch64 have")
+    raise InputError(f"no kernels for a CPU of machine '{cpu.machine}'; x86_64 and aarch64 have")
 
 
 def _of_this_machine(target: CompileTarget, caches: Sequence[CacheInfo]) -> CompileTarget:

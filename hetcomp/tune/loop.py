@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from hetcomp.codegen.functions import function_to_json
+from hetcomp.devices import CpuInfo
 from hetcomp.schedules.choice import Choice
 from hetcomp.schedules.facts import GroupFacts
 from hetcomp.tune.database import Database, Record
@@ -44,13 +45,15 @@ _FINAL_PART = 0.25
 
 @dataclass(frozen=True)
 class Stamp:
-    """Where and by what is measured; `groups` for an OpenCL device of class `gpu`."""
+    """Where and by what is measured; `groups` for an OpenCL device of class `gpu`, `cpu` for a
+    board."""
 
     device: str
     processors: tuple[str, ...]
     hetcomp: str
     tvm: str
     groups: GroupFacts | None = None
+    cpu: CpuInfo | None = None
 
     @property
     def device_class(self) -> str:
@@ -181,6 +184,7 @@ class TuneLoop:
             choices=tuple(choice.values() for choice in (task.base, *choices)),
             opencl="gpu" in protocol.processors,
             groups=self._stamp.groups,
+            cpu=self._stamp.cpu,
             small=task.small,
         )
         return self._runner.run(trial, protocol)

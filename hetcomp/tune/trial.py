@@ -23,6 +23,8 @@ from hetcomp.codegen.image import write_image
 from hetcomp.codegen.kernels import cpu_objects, opencl_source
 from hetcomp.codegen.link import link_model
 from hetcomp.codegen.lowered_kernel import LoweredKernel, kernel_record, lowered_kernel
+from hetcomp.codegen.toolchain import find_toolchain
+from hetcomp.devices import CpuInfo
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
 from hetcomp.plan.plan import Place
 from hetcomp.plan.planners import single
@@ -32,7 +34,7 @@ from hetcomp.schedules.facts import GroupFacts
 from hetcomp.schedules.program import parse
 from hetcomp.schedules.scheduled import Scheduled
 from hetcomp.schedules.select import schedule
-from hetcomp.targets import find_target
+from hetcomp.targets import cpu_target, find_target
 from hetcomp.tune.contents import drawn
 
 __all__ = ["Trial", "build_trial", "copies_for"]
@@ -65,6 +67,8 @@ class Trial:
     own_inputs
         Whether each copy has inputs of its own, and all copies keep their outputs: so that
         activations come from far too.
+    cpu
+        The board's CPU; None: this machine's.
     """
 
     function: str
@@ -75,6 +79,7 @@ class Trial:
     small: Mapping[int, np.ndarray[Any, Any]] = field(default_factory=dict)
     copies: int = 0
     own_inputs: bool = False
+    cpu: CpuInfo | None = None
 
 
 def copies_for(weight_bytes: int) -> int:
@@ -84,7 +89,7 @@ def copies_for(weight_bytes: int) -> int:
 
 def build_trial(trial: Trial, output: Path) -> None:
     """Build the .so at `output`; tasks of arm `a` have index `a` modulo the number of arms."""
-    target = find_target("host")
+    target = find_target("host") if trial.cpu is None else cpu_target(trial.cpu)
     func = function_from_json(trial.function)
     constants = frozenset(trial.constants)
     chosen = [Choice().with_values(values) for values in trial.choices]
@@ -105,7 +110,8 @@ def build_trial(trial: Trial, output: Path) -> None:
         tables = [make_table(graph, plan) for plan in plans]
         image = folder / "image.bin"
         write_image(image, graph, plans, tables, source, arrays, {}, target=target.name)
-        link_model(objects, graph.kernels, image, output)
+        toolchain = find_toolchain(target.triple)
+        link_model(objects, graph.kernels, image, output, toolchain=toolchain)
 
 
 class _Graph:

@@ -174,7 +174,6 @@ def test_missing_data_base_is_refused(tmp_path: Path) -> None:
     [
         (["a.onnx", "b.onnx"], "tune takes one"),
         (["a.onnx", "--rpc", "nonsense"], "HOST:PORT"),
-        (["a.onnx", "--rpc", "a:1", "--device", "gpu"], "--device-class"),
         (["a.onnx", "--trials", "0"], "--trials"),
         (["a.onnx", "--time-limit", "-1"], "time_limit_s"),
         (["--merge", "absent.jsonl"], "does not exist"),

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from hetcomp.schedules.choice import Choice
 from hetcomp.tune.evaluate import Evaluation, Protocol
 from hetcomp.tune.loop import Stamp
-from hetcomp.tune.runner import Outcome
+from hetcomp.tune.outcome import Outcome
 from hetcomp.tune.tasks import TuneTask
 from hetcomp.tune.trial import Trial
 from hetcomp.tuning import tasks_of
