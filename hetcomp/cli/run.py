@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +22,7 @@ from hetcomp.files import check_writable
 from hetcomp.options import EXPERIMENTAL_TIERS, NPU_DRIVERS, TIERS
 
 if TYPE_CHECKING:
+    from hetcomp.remote_session import OpenedModel
     from hetcomp.runtime import Session, SessionStatus
 
 __all__ = ["run"]
@@ -71,6 +73,10 @@ class _Times:
     help="Driver for what the plan puts on the NPU; off runs that on the CPU.",
 )  # fmt: skip
 @click.option("--plan", metavar="NAME", help="One of the plans in M.so; explain lists them.")
+@click.option(
+    "--rpc", default="", metavar="HOST:PORT[,KEY]",
+    help="Run it on the board where hetcomp_rpc runs; inferences are timed by the board's clock.",
+)  # fmt: skip
 @command_options
 def run(
     model: Path,
@@ -84,24 +90,25 @@ def run(
     repeat: int,
     trace: Path | None,
     plan: str | None,
+    rpc: str,
     as_json: bool,
 ) -> None:
     """Run a compiled model and show its outputs, and its times when new and when warm."""
-    import hetcomp
-
     if outputs:
         check_writable(outputs, "outputs")
     if trace:
         check_writable(trace, "trace")
-    tracing = trace is not None
-    session, load_ms = _timed_ms(
-        lambda: hetcomp.load(model, plan=plan, device=device, tier=tier, npu=npu, trace=tracing)
-    )
-    with session:
+    options = {"device": device, "tier": tier, "npu": npu, "trace": trace is not None}
+    with _opened(model, rpc, options | ({"plan": plan} if plan else {})) as found:
+        session = found.session
         feeds = read_npz(inputs) if inputs else random_feeds(session.inputs, seed)
         results, first_ms = _timed_ms(lambda: session.run(feeds))
-        later_ms = [_timed_ms(lambda: session.run(feeds))[1] for _ in range(repeat - 1)]
-        times = _Times(load_ms, first_ms, statistics.median(later_ms) if later_ms else None)
+        if rpc:
+            first_ms, later_ms = _times_there(session, feeds, repeat - 1)
+        else:
+            later_ms = [_timed_ms(lambda: session.run(feeds))[1] for _ in range(repeat - 1)]
+        warm_ms = statistics.median(later_ms) if later_ms else None
+        times = _Times(found.open_s * 1e3, first_ms, warm_ms)
         if trace:
             _write_trace(session, trace)
         status = session.status()
@@ -127,6 +134,29 @@ def _timed_ms(action: Callable[[], _T]) -> tuple[_T, float]:
     begin = time.perf_counter()
     result = action()
     return result, (time.perf_counter() - begin) * 1e3
+
+
+@contextmanager
+def _opened(model: Path, rpc: str, options: dict[str, Any]) -> Iterator[OpenedModel]:
+    import hetcomp
+    from hetcomp.machine import Machine
+    from hetcomp.remote_session import OpenedModel
+
+    if rpc:
+        with Machine.parse(rpc).opened(model, **options) as found:
+            yield found
+        return
+    session, load_ms = _timed_ms(lambda: hetcomp.load(model, **options))
+    with session:
+        yield OpenedModel(session, load_ms / 1e3)
+
+
+def _times_there(
+    session: Session, feeds: Mapping[str, Array], repeat: int
+) -> tuple[float, list[float]]:
+    """The first inference and further ones by the board's clock."""
+    runs = session.profile(repeat, feeds).runs if repeat else ()
+    return session.status().first_run_ms, [run.total_us / 1e3 for run in runs]
 
 
 def _json(
