@@ -58,7 +58,7 @@ class FramesOptions:
     _: KW_ONLY
     size: int | None = None
     busy_ms: float = 10.0
-    gpu_cap: float = 0.4
+    gpu_cap: float = 0.3
     slice_us: int = 500
     seconds: float = 20.0
     lock: Path | None = None

@@ -22,7 +22,7 @@ _COLUMNS = ("beside", "tier", "frames", "missed", "frame ms", "p99 ms", "inferen
     help="Milliseconds of the device that a frame takes.",
 )  # fmt: skip
 @click.option(
-    "--gpu-cap", type=click.FloatRange(0.0, 1.0), default=0.4, show_default=True,
+    "--gpu-cap", type=click.FloatRange(0.0, 1.0), default=0.3, show_default=True,
     help="Part of the time in which the device may work for us.",
 )  # fmt: skip
 @click.option(

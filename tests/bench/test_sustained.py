@@ -128,8 +128,8 @@ def test_frames_command() -> None:
         "nothing",
         "no limit",
         "short launches",
-        "cap 0.4",
-        "cap 0.4, short launches",
+        "cap 0.3",
+        "cap 0.3, short launches",
     ]
     assert all(row["frames"] >= 15 for row in rows)
     assert rows[0]["run_median_ms"] is None
