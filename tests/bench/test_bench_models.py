@@ -25,7 +25,7 @@ from hetcomp.options import CompileOptions
 from hetcomp.runtime import SessionStatus
 
 KINDS: dict[str, Any] = {"str": "", "bool": False, "int": 0, "float": 0.0}
-KINDS["Mapping[str, str]"] = {}
+KINDS |= {"Mapping[str, str]": {}, "Sequence[int]": ()}
 STATUS = SessionStatus(**{item.name: KINDS[str(item.type)] for item in fields(SessionStatus)})
 SHORT = TimingOptions(rounds=2, reps=1, settle_seconds=0.0)
 
