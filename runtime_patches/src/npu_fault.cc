@@ -10,8 +10,10 @@
 namespace hetcomp {
 namespace {
 
-// What a driver does that is given up and does not know.
+// How long a driver goes on that is given up and does not know: shorter and longer than closing
+// waits for it.
 constexpr std::chrono::milliseconds kLate{200};
+constexpr std::chrono::milliseconds kStuck{2500};
 
 [[noreturn]] void Fail(const char* what) { throw Error(ErrorKind::kDevice, what); }
 
@@ -24,9 +26,10 @@ class FaultyKernel : public NpuKernel {
            const std::atomic<bool>& abandoned) override {
     if (fault_ == NpuFault::kFail) Fail("it fails, as asked for");
     if (fault_ == NpuFault::kDie && runs_++ > 0) Fail("it dies, as asked for");
-    if (fault_ == NpuFault::kHang) {
+    if (fault_ == NpuFault::kExhaust) throw std::bad_alloc();
+    if (fault_ == NpuFault::kHang || fault_ == NpuFault::kStuck) {
       while (!abandoned.load()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      std::this_thread::sleep_for(kLate);
+      std::this_thread::sleep_for(fault_ == NpuFault::kHang ? kLate : kStuck);
       const std::atomic<bool> unaware{false};
       return kernel_->Run(inputs, outputs, unaware);
     }

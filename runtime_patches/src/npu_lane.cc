@@ -6,6 +6,21 @@
 #include <utility>
 
 namespace hetcomp {
+namespace {
+
+std::string Words(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::bad_alloc&) {
+    return "there is not enough memory";
+  } catch (const std::exception& error) {
+    return error.what();
+  } catch (...) {
+    return "it throws what is no exception";
+  }
+}
+
+}  // namespace
 
 void NpuDevice::GiveUp(const std::string& why) {
   if (why_bad_.empty()) why_bad_ = std::string("NPU driver ") + driver_->name() + ": " + why;
@@ -30,18 +45,13 @@ NpuLane::NpuLane(const Graph& graph, const Table& table, const Memory& memory,
 }
 
 void NpuLane::Open(Region* region) {
-  const auto refused = [&](const char* why) {
-    region->kernel = nullptr;
-    why_not_ = std::string("NPU driver ") + device_->driver().name() + " refuses " +
-               region->program.name + ": " + why;
-  };
   try {
     region->kernel = device_->driver().Open(region->program);
     region->staging = std::make_shared<NpuStaging>(region->program);
-  } catch (const std::bad_alloc&) {
-    refused("there is not enough memory");
-  } catch (const std::exception& error) {
-    refused(error.what());
+  } catch (...) {
+    region->kernel = nullptr;
+    why_not_ = std::string("NPU driver ") + device_->driver().name() + " refuses " +
+               region->program.name + ": " + Words(std::current_exception());
   }
 }
 
@@ -70,7 +80,7 @@ bool NpuLane::Finish(int number) {
     case NpuResult::kDone:
       break;
     case NpuResult::kFailed:
-      device_->GiveUp(region.program.name + ": " + job->error);
+      device_->GiveUp(region.program.name + ": " + Words(job->failure));
       return false;
     case NpuResult::kTimedOut:
       device_->GiveUp(region.program.name + ": no answer within " +

@@ -90,17 +90,17 @@ void NpuQueue::Work(const std::shared_ptr<Shared>& shared) {
 }
 
 void NpuQueue::RunJob(NpuJob* job, const std::atomic<bool>& abandoned) {
-  std::vector<const char*> inputs;
-  std::vector<char*> outputs;
-  for (const std::vector<char>& input : job->staging->inputs) inputs.push_back(input.data());
-  for (std::vector<char>& output : job->staging->outputs) outputs.push_back(output.data());
-  NpuJob::State state = NpuJob::State::kDone;
+  NpuJob::State state = NpuJob::State::kFailed;
   job->start_us = NowUs();
   try {
+    std::vector<const char*> inputs;
+    std::vector<char*> outputs;
+    for (const std::vector<char>& input : job->staging->inputs) inputs.push_back(input.data());
+    for (std::vector<char>& output : job->staging->outputs) outputs.push_back(output.data());
     job->kernel->Run(inputs.data(), outputs.data(), abandoned);
-  } catch (const std::exception& error) {
-    job->error = error.what();
-    state = NpuJob::State::kFailed;
+    state = NpuJob::State::kDone;
+  } catch (...) {
+    job->failure = std::current_exception();
   }
   job->end_us = NowUs();
   job->state.store(state, std::memory_order_release);

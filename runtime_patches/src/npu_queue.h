@@ -5,9 +5,9 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <thread>
 #include <vector>
 
@@ -24,14 +24,14 @@ struct NpuStaging {
   std::vector<std::vector<char>> outputs;
 };
 
-// What was handed over; `state` is written by the worker, the times before it.
+// What was handed over; `state` is written by the worker, the times and the failure before it.
 struct NpuJob {
   enum class State { kWaiting, kDone, kFailed };
 
   std::shared_ptr<NpuKernel> kernel;
   std::shared_ptr<NpuStaging> staging;
   std::atomic<State> state{State::kWaiting};
-  std::string error;
+  std::exception_ptr failure;
   double start_us = 0.0;
   double end_us = 0.0;
 };

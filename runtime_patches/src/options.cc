@@ -142,8 +142,8 @@ Fault FaultOf(const std::string& key, const std::string& value) {
 }
 
 NpuFault NpuFaultOf(const std::string& key, const std::string& value) {
-  const std::array<const char*, 7> names = {"",     "missing", "refuse", "memory",
-                                            "fail", "die",     "hang"};
+  const std::array<const char*, 9> names = {"",    "missing", "refuse",  "memory", "fail",
+                                            "die", "hang",    "exhaust", "stuck"};
   for (size_t i = 0; i < names.size(); ++i) {
     if (value == names[i]) return static_cast<NpuFault>(i);
   }

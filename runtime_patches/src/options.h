@@ -33,8 +33,9 @@ struct PretendedLoad {
 enum class Fault { kNone, kWedge, kEnqueue };
 
 // The same for the NPU's driver, every time: it is not there, refuses every region or has no memory
-// for it, fails at the first inference or at the second, does not answer.
-enum class NpuFault { kNone, kMissing, kRefuse, kMemory, kFail, kDie, kHang };
+// for it, fails at the first inference or at the second, does not answer, runs out of memory, does
+// not answer for longer than closing waits.
+enum class NpuFault { kNone, kMissing, kRefuse, kMemory, kFail, kDie, kHang, kExhaust, kStuck };
 
 struct Options {
   std::string plan;           // "" = the model's first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ FAULTS = {
     "fail": "it fails",
     "die": "it dies",
     "hang": "no answer within",
+    "exhaust": "there is not enough memory",
 }
 
 Compiled = Callable[[str], Path]
@@ -102,6 +104,18 @@ def test_the_cpu_takes_over(
     assert any(event["ph"] == "i" and FAULTS[fault] in event["name"] for event in events)
     ran = [event for event in events if event.get("args", {}).get("processor") == "npu"]
     assert len(ran) == (2 if fault == "die" else 0)
+
+
+def test_closing_leaves_a_stuck_driver_alone(compiled: Compiled) -> None:
+    """It is gone on with for 2.5 s, of which closing waits for one."""
+    path, feeds = compiled("mobilenetv2"), zoo.random_inputs(model_of("mobilenetv2"))
+    with hetcomp.load(path, npu_fault="stuck", timeout_ms=300, quiet=True) as session:
+        assert_same(session.run(feeds), by_cpu(path, feeds))
+        begin = time.monotonic()
+    assert 0.9 < time.monotonic() - begin < 2.2
+    time.sleep(2.0)  # it ends, and what it wrote to was its own
+    with hetcomp.load(path) as session:
+        assert_same(session.run(feeds), by_cpu(path, feeds))
 
 
 def test_switched_off(compiled: Compiled, capfd: pytest.CaptureFixture[str]) -> None:

@@ -72,6 +72,7 @@ def compare(network: str, size: int, core: str, folder: Path, peers: Path) -> Ro
     (folder / "inputs").write_bytes(b"".join(feeds[name].tobytes() for name in names))
     ours = _counted(_our_command(model, core, folder), folder, core)
     mine = np.fromfile(folder / "outputs", np.float32)
+    (folder / "outputs").unlink()
     theirs = _counted(_peer_command(folder, peers), folder, core)
     expected = np.fromfile(folder / "outputs", np.float32)
     deviation = float(np.abs(mine - expected).max() / np.abs(expected).max())
