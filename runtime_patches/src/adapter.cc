@@ -25,7 +25,7 @@ constexpr double kWorthwhile = 0.95;  // of the settled table's time: pays for c
 constexpr double kHomeBonus = 0.97;   // among equals the home table
 
 constexpr int kShortPause = 16;
-constexpr int kPause = 8;
+constexpr int kPause = 16;
 constexpr int kLongestPause = 256;
 constexpr double kProbeBudget = 0.07;  // part of the time that may go into trying the home table
 constexpr double kChangeCost = 0.2;    // of an inference: caches are cold after a change
