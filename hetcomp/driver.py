@@ -15,7 +15,6 @@ from typing import Any
 import onnx
 
 from hetcomp import cpu_alone
-from hetcomp.board_target import target_for
 from hetcomp.codegen.image import write_image
 from hetcomp.codegen.kernels import cpu_objects, opencl_source
 from hetcomp.codegen.link import link_model
@@ -41,7 +40,7 @@ from hetcomp.plan.planners import base_plans
 from hetcomp.precision import computes_integers
 from hetcomp.schedules.facts import GroupFacts
 from hetcomp.schedules.half import FORMATS
-from hetcomp.targets import CompileTarget
+from hetcomp.targets import CompileTarget, target_for
 from hetcomp.tune.winners import TunedChoices
 from hetcomp.tuning import tuned_choices
 from hetcomp.unmeasured import unmeasured_placement

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from hetcomp.devices import DeviceInfo, describe_devices
 from hetcomp.errors import InputError
 from hetcomp.remote import Remote, held
-from hetcomp.remote_session import OpenedModel, open_remote
 from hetcomp.runtime import Session, load
+from hetcomp.runtime.remote_session import OpenedModel, open_remote
 
 __all__ = ["Machine"]
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import onnx
 
 from hetcomp._version import __version__
-from hetcomp.board_target import target_for
 from hetcomp.codegen.lower import lower_tasks
 from hetcomp.device_class import find_groups
 from hetcomp.devices import describe_devices, fingerprint
@@ -28,7 +27,7 @@ from hetcomp.precision import computes_integers
 from hetcomp.remote import Remote
 from hetcomp.schedules.facts import GroupFacts
 from hetcomp.schedules.half import FORMATS
-from hetcomp.targets import CompileTarget
+from hetcomp.targets import CompileTarget, target_for
 from hetcomp.tune.database import Database
 from hetcomp.tune.loop import LoopOptions, Stamp, TuneLoop
 from hetcomp.tune.results import State, TaskResult

@@ -118,7 +118,7 @@ class CpuFacts:
     """16 registers of 128 bits."""
     NEON = DeviceFacts("neon", lanes=4, vectors=2, max_rows=8, f16=True, by_lane=True)
     """32 registers of 128 bits: 10 x 2 accumulators + 4 steps of 2 weights + left operands of some
-    rows. What else a core has: `hetcomp.arm_cores`."""
+    rows. What else a core has: `hetcomp.targets.arm_cores`."""
 
 
 class OpenclCpuFacts:

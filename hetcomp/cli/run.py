@@ -22,8 +22,8 @@ from hetcomp.files import check_writable
 from hetcomp.options import EXPERIMENTAL_TIERS, NPU_DRIVERS, TIERS
 
 if TYPE_CHECKING:
-    from hetcomp.remote_session import OpenedModel
     from hetcomp.runtime import Session, SessionStatus
+    from hetcomp.runtime.remote_session import OpenedModel
 
 __all__ = ["run"]
 
@@ -140,7 +140,7 @@ def _timed_ms(action: Callable[[], _T]) -> tuple[_T, float]:
 def _opened(model: Path, rpc: str, options: dict[str, Any]) -> Iterator[OpenedModel]:
     import hetcomp
     from hetcomp.machine import Machine
-    from hetcomp.remote_session import OpenedModel
+    from hetcomp.runtime.remote_session import OpenedModel
 
     if rpc:
         with Machine.parse(rpc).opened(model, **options) as found:

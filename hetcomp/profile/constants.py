@@ -24,7 +24,7 @@ from hetcomp.profile.threads import measure_threads
 from hetcomp.profile.ticket_costs import measure_ticket_costs
 from hetcomp.profile.tiers import AHEAD, measure_latencies, measure_tier, tiers_from
 from hetcomp.profile.timing import Bench
-from hetcomp.remote_session import OpenedModel
+from hetcomp.runtime.remote_session import OpenedModel
 
 __all__ = [
     "Constants",

@@ -9,10 +9,10 @@ from typing import Any
 import tvm
 from tvm.target import codegen
 
-from hetcomp.arm_cores import ARM_CORES, arm_cpu
 from hetcomp.errors import InputError
 from hetcomp.schedules.facts import OpenclCpuFacts
 
+from .arm_cores import ARM_CORES, arm_cpu
 from .compile_target import CompileTarget, make_target
 
 __all__ = ["arm_cpus", "arm_target"]

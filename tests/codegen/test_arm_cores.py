@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import tvm
 
-from hetcomp.arm_cores import ARM_CORES, arm_cpu
+from hetcomp.targets.arm_cores import ARM_CORES, arm_cpu
 
 LLVM_NAMES = {
     "asimd": "neon", "asimdhp": "fullfp16", "asimddp": "dotprod", "i8mm": "i8mm", "bf16": "bf16",

@@ -22,8 +22,8 @@ from emulated_profile import Stretch, disassembly, stretches
 from kernel_harness import FILLS, lower, random_feeds, with_algorithm
 from pipeline_model import cycles_of
 
-from hetcomp.arm_cores import ARM_CORES, arm_cpu
 from hetcomp.codegen.lower import Lowered
+from hetcomp.targets.arm_cores import ARM_CORES, arm_cpu
 
 __all__ = ["BUDGETS", "Cost", "load_budgets", "measure"]
 

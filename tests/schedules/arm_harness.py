@@ -16,10 +16,10 @@ import tvm
 from arena import Arena, Image
 from kernel_harness import FILLS
 
-from hetcomp.arm_cores import ArmCpu, arm_cpu
 from hetcomp.codegen.kernels import cpu_objects
 from hetcomp.codegen.lower import LoweredKernel
 from hetcomp.schedules.facts import DeviceFacts
+from hetcomp.targets.arm_cores import ArmCpu, arm_cpu
 
 __all__ = ["NEON", "Emulated", "build_program", "calls_of", "execute_on_arm", "why_not"]
 

@@ -11,9 +11,9 @@ from arm_harness import NEON, Emulated, execute_on_arm, why_not
 from kernel_harness import lower, reference
 from test_half_kernels import CHAINED, NAMES, assert_near, half_case, roundings_of
 
-from hetcomp.arm_cores import ARM_CORES, arm_cpu
 from hetcomp.codegen.kernels import _compile
 from hetcomp.schedules.half import BF16, F16, HalfFormat
+from hetcomp.targets.arm_cores import ARM_CORES, arm_cpu
 
 FP16 = Emulated(arm_cpu(ARM_CORES["cortex-a76"], "cortex-a76"), "cortex-a76")
 CASES = [(NEON, F16), (NEON, BF16), (FP16, F16)]

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from kernel_harness import EXACT, assert_close, lower, make_model
 from quantized_families import QUANTIZED_FAMILIES, QuantizedCase
 
-from hetcomp.arm_cores import ARM_CORES, arm_cpu
 from hetcomp.codegen.kernels import _compile
+from hetcomp.targets.arm_cores import ARM_CORES, arm_cpu
 
 STEPS = 4
 """Words of four bytes in a vector."""

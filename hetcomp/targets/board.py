@@ -8,7 +8,10 @@ from dataclasses import replace
 from hetcomp.device_class import group_facts, preferred
 from hetcomp.devices import DeviceInfo, describe_board
 from hetcomp.remote import Remote, ask_status
-from hetcomp.targets import CompileTarget, TargetGpu, cpu_target, find_target
+
+from .compile_target import CompileTarget, TargetGpu
+from .find import find_target
+from .host import cpu_target
 
 __all__ = ["board_target", "target_for"]
 

@@ -1,4 +1,4 @@
-"""A model.so opened on a board, over TVM's RPC, to measure it where it will run."""
+"""A model.so opened on a board, over TVM's RPC, to measure it where it will run. Needs TVM."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import numpy as np
 
 from hetcomp.errors import InputError
 from hetcomp.remote import Link, Remote, connect
-from hetcomp.runtime import Session
 from hetcomp.runtime._ffi_api import MODULE_FUNCTIONS, OPEN, ModuleApi
 from hetcomp.runtime.image import Image, read_image
+from hetcomp.runtime.session import Session
 from hetcomp.runtime.tensors import check_names
 
 __all__ = ["OpenedModel", "RemoteSession", "open_remote"]
