@@ -23,6 +23,7 @@ from hetcomp.codegen.toolchain import find_toolchain
 from hetcomp.cost.profile_file import load_profile
 from hetcomp.device_class import find_groups, find_local_bytes
 from hetcomp.errors import InputError
+from hetcomp.files import check_writable
 from hetcomp.frontend import ImportedModel, import_onnx
 from hetcomp.goal import Goal
 from hetcomp.memory import give_back, peak_bytes
@@ -126,8 +127,7 @@ def compile(
     """
     options = options or CompileOptions()
     path = Path(output)
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"output '{path}': folder '{path.absolute().parent}' does not exist")
+    check_writable(path, "output")
     compile_target = target_for(target, options.rpc, f16_products=options.multiplies_f16)
     options = _for_target(options, compile_target)
     if options.plan_is_file:
@@ -147,7 +147,7 @@ def compile(
         kernels = _generate(imported, compile_target, options, Path(folder), stages)
         with stages.stage("plan", 0.75):
             placement = _place(kernels, options, Path(folder), stages)
-        measures = compile_target.triple is None or bool(options.rpc)
+        measures = _is_reachable(compile_target, options)
         if kernels.groups is not None and options.plan == "auto" and measures:
             with stages.stage("CPU alone", 0.9):
                 rival = _CpuAlone(imported, compile_target, options, Path(folder) / "alone")
@@ -269,11 +269,16 @@ def _place(kernels: _Kernels, options: CompileOptions, folder: Path, stages: _St
     graph = kernels.lowered.graph
     if options.plan != "auto":
         return choose_plan(graph, options, None, stages.report)
-    if kernels.target.triple is not None and not options.rpc:
+    if not _is_reachable(kernels.target, options):
         return unmeasured_placement(graph, options, kernels.target.name)
     trial = folder / "trial.so"
     _link(kernels, Placement(base_plans(graph), {}), options, trial)
     return choose_plan(graph, options, trial, stages.report)
+
+
+def _is_reachable(target: CompileTarget, options: CompileOptions) -> bool:
+    """Whether what is compiled for `target` can be run: here or by a server."""
+    return target.triple is None or bool(options.rpc)
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,18 @@ def check_writable(path: str | os.PathLike[str], what: str) -> None:
     Raises
     ------
     InputError
-        There is no such folder, or it must not be written; `what` names the file.
+        It is a folder, or in none, or in one that cannot be written; `what` names the file.
     """
-    folder = Path(path).absolute().parent
+    target = Path(path).absolute()
     where = f"{what} '{os.fspath(path)}' cannot be written"
-    if not folder.is_dir():
-        raise InputError(f"{where}: there is no folder '{folder}'")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{where}: folder '{folder}' may not be written")
+    if target.is_dir():
+        raise InputError(f"{where}: it is a folder; name a file in it")
+    if not target.parent.is_dir():
+        raise InputError(f"{where}: folder '{target.parent}' does not exist")
+    try:
+        tempfile.TemporaryFile(dir=target.parent).close()  # permissions do not tell all
+    except OSError as error:
+        raise InputError(f"{where}: {error.strerror}") from error
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import numpy as np
 from hetcomp.bench.ceilings import Ceilings
 from hetcomp.bench.layer_rows import LayerRow
 from hetcomp.errors import InputError
+from hetcomp.files import check_writable
 
 __all__ = ["check_plot", "plot_roofline"]
 
@@ -27,12 +28,11 @@ def check_plot(path: Path) -> None:
     Raises
     ------
     InputError
-        Unknown suffix, no such folder, or no Matplotlib.
+        Unknown suffix, a place that cannot be written, or no Matplotlib.
     """
     if path.suffix.lower() not in _FORMATS:
         raise InputError(f"plot '{path}': expected a name that ends with {', '.join(_FORMATS)}")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"plot '{path}': folder '{path.absolute().parent}' does not exist")
+    check_writable(path, "plot")
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:

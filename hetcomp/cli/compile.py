@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from hetcomp.cli.goal import goal_options, parse_goal, parse_size
 from hetcomp.cli.output import print_json, progress_bar, size_text, split_names
 from hetcomp.cli.shapes import parse_shapes
 from hetcomp.devices.htp import SOCS
-from hetcomp.errors import InputError, PlanError
+from hetcomp.errors import PlanError
+from hetcomp.files import check_writable
 from hetcomp.options import (
     DEVICE_CLASSES,
     NPU_DRIVERS,
@@ -139,7 +139,7 @@ def compile_command(
 ) -> None:
     """Compile MODEL.onnx to one deployable .so."""
     _check_plan_name(plan)
-    _check_output(output)
+    check_writable(output, "output")
     bound = parse_shapes(shapes)
     options = CompileOptions(
         plan=plan,
@@ -196,18 +196,6 @@ def _by_answer(tuned: dict[str, str]) -> dict[str, list[str]]:
 def _check_plan_name(plan: str) -> None:
     if plan not in PLAN_NAMES and not Path(plan).is_file():
         raise PlanError(f"'{plan}' is neither a plan ({', '.join(PLAN_NAMES)}) nor a file")
-
-
-def _check_output(output: Path) -> None:
-    if output.is_dir():
-        raise InputError(f"output '{output}' is a folder; name a file in it")
-    if not output.parent.is_dir():
-        raise InputError(f"output '{output}': folder '{output.parent}' does not exist")
-    try:
-        # Tried, as permissions do not tell all; now, as compiling takes a while.
-        tempfile.TemporaryFile(dir=output.parent).close()
-    except OSError as error:
-        raise InputError(f"output '{output}' cannot be written: {error.strerror}") from error
 
 
 def _result(artifact: Any) -> dict[str, Any]:

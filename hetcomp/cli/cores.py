@@ -19,12 +19,23 @@ def parse_cores(text: str) -> tuple[int, ...]:
     """
     if text == "all":
         return ()
-    found: list[int] = []
-    for item in text.split(","):
-        low, dash, high = item.partition("-")
-        if not low.isdigit() or (dash and not high.isdigit()):
-            raise InputError(f"cores '{text}': '{item}' is neither a CPU nor a range such as 4-7")
-        found += range(int(low), int(high or low) + 1)
-    if not found or len(set(found)) < len(found) or max(found) >= _MOST:
-        raise InputError(f"cores '{text}': each CPU once, below {_MOST}")
+    found = [core for item in text.split(",") for core in _range(text, item)]
+    if len(set(found)) < len(found):
+        raise InputError(f"cores '{text}': a CPU is there twice")
     return tuple(found)
+
+
+def _range(text: str, item: str) -> range:
+    """CPUs of one item, `3` or `4-7`."""
+    low, dash, high = item.partition("-")
+    if not _is_number(low) or (dash and not _is_number(high)):
+        raise InputError(f"cores '{text}': '{item}' is neither a CPU nor a range such as 4-7")
+    first, last = int(low), int(high or low)
+    if not first <= last < _MOST:
+        raise InputError(f"cores '{text}': '{item}' is not a range of CPUs below {_MOST}")
+    return range(first, last + 1)
+
+
+def _is_number(text: str) -> bool:
+    """Whether it is of decimal digits; `isdigit` alone takes superscripts, which `int` does not."""
+    return text.isascii() and text.isdigit()

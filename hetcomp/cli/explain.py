@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,6 +29,9 @@ from hetcomp.plan.graph import Task, TaskGraph
 from hetcomp.plan.io import write_plan
 from hetcomp.plan.plan import Decision, Mode, Place, Plan
 from hetcomp.plan.transfer import share_of
+
+if TYPE_CHECKING:
+    from hetcomp.runtime.image import Image
 
 __all__ = ["explain"]
 
@@ -119,11 +122,13 @@ def explain(
     if as_json:
         about = {"device": there.forecast.costs.device, "tier": there.tier} if there else None
         data = {**_json(graph, plan, names, image.build), "profile": about}
+        data["target"] = {"name": stored.target, "needs": stored.needs, "cores": stored.cores}
         data["pipeline"] = {"predicted_us": pipeline_us, "is_auto": is_pipelined(stored)}
         print_json({**data, "comparison": [row.to_json() for row in comparison]})
         return
     _print_tasks(graph, plan)
     click.echo(_summary(graph, plan, names))
+    click.echo(_target_text(stored))
     if quantization := image.build.get("quantization"):
         click.echo(_quantization_text(quantization))
     if there:
@@ -272,6 +277,16 @@ def _summary(graph: TaskGraph, plan: Plan, names: tuple[str, ...]) -> str:
     if plan.measured_us is not None:
         parts.append(f"measured {plan.measured_us / 1e3:.2f} ms")
     parts.append(f"plans in this file: {', '.join(names)}")
+    return "; ".join(parts)
+
+
+def _target_text(image: Image) -> str:
+    """What the file runs on."""
+    parts = [f"for {image.target or 'this machine'}"]
+    if image.needs:
+        parts.append(f"its CPU must have {', '.join(image.needs)}")
+    if image.cores:
+        parts.append(f"inferences on CPUs {', '.join(map(str, image.cores))}")
     return "; ".join(parts)
 
 

@@ -27,8 +27,9 @@ from hetcomp.cost.profile_file import check_replaceable, save_profile, versions
 from hetcomp.cost.roofline import ProcessorFacts, processor_facts
 from hetcomp.cost.training import fitted
 from hetcomp.devices import DeviceInfo, fingerprint
-from hetcomp.errors import HetcompError, InputError, ProfileError
+from hetcomp.errors import HetcompError, ProfileError
 from hetcomp.exclusive import waited_s
+from hetcomp.files import check_writable
 from hetcomp.machine import Machine
 from hetcomp.profile.batch import layers_of
 from hetcomp.profile.build import Build, Job, building
@@ -100,7 +101,7 @@ def profile_device(
         The NPU driver is missing; `output` belongs to another device, or the log of an interrupted
         run beside it to another device, version or seed; or no kernel could be measured.
     InputError
-        The folder of `output` does not exist.
+        `output` cannot be written.
 
     Examples
     --------
@@ -110,8 +111,7 @@ def profile_device(
     """
     options = options or ProfileOptions()
     path = Path(output)
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"output '{path}': folder '{path.absolute().parent}' does not exist")
+    check_writable(path, "output")
     if options.npu_driver:
         check_npu(options.npu_driver)
     machine = Machine.parse(options.rpc)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from hetcomp.schedules.facts import GroupFacts
 
 from .compile_target import TargetGpu
+from .gpus import find_gpu
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -86,8 +87,9 @@ class SocGpu:
         """For the compiler."""
         if self.why_none:
             return TargetGpu(self.name, why_none=f"{self.name}: {self.why_none}")
-        groups = GroupFacts(sub_group=self.sub_group, compute_units=self.compute_units, f16=True)
-        return TargetGpu(self.name, groups)
+        family = find_gpu(self.kind).groups or GroupFacts()
+        own = replace(family, sub_group=self.sub_group, compute_units=self.compute_units)
+        return TargetGpu(self.name, own)
 
 
 @dataclass(frozen=True)

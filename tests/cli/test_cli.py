@@ -25,7 +25,7 @@ from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
 from hetcomp.plan.io import read_plan
 from hetcomp.plan.planners import fixed_split
 from hetcomp.plan.steps import make_table
-from hetcomp.runtime import SessionStatus, TensorInfo
+from hetcomp.runtime import Image, SessionStatus, TensorInfo
 
 KINDS: dict[str, Any] = {"str": "cpu", "bool": False, "int": 1, "float": 1.0}
 KINDS |= {"Mapping[str, str]": {}, "Sequence[int]": []}
@@ -287,7 +287,8 @@ def image(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = replace(fixed_split(GRAPH), predicted_us=1500.0, measured_us=1600.0)
     plans = (plan, replace(plan, name="cpu"))
     tables = tuple(make_table(GRAPH, each) for each in plans)
-    made = SimpleNamespace(graph=GRAPH, plans=plans, tables=tables, build={"a": 1})
+    about = {"needs": ("asimddp",), "cores": (4, 5)}
+    made = Image("1.0", "rk3588", GRAPH, plans, tables, {"a": 1}, **about)
     monkeypatch.setattr(hetcomp.runtime, "read_image", lambda _: made)
 
 
@@ -299,6 +300,7 @@ def test_explain(tmp_path: Path) -> None:
     assert "conv2d winograd 4x4" in result.stdout
     assert "split rows" in result.stdout
     assert "1 tasks: 1 split; predicted 1.50 ms; measured 1.60 ms" in result.stdout
+    assert "for rk3588; its CPU must have asimddp; inferences on CPUs 4, 5\n" in result.stdout
     assert read_plan(tmp_path / "p.json").decisions == fixed_split(GRAPH).decisions
 
 
@@ -306,6 +308,7 @@ def test_explain(tmp_path: Path) -> None:
 def test_explain_json(tmp_path: Path) -> None:
     data = json.loads(hetcomp_cli("explain", "m.so", "--json").output)
     assert data["plans"] == ["split", "cpu"]
+    assert data["target"] == {"name": "rk3588", "needs": ["asimddp"], "cores": [4, 5]}
     (task,) = data["tasks"]
     assert (task["processor"], task["cpu_share"], task["cut"]) == ("split", 0.5, 4)
     assert (task["kind"], task["variant"]) == ("conv2d", "winograd 4x4")

@@ -57,7 +57,10 @@ def test_cores(text: str, cores: tuple[int, ...]) -> None:
     assert parse_cores(text) == cores
 
 
-@pytest.mark.parametrize("text", ["", "4-", "-4", "a", "4,4", "7-4", "2000"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "4-", "-4", "a", "4,4", "7-4", "0,7-4", "2000", "0-99999999999", "²"],
+)
 def test_no_cores(text: str) -> None:
     with pytest.raises(InputError, match="cores"):
         parse_cores(text)
