@@ -17,7 +17,7 @@ from ..blocks.epilogue import Epilogue, anchor_operands
 from ..blocks.frame import LINE, Frame, Param, build_kernel, i32, program_params
 from ..blocks.register_tile import ChannelTiles, RegisterTile, Steps, channel_tiles, row_tile
 from ..blocks.splitting import rows_inner, split_axis
-from ..blocks.streams import is_streamed, prefetch_share, steps_per_look, tile_line
+from ..blocks.streams import is_streamed, lines_across, prefetch_share, steps_per_look, tile_line
 from ..blocks.window import PixelTile, Window, window_of
 from ..choice import Choice, DeviceChoice, Space
 from ..facts import DeviceFacts, GroupFacts
@@ -376,7 +376,7 @@ class _RowEmitter:
             return 1, None
         width = conv.columns.width
         pixel = (self._image * w.out_height + self._out_row) * w.out_width + column
-        lines = conv.pixels * width // LINE
+        lines = conv.pixels * lines_across(width)
 
         def prefetch(line: Any) -> None:
             for buffer, stride in self._epilogue.streams(frame):

@@ -17,7 +17,7 @@ from ..blocks.epilogue import Epilogue, anchor_operands
 from ..blocks.frame import LINE, Frame, Param, build_kernel, i32, program_params
 from ..blocks.register_tile import ChannelTiles, Steps, channel_tiles, row_tile, tiles_per_unit
 from ..blocks.splitting import rows_inner, split_axis
-from ..blocks.streams import is_streamed, prefetch_share, steps_per_look, tile_line
+from ..blocks.streams import is_streamed, lines_across, prefetch_share, steps_per_look, tile_line
 from ..choice import Choice, DeviceChoice, Space
 from ..expression import unravel
 from ..facts import DeviceFacts, GroupFacts
@@ -269,7 +269,7 @@ def _streams(
     x, pitch, base, block, first = place
     columns, height = tiling.columns, tiling.height
     width, count = columns.width, columns.count
-    outputs = height * width // LINE if is_streamed(shape.m * shape.n) else 0
+    outputs = height * lines_across(width) if is_streamed(shape.m * shape.n) else 0
     across = max(1, shape.k // LINE)
     inputs = height * across if is_streamed(shape.m * shape.k) else 0
     if not outputs + inputs:

@@ -13,7 +13,7 @@ from tvm import tirx
 
 from .frame import LINE
 
-__all__ = ["is_streamed", "prefetch_share", "steps_per_look", "tile_line"]
+__all__ = ["is_streamed", "lines_across", "prefetch_share", "steps_per_look", "tile_line"]
 
 _STREAMED_BYTES = 512 << 10
 """Tensors of float32 that do not stay in the second-level cache from one layer to the next."""
@@ -39,8 +39,13 @@ def prefetch_share(lines: int, place: tuple[Any, int], prefetch: Callable[[Any],
         prefetch(position * share + line)
 
 
+def lines_across(width: int) -> int:
+    """Lines of a tile's row `width` channels wide, which may be less than one."""
+    return -(-width // LINE)
+
+
 def tile_line(line: Any, width: int, stride: int) -> Any:
     """Offset of a line of a tile `width` channels wide, its rows `stride` elements apart."""
-    across = width // LINE
+    across = lines_across(width)
     row, column = tirx.floordiv(line, across), tirx.floormod(line, across)
     return row * stride + column * LINE
