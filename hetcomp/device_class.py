@@ -11,7 +11,7 @@ from hetcomp.schedules.facts import GroupFacts
 __all__ = ["find_groups", "find_local_bytes", "group_facts", "preferred"]
 
 _RANKS = {"gpu": 0, "accelerator": 1, "other": 1, "cpu": 2}
-"""The order in which the runtime takes devices (`runtime_patches/src/opencl_select.cc`)."""
+"""The order in which the runtime takes devices (`runtime_patches/src/opencl/opencl_select.cc`)."""
 _SUB_GROUPS = {"qualcomm": 64, "arm": 16, "intel": 16, "nvidia": 32, "advanced micro": 64}
 """Items that run in step, by vendor, where the device itself does not say (before OpenCL 3)."""
 _FALLBACK_SUB_GROUP = 32

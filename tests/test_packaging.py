@@ -72,7 +72,7 @@ def test_runtime_sources_are_shipped(names: set[str]) -> None:
     }
     assert expected >= {
         "hetcomp/runtime_patches/include/hetcomp.h",
-        "hetcomp/runtime_patches/src/session.cc",
+        "hetcomp/runtime_patches/src/session/session.cc",
     }
     assert {name for name in names if name.startswith("hetcomp/runtime_patches/")} == expected
 

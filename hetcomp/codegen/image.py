@@ -1,6 +1,6 @@
 r"""Writes the image: everything of a model.so that is data (description, OpenCL source, constants).
 
-Layout, little-endian; `runtime_patches/src/image.cc` and `hetcomp.runtime.image` read it::
+Layout, little-endian; `runtime_patches/src/model/image.cc` and `hetcomp.runtime.image` read it::
 
     0     magic "HETCOMP\0", u32 format, u32 zero
     16    u64 json_size, source_size, constants_offset, constants_size, total_size

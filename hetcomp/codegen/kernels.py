@@ -59,7 +59,7 @@ def cpu_objects(
 def opencl_source(kernels: Sequence[LoweredKernel], facts: DeviceFacts) -> str:
     """OpenCL C of all kernels that have an OpenCL version, each with its waiting wrapper.
 
-    The wrapper (see `runtime_patches/src/prologue.cc`) waits for the CPU's epoch, runs the
+    The wrapper (see `runtime_patches/src/opencl/prologue.cc`) waits for the CPU's epoch, runs the
     tiles of its work-group, and lets the last work-group publish the GPU's epoch. `facts` is the
     register file of the kernels that have one work-item a tile.
     """

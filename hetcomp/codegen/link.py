@@ -123,7 +123,7 @@ def _compile(tools: Toolchain, source: Path, text: str) -> Path:
 
 
 def _kernel_table(kernels: Sequence[Kernel]) -> str:
-    """C++ text of the table that `runtime_patches/src/kernels.h` declares."""
+    """C++ text of the table that `runtime_patches/src/model/kernels.h` declares."""
     declarations = "".join(
         f"int __tvm_ffi_{kernel.symbol}(void*, const void*, int, void*);\n" for kernel in kernels
     )

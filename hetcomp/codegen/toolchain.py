@@ -99,7 +99,7 @@ def runtime_folder() -> Path:
     """The folder with the runtime's `src` and `include`: in the wheel or in a checkout."""
     package = Path(hetcomp.__file__).parent
     for folder in (package / "runtime_patches", package.parent / "runtime_patches"):
-        if (folder / "src" / "session.cc").is_file():
+        if (folder / "src/session/session.cc").is_file():
             return folder
     raise InternalError(f"the runtime's sources are missing near {package}: reinstall hetcomp")
 
@@ -166,7 +166,7 @@ def _first(names: Iterable[str], advice: str) -> tuple[str, ...]:
 def _include_flags(folder: Path) -> list[str]:
     includes = {libinfo.find_include_path(), libinfo.find_dlpack_include_path()}
     system = [flag for path in sorted(includes) for flag in ("-isystem", path)]
-    return ["-I", str(folder / "include"), *system]
+    return ["-I", str(folder / "include"), "-I", str(folder / "src"), *system]
 
 
 @lru_cache(maxsize=8)
@@ -179,8 +179,8 @@ def _fingerprint(tools: Toolchain, folder: Path, part: str) -> str:
     digest.update("\0".join([*tools.cxx, *_COMPILE_FLAGS, _compiler_version(tools.cxx)]).encode())
     digest.update(tvm_ffi.__version__.encode())
     parts = sorted({part, "src", "include"})
-    for file in sorted(file for name in parts for file in folder.glob(f"{name}/*")):
-        digest.update(file.name.encode() + b"\0")
+    for file in sorted(file for name in parts for file in (folder / name).rglob("*.[hc]*")):
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
         digest.update(file.read_bytes())
     return digest.hexdigest()[:20]
 
@@ -190,7 +190,7 @@ def _compile_into(tools: Toolchain, folder: Path, part: str, final: Path) -> Non
     with tempfile.TemporaryDirectory(dir=final.parent, prefix="building-") as name:
         built = Path(name) / "objects"
         built.mkdir()
-        sources = sorted((folder / part).glob("*.cc"))
+        sources = sorted((folder / part).rglob("*.cc"))
         flags = [*_COMPILE_FLAGS, f"-ffile-prefix-map={folder}=.", *_include_flags(folder)]
 
         def compile_one(source: Path) -> None:

@@ -192,7 +192,7 @@ class Operator:
 
 
 def cut_rows(operator: Operator) -> int:
-    """Rows along which the runtime can cut an operator, see `runtime_patches/src/npu_cut.h`.
+    """Rows along which the runtime can cut an operator, see `runtime_patches/src/npu/npu_cut.h`.
 
     Those of the outermost axis of more than one element, the last axis apart; 0 where there is
     none, and where the core does not go along it. Products of floats are not cut: the CPU adds them

@@ -1,6 +1,6 @@
 """Header of the image in a model.so, and the checksums by which damage is found before code runs.
 
-`hetcomp.codegen.image` documents the layout; `runtime_patches/src/image.cc` reads it, too.
+`hetcomp.codegen.image` documents the layout; `runtime_patches/src/model/image.cc` reads it, too.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "../src/json_writer.h"
+#include "base/json_writer.h"
 
 namespace hetcomp::rpc {
 namespace {

@@ -13,9 +13,9 @@
 #include <utility>
 #include <vector>
 
-#include "../src/error.h"
-#include "../src/json_writer.h"
-#include "../src/opencl_api.h"
+#include "base/error.h"
+#include "base/json_writer.h"
+#include "opencl/opencl_api.h"
 
 namespace hetcomp::rpc {
 namespace {

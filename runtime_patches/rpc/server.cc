@@ -13,7 +13,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "../src/json_writer.h"
+#include "base/json_writer.h"
 #include "machine.h"
 #include "opencl_list.h"
 

@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "../src/json_writer.h"
+#include "base/json_writer.h"
 
 namespace hetcomp::rpc {
 namespace {

@@ -96,7 +96,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("adapter") / "driver"
     includes = ["-I", str(source), "-isystem", libinfo.find_include_path()]
     includes += ["-isystem", libinfo.find_dlpack_include_path()]
-    files = [str(_DRIVER), str(source / "adapter.cc"), str(source / "replay.cc")]
+    files = [str(_DRIVER), str(source / "session/adapter.cc"), str(source / "session/replay.cc")]
     run_tool([*find_toolchain().cxx, "-std=c++17", "-O1", *includes, *files, "-o", str(output)])
     return output
 

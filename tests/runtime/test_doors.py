@@ -39,10 +39,10 @@ def test_every_ffi_name_resolves(model: Path) -> None:
         assert callable(module[name]), name
     with pytest.raises(AttributeError):
         module["no_such_function"]
-    source = (runtime_folder() / "src" / "module.cc").read_text()
+    source = (runtime_folder() / "src/doors/module.cc").read_text()
     for name in _ffi_api.MODULE_FUNCTIONS:
         assert source.count(f'"{name}"') == 1, name
-    source = (runtime_folder() / "src" / "request_module.cc").read_text()
+    source = (runtime_folder() / "src/doors/request_module.cc").read_text()
     for name in _ffi_api.REQUEST_FUNCTIONS:
         assert source.count(f'"{name}"') == 1, name
 

@@ -139,7 +139,7 @@ def test_the_higher_priority_is_done_first(model: Path, second: Path, options: d
 def test_turns(tmp_path: Path) -> None:
     program = tmp_path / "turns"
     sources = runtime_folder() / "src"
-    files = [Path(__file__).parents[1] / "support" / "turns.cc", sources / "priority_turn.cc"]
+    files = [Path(__file__).parents[1] / "support" / "turns.cc", sources / "base/priority_turn.cc"]
     command = ["g++", "-std=c++17", "-O1", "-pthread", f"-I{sources}", *map(str, files)]
     subprocess.run([*command, "-o", str(program)], check=True)
     subprocess.run([str(program)], check=True, timeout=60)

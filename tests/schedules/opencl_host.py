@@ -22,7 +22,7 @@ from hetcomp.codegen.lower import LoweredKernel
 from hetcomp.plan.graph import Kernel
 from hetcomp.schedules.facts import DeviceFacts
 
-_PROLOGUE = Path(__file__).resolve().parents[2] / "runtime_patches/src/prologue.cc"
+_PROLOGUE = Path(__file__).resolve().parents[2] / "runtime_patches/src/opencl/prologue.cc"
 _ALL_DEVICES = c_uint64(0xFFFFFFFF)
 _BUILD_LOG = 0x1183
 _LOG_BYTES = 1 << 16

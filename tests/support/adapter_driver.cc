@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "adapter.h"
+#include "session/adapter.h"
 
 namespace {
 

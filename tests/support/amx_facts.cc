@@ -2,7 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "npu_amx_probe.h"
+#include "npu/npu_amx_probe.h"
 
 int main(int argc, char** argv) {
   if (argc != 6) return 2;

@@ -18,8 +18,8 @@
 #include <utility>
 #include <vector>
 
-#include "npu_amx_probe.h"
-#include "npu_tiles.h"
+#include "npu/npu_amx_probe.h"
+#include "npu/npu_tiles.h"
 
 namespace hetcomp {
 namespace {

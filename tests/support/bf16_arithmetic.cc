@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <random>
 
-#include "npu_bf16.h"
+#include "npu/npu_bf16.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

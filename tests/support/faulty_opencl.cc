@@ -13,7 +13,7 @@
 #include <tuple>
 #include <type_traits>
 
-#include "opencl_api.h"
+#include "opencl/opencl_api.h"
 
 namespace {
 

@@ -1,7 +1,7 @@
 // Driver `amx` on modelled tiles. A test puts it in place of npu_amx.cc; no user gets it.
 #include "modelled_tiles.h"
-#include "npu_driver.h"
-#include "npu_tile_driver.h"
+#include "npu/npu_driver.h"
+#include "npu/npu_tile_driver.h"
 
 namespace hetcomp {
 namespace {

@@ -7,8 +7,8 @@
 #include <cstdlib>
 
 #include "amx_tile_state.h"
-#include "npu_bf16.h"
-#include "npu_tiles.h"
+#include "npu/npu_bf16.h"
+#include "npu/npu_tiles.h"
 
 namespace hetcomp {
 

@@ -2,7 +2,7 @@
 #ifndef HETCOMP_NO_KERNELS_H_
 #define HETCOMP_NO_KERNELS_H_
 
-#include "kernels.h"
+#include "model/kernels.h"
 
 extern "C" {
 const HetcompKernel hetcomp_kernels[] = {{nullptr, nullptr}};

@@ -6,7 +6,7 @@ import ctypes
 
 import tvm_ffi
 
-_BROKER = "hetcomp.broker.v1"  # runtime_patches/src/broker_protocol.h
+_BROKER = "hetcomp.broker.v1"  # runtime_patches/src/opencl/broker_protocol.h
 _QUEUE = b"opencl::0:0:1"  # QueueName in opencl_device.cc: default options on two cores
 _FindQueue = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p)
 

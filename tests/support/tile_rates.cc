@@ -14,10 +14,10 @@
 #include <vector>
 
 #include "no_kernels.h"
-#include "npu_amx_probe.h"
-#include "npu_amx_tiles.h"
-#include "npu_tile_driver.h"
-#include "npu_tile_words.h"
+#include "npu/npu_amx_probe.h"
+#include "npu/npu_amx_tiles.h"
+#include "npu/npu_tile_driver.h"
+#include "npu/npu_tile_words.h"
 
 namespace hetcomp {
 namespace {

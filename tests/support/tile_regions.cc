@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "no_kernels.h"
-#include "npu_driver.h"
-#include "npu_requantise.h"
+#include "npu/npu_driver.h"
+#include "npu/npu_requantise.h"
 
 namespace hetcomp {
 namespace {

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "priority_turn.h"
+#include "base/priority_turn.h"
 
 using hetcomp::kMostPreferred;
 using hetcomp::PriorityTurn;

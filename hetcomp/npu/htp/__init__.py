@@ -3,7 +3,7 @@
 The integer arithmetic of a region is read as quantised layers (`read`), its bytes get scales and
 zero points (`grids`), and it becomes a small ONNX model in QDQ form (`model`), of which ONNX
 Runtime's provider QNN makes a context binary for one SoC (`context`). The runtime gives that to the
-same provider (`runtime_patches/src/npu_htp.cc`). See README.md in the folder above.
+same provider (`runtime_patches/src/npu/npu_htp.cc`). See README.md in the folder above.
 """
 
 from __future__ import annotations
