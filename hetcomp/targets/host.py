@@ -20,6 +20,8 @@ __all__ = ["cpu_target", "host_target"]
 _SECOND_LEVEL = 2
 _F16_PRODUCTS = frozenset({"avx512_fp16", "asimdhp"})
 """CPU features that multiply vectors of float16."""
+_X86_LLVM = {"kind": "llvm", "mtriple": "x86_64-linux-gnu"}
+"""Said even where it is the host: boards are described to desks of another machine."""
 _AVX2 = ("avx2", "fma", "f16c")
 _AVX512 = (*_AVX2, "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512cd")
 """What LLVM's `haswell` and `skylake-avx512` have, as far as it matters to kernels."""
@@ -70,19 +72,19 @@ def _x86(features: frozenset[str]) -> CompileTarget:
     if {"avx512f", "avx512bw", "avx512vl"} <= features:
         return _avx512(features)
     if {"avx2", "fma"} <= features:
-        llvm: dict[str, Any] = {"kind": "llvm", "mcpu": "haswell"}
+        llvm: dict[str, Any] = {**_X86_LLVM, "mcpu": "haswell"}
         if "avx_vnni" in features:
             llvm["mattr"] = ["+avxvnni"]
             needs = (*_AVX2, "avx_vnni")
             facts = CpuFacts.AVX2_VNNI
             return make_target("x86_64 avx2-vnni", llvm, facts, OpenclCpuFacts.AVX2, needs)
         return make_target("x86_64 avx2", llvm, CpuFacts.AVX2, OpenclCpuFacts.AVX2, _AVX2)
-    llvm = {"kind": "llvm", "mcpu": "x86-64"}
+    llvm = {**_X86_LLVM, "mcpu": "x86-64"}
     return make_target("x86_64 sse2", llvm, CpuFacts.SSE, OpenclCpuFacts.SSE, ())
 
 
 def _avx512(features: frozenset[str]) -> CompileTarget:
-    llvm: dict[str, Any] = {"kind": "llvm", "mcpu": "skylake-avx512", "mattr": ["-prefer-256-bit"]}
+    llvm: dict[str, Any] = {**_X86_LLVM, "mcpu": "skylake-avx512", "mattr": ["-prefer-256-bit"]}
     if "avx512_vnni" not in features:
         return make_target("x86_64 avx512", llvm, CpuFacts.AVX512, OpenclCpuFacts.AVX512, _AVX512)
     llvm["mattr"].append("+avx512vnni")

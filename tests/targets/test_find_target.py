@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from hetcomp.devices.info import CpuInfo
 from hetcomp.errors import InputError
 from hetcomp.schedules.facts import CpuFacts
-from hetcomp.targets import find_target
+from hetcomp.targets import cpu_target, find_target
 from hetcomp.targets.gpus import GPUS
 from hetcomp.targets.socs import SVM_TIERS, find_socs
 
@@ -37,6 +38,13 @@ def test_kernels_are_for_the_cores_instructions(cpu: str, dot: str, f16_products
 def test_no_products_of_f16_unless_allowed() -> None:
     target = find_target(f"{LINUX},cpu=cortex-a76")
     assert (target.cpu.f16_products, target.cpu.dot) == (False, "sdot")
+
+
+@pytest.mark.parametrize("features", [(), ("avx2", "fma"), ("avx512f", "avx512bw", "avx512vl")])
+def test_an_x86_board_is_one_from_every_desk(features: tuple[str, ...]) -> None:
+    """LLVM takes the desk's own machine where none is named."""
+    target = cpu_target(CpuInfo("x86_64", 1, (0,), features, ()))
+    assert str(target.llvm.attrs["mtriple"]) == "x86_64-linux-gnu"
 
 
 def test_any_arm_cpu() -> None:
