@@ -5,14 +5,17 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from hetcomp.codegen.target_library import fetch_ffi_library, fetch_runtime_library
+from hetcomp.codegen.target_library import (
+    LIBRARIES,
+    fetch_ffi_library,
+    fetch_runtime_library,
+)
 from hetcomp.codegen.toolchain import find_toolchain, run_tool, server_objects
 from hetcomp.errors import InputError
 from hetcomp.files import atomic_path
 
-__all__ = ["LIBRARIES", "build_rpc_server"]
+__all__ = ["build_rpc_server"]
 
-LIBRARIES = ("libtvm_ffi.so", "libtvm_runtime.so")
 _NAME = "hetcomp_rpc"
 _EXECUTABLE = 0o755
 _LINK = (

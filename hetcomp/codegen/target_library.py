@@ -18,7 +18,13 @@ import platformdirs
 
 from hetcomp.errors import ToolchainError
 
-__all__ = ["FETCHABLE", "fetch_ffi_library", "fetch_runtime_library", "kept_ffi_folder"]
+__all__ = [
+    "FETCHABLE",
+    "LIBRARIES",
+    "fetch_ffi_library",
+    "fetch_runtime_library",
+    "kept_ffi_folder",
+]
 
 _PLATFORMS = {"aarch64-linux-gnu": tuple(f"manylinux_2_{n}_aarch64" for n in (28, 27, 24))}
 FETCHABLE = tuple(_PLATFORMS)
@@ -41,6 +47,8 @@ class _Package:
 
 _FFI = _Package("apache-tvm-ffi", "libtvm_ffi.so", "tvm-ffi")
 _RUNTIME = _Package("apache-tvm", "libtvm_runtime.so", "tvm")
+LIBRARIES = (_FFI.library, _RUNTIME.library)
+"""What a board's server needs."""
 
 
 def kept_ffi_folder(triple: str) -> Path | None:
@@ -76,12 +84,19 @@ def _fetched(package: _Package, triple: str) -> Path:
         return final
     final.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=final.parent) as name:
-        with zipfile.ZipFile(_download(package, triple, Path(name))) as wheel:
-            member = next(item for item in wheel.namelist() if item.endswith(f"/{package.library}"))
-            unpacked = Path(name) / package.library
-            unpacked.write_bytes(wheel.read(member))
+        unpacked = Path(name) / package.library
+        unpacked.write_bytes(_member(_download(package, triple, Path(name)), package.library))
         unpacked.replace(final)
     return final
+
+
+def _member(package: Path, name: str) -> bytes:
+    """The file called `name`, in whichever folder of the package."""
+    with zipfile.ZipFile(package) as wheel:
+        found = [item for item in wheel.namelist() if item.endswith(f"/{name}")]
+        if not found:
+            raise ToolchainError(f"{package.name} holds no {name}; name a folder that has it")
+        return wheel.read(found[0])
 
 
 def _folder(package: _Package, triple: str) -> Path:
