@@ -11,7 +11,18 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = (
-    ("_version", "errors", "files", "memory", "exclusive", "goal", "remote", "options", "devices"),
+    (
+        "_version",
+        "errors",
+        "files",
+        "memory",
+        "exclusive",
+        "worker",
+        "goal",
+        "remote",
+        "options",
+        "devices",
+    ),
     ("cost",),
     ("plan", "passes", "schedules", "frontend"),
     ("tune", "codegen", "npu", "quantize", "runtime", "device_class", "targets"),

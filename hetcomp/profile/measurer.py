@@ -21,6 +21,7 @@ from hetcomp.profile.batch import visit_batch
 from hetcomp.profile.build import Build
 from hetcomp.profile.kernels import KernelOptions
 from hetcomp.profile.visits import Visit
+from hetcomp.worker import call_in
 
 __all__ = ["Measurer"]
 
@@ -94,8 +95,8 @@ class Measurer:
 
         if self._pool is None:
             self._pool = PopenPoolExecutor(max_workers=1, maximum_process_uses=_USES)
-        future = self._pool.submit(_measured, build, self._machine, self._lock, self._options)
-        found: _Measured = future.result()
+        arguments = (build, self._machine, self._lock, self._options)
+        found = call_in(self._pool, _measured, *arguments)
         self.waited_s += found.waited_s
         return found.visit
 

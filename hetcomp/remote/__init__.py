@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from hetcomp.remote.address import Remote
-from hetcomp.remote.link import Link, connect
-from hetcomp.remote.patience import Lost, await_board, held, why_lost
+from hetcomp.remote.link import Link, LinkDroppedError, connect
+from hetcomp.remote.patience import Lost, SessionLostError, await_board, held, why_lost
 from hetcomp.remote.wire import BoardStatus, ask_status
 
 __all__ = [
     "BoardStatus",
     "Link",
+    "LinkDroppedError",
     "Lost",
     "Remote",
+    "SessionLostError",
     "ask_status",
     "await_board",
     "connect",

@@ -1,24 +1,25 @@
 """A connection by TVM's RPC, whose failures are told apart: the board's, and the link's.
 
 TVM's client waits for answers without limit. So a silent end is found out by the system's probes,
-which this side turns on, and a call that hangs by the board's server, which ends the session.
+which this side turns on, and a call that hangs by the board's server, which ends the session. While
+there is no session yet, a timer here hangs up.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from functools import wraps
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from hetcomp.errors import DeviceError, HetcompError, LinkError
 from hetcomp.remote.address import Remote
 from hetcomp.remote.wire import Address, ask_status, request
 
-__all__ = ["SESSION_S", "Link", "connect"]
+__all__ = ["SESSION_S", "Link", "LinkDroppedError", "connect"]
 
 SESSION_S = 600.0
 """After which a server ends a session by itself, whatever became of this side."""
@@ -27,8 +28,27 @@ _ENDS_S = 10.0
 _POLL_S = 0.02
 _FREE_S = 60.0
 """Longest wait for a tracker's device."""
+_GREETING_S = 15.0
+"""Longest wait for a board's side of a session's beginning."""
 _SILENCE_MS = 30_000
 _IDLE_S, _BETWEEN_S, _PROBES = 10, 5, 4
+
+
+class LinkDroppedError(LinkError):
+    """An open session was lost.
+
+    Attributes
+    ----------
+    board
+        Where it was, which a tracker's `Remote` does not tell.
+    """
+
+    def __init__(self, text: str, board: Remote) -> None:
+        super().__init__(text, board)  # all of it: errors travel from process to process
+        self.board = board
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Link:
@@ -40,16 +60,20 @@ class Link:
         TVM's session; call its functions through `guarded`.
     where
         The board, for messages.
+    board
+        The same, of those that a tracker hands out.
     """
 
-    def __init__(self, connection: Any, where: str, own_socket: socket.socket) -> None:
-        self.connection, self.where, self._socket = connection, where, own_socket
+    def __init__(
+        self, connection: Any, where: str, board: Remote, own_socket: socket.socket
+    ) -> None:
+        self.connection, self.where, self.board = connection, where, board
+        self._socket = own_socket
 
     def guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function` of the connection, that raises DeviceError for what the board reports and
-        LinkError where it cannot be asked."""
+        LinkDroppedError where it cannot be asked."""
 
-        @wraps(function, assigned=(), updated=())
         def call(*arguments: Any) -> Any:
             from tvm.error import RPCError
 
@@ -60,7 +84,8 @@ class Link:
             except RPCError as error:
                 raise DeviceError(f"{self.where} says: {_text(error)}") from error
             except (OSError, RuntimeError) as error:
-                raise LinkError(f"the link to {self.where} dropped: {_text(error)}") from error
+                text = f"the link to {self.where} dropped: {_text(error)}"
+                raise LinkDroppedError(text, self.board) from error
 
         return call
 
@@ -96,10 +121,40 @@ def connect(remote: Remote, session_s: float = SESSION_S, patience_s: float = _E
     address = request(remote, _FREE_S)
     before = _open_files()
     try:
-        connection = rpc.connect(address.host, address.port, address.match, int(session_s))
+        with _hung_up_after(_GREETING_S, address, before):
+            connection = rpc.connect(address.host, address.port, address.match, int(session_s))
     except (OSError, RuntimeError) as error:
         raise LinkError(f"{remote.text} refused the connection: {_text(error)}") from error
-    return Link(connection, remote.text, _probed(address, before))
+    board = Remote(address.host, address.port)
+    return Link(connection, remote.text, board, _probed(address, before))
+
+
+@contextmanager
+def _hung_up_after(
+    limit_s: float, address: Address, before: set[tuple[int, str]]
+) -> Iterator[None]:
+    """End a connection to `address` that is not made by then, for which TVM would wait for ever."""
+
+    def hang_up() -> None:
+        found = _own_socket(address, before)
+        if found is None:
+            return  # not connected yet, for which the system has a limit
+        late.set()
+        with found, suppress(OSError):  # down already
+            found.shutdown(socket.SHUT_RDWR)
+
+    late = threading.Event()
+    timer = threading.Timer(limit_s, hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if late.is_set():
+            raise TimeoutError(f"it said nothing for {limit_s:g} s") from error
+        raise
+    finally:
+        timer.cancel()
 
 
 def _await_end(remote: Remote, patience_s: float) -> None:
@@ -124,21 +179,31 @@ def _open_files() -> set[tuple[int, str]]:
 
 
 def _probed(address: Address, before: set[tuple[int, str]]) -> socket.socket:
-    """TVM's socket to `address`, once more, with probes: it has none, and does not show it."""
-    for number, _ in sorted(_open_files() - before):
+    """TVM's socket to `address`, with probes: it has none."""
+    own = _own_socket(address, before)
+    if own is None:
+        raise LinkError(f"the connection to {address.host}:{address.port} is down already")
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _IDLE_S)
+    own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _BETWEEN_S)
+    own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
+    own.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_MS)
+    return own
+
+
+def _own_socket(address: Address, before: set[tuple[int, str]]) -> socket.socket | None:
+    """TVM's socket to `address`, once more, as it does not show it; None: there is none."""
+    for number, what in sorted(_open_files() - before):
+        if not what.startswith("socket:"):
+            continue
         try:
-            own = socket.socket(fileno=os.dup(number))
+            own = socket.fromfd(number, socket.AF_INET, socket.SOCK_STREAM)
         except OSError:
-            continue  # closed by now, or no socket
+            continue  # closed by now
         if _leads_to(own, address):
-            own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _IDLE_S)
-            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _BETWEEN_S)
-            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
-            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_MS)
             return own
         own.close()
-    raise LinkError(f"the connection to {address.host}:{address.port} is down already")
+    return None
 
 
 def _leads_to(own: socket.socket, address: Address) -> bool:

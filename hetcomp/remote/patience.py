@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from hetcomp.errors import DeviceError, LinkError
 from hetcomp.remote.address import Remote
+from hetcomp.remote.link import LinkDroppedError
 from hetcomp.remote.wire import ask_status
 
-__all__ = ["PATIENCE_S", "Lost", "await_board", "held", "why_lost"]
+__all__ = ["PATIENCE_S", "Lost", "SessionLostError", "await_board", "held", "why_lost"]
 
 T = TypeVar("T")
 
@@ -29,6 +30,23 @@ class Lost(Enum):
     LINK = "link"
     CRASH = "crash"
     TIMEOUT = "timeout"
+
+
+class SessionLostError(DeviceError):
+    """A session on a board was lost there, and not by the link.
+
+    Attributes
+    ----------
+    how
+        CRASH or TIMEOUT.
+    """
+
+    def __init__(self, text: str, how: Lost) -> None:
+        super().__init__(text, how)
+        self.how = how
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def await_board(remote: Remote, patience_s: float = PATIENCE_S) -> None:
@@ -57,16 +75,16 @@ def await_board(remote: Remote, patience_s: float = PATIENCE_S) -> None:
         pause_s = min(_MOST_S, _GROWTH * pause_s)
 
 
-def why_lost(remote: Remote) -> tuple[Lost, str]:
-    """Why the last session was lost, as its board tells, and in words; waits for the board.
+def why_lost(board: Remote) -> tuple[Lost, str]:
+    """Why the last session on a board was lost, as it tells, and in words; waits for the board.
 
     Raises
     ------
     LinkError
         It does not come back.
     """
-    await_board(remote)
-    last = ask_status(remote).last
+    await_board(board)
+    last = ask_status(board).last
     if _EXPIRED in last:
         return Lost.TIMEOUT, "the session on the board took too long and was ended"
     if _DIED in last:
@@ -82,17 +100,35 @@ def held(
 
     Raises
     ------
-    DeviceError
+    SessionLostError
         It was not the link: the session crashed or took too long.
     LinkError
         The board does not come back, or the link dropped `tries` times.
     """
-    for _ in range(tries - 1):
+    for attempt in range(1, tries + 1):
         try:
             return action()
-        except LinkError as error:
+        except LinkDroppedError as error:
             report(f"waiting for {remote.text}")
-            lost, why = why_lost(remote)
-            if lost is not Lost.LINK:
-                raise DeviceError(why) from error
-    return action()
+            _check_link(remote, error)
+            if attempt == tries:
+                raise
+        except LinkError:  # no session: what the board tells is of another one
+            if attempt == tries:
+                raise
+            report(f"waiting for {remote.text}")
+            await_board(remote)
+    raise AssertionError("not reached")
+
+
+def _check_link(remote: Remote, dropped: LinkDroppedError) -> None:
+    """Raise SessionLostError where it was not the link. A tracker's board may stay away: it has
+    others."""
+    try:
+        lost, why = why_lost(dropped.board)
+    except LinkError:
+        if not remote.key:
+            raise
+        return
+    if lost is not Lost.LINK:
+        raise SessionLostError(why, lost) from dropped

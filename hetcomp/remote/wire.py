@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +23,7 @@ _STATUS = "status"
 _PROTOCOL = 1
 _ANSWER_S = 5.0
 _MOST_BYTES = 1 << 22
+_TRACKER = "tracker of TVM's RPC"
 _START = "start hetcomp_rpc there (`hetcomp rpc-server` builds it)"
 
 
@@ -73,9 +76,11 @@ def ask_status(remote: Remote, timeout_s: float = _ANSWER_S) -> BoardStatus:
         if stream.number() != _RPC_MAGIC:
             raise InputError(f"{where} is no hetcomp_rpc; {_START}")
         data = stream.json()
-    if data.get("server") != "hetcomp_rpc" or data.get("protocol") != _PROTOCOL:
-        raise InputError(f"{where} is not of this version of hetcomp; {_START}")
-    return BoardStatus(data["serves"], data["serves_s"], data["last"], data["device"])
+    with _understood(where, "hetcomp_rpc"):
+        if data["server"] != "hetcomp_rpc" or data["protocol"] != _PROTOCOL:
+            raise InputError(f"{where} is not of this version of hetcomp; {_START}")
+        serves_s = float(data["serves_s"])
+        return BoardStatus(str(data["serves"]), serves_s, str(data["last"]), data["device"])
 
 
 def locate(remote: Remote, timeout_s: float = _ANSWER_S) -> Address:
@@ -88,11 +93,12 @@ def locate(remote: Remote, timeout_s: float = _ANSWER_S) -> Address:
     """
     if not remote.key:
         return Address(remote.host, remote.port)
-    found = _ask_tracker(remote, [_SUMMARY], timeout_s)[1]
-    for server in found["server_info"]:
-        if server["key"] == f"server:{remote.key}":
-            host, port = server["addr"]
-            return Address(host, int(port))
+    found = _ask_tracker(remote, [_SUMMARY], timeout_s)
+    with _understood(f"{remote.host}:{remote.port}", _TRACKER):
+        for server in found[1]["server_info"]:
+            if server["key"] == f"server:{remote.key}":
+                host, port = server["addr"]
+                return Address(str(host), int(port))
     raise LinkError(f"the tracker {remote.host}:{remote.port} knows no device '{remote.key}'")
 
 
@@ -106,24 +112,39 @@ def request(remote: Remote, timeout_s: float) -> Address:
     """
     if not remote.key:
         return Address(remote.host, remote.port)
-    _, (host, port, match) = _ask_tracker(remote, [_REQUEST, remote.key, "", 1], timeout_s)
-    return Address(host, int(port), match)
+    found = _ask_tracker(remote, [_REQUEST, remote.key, "", 1], timeout_s)
+    with _understood(f"{remote.host}:{remote.port}", _TRACKER):
+        _, (host, port, match) = found
+        return Address(str(host), int(port), str(match))
+
+
+@contextmanager
+def _understood(where: str, what: str) -> Iterator[None]:
+    """An answer of another form than `what` gives is the user's error: something else listens."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise InputError(f"{where} is no {what} of this version: {error!r}; {_START}") from error
 
 
 def _ask_tracker(remote: Remote, question: list[Any], timeout_s: float) -> Any:
     with _Stream(remote.host, remote.port, timeout_s) as stream:
         stream.send_int(_TRACKER_MAGIC)
         if stream.number() != _TRACKER_MAGIC:
-            raise InputError(f"{remote.host}:{remote.port} is no tracker of TVM's RPC")
+            raise InputError(f"{remote.host}:{remote.port} is no {_TRACKER}")
         stream.send_text(json.dumps(question))
         return stream.json()
 
 
 class _Stream:
-    """A socket whose failures are LinkErrors: numbers of 4 bytes, texts behind their length."""
+    """A socket whose failures are LinkErrors: numbers of 4 bytes, texts behind their length.
+
+    All that is said over it has to be said within `timeout_s`.
+    """
 
     def __init__(self, host: str, port: int, timeout_s: float) -> None:
         self._where = f"{host}:{port}"
+        self._end = time.monotonic() + timeout_s
         try:
             self._socket = socket.create_connection((host, port), timeout_s)
         except OSError as error:
@@ -150,11 +171,13 @@ class _Stream:
         size = self.number()
         if not 0 <= size <= _MOST_BYTES:
             raise LinkError(f"{self._where} answers with a text of {size} bytes")
-        return json.loads(self._receive(size))
+        data = self._receive(size)
+        with _understood(self._where, "server of TVM's RPC"):
+            return json.loads(data)
 
     def _send(self, data: bytes) -> None:
         try:
-            self._socket.sendall(data)
+            self._limited().sendall(data)
         except OSError as error:
             raise LinkError(f"{self._where}: {error}") from error
 
@@ -162,10 +185,18 @@ class _Stream:
         data = b""
         while len(data) < size:
             try:
-                chunk = self._socket.recv(size - len(data))
+                chunk = self._limited().recv(size - len(data))
             except OSError as error:
                 raise LinkError(f"{self._where} does not answer: {error}") from error
             if not chunk:
                 raise LinkError(f"{self._where} has closed the connection")
             data += chunk
         return data
+
+    def _limited(self) -> socket.socket:
+        """The socket, which waits no longer than until the end."""
+        left_s = self._end - time.monotonic()
+        if left_s <= 0.0:
+            raise TimeoutError("timed out")
+        self._socket.settimeout(left_s)
+        return self._socket

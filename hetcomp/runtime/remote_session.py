@@ -89,6 +89,8 @@ def open_remote(
 
     Raises
     ------
+    ArtifactError
+        The file is missing, or is not one of ours; the board is not asked.
     LinkError
         The board does not answer, or the link drops.
     DeviceError
@@ -96,6 +98,7 @@ def open_remote(
     InputError
         What listens there is no server of ours.
     """
+    image = read_image(path)
     link = connect(remote)
     try:
         for name, value in (variables or {}).items():
@@ -105,7 +108,7 @@ def open_remote(
         module = link.guarded(link.connection.load_module)(_NAME)
         opened = link.guarded(module[OPEN])(json.dumps({"quiet": True, **options}))
         open_s = time.perf_counter() - begin
-        with RemoteSession(read_image(path), _api(link, opened), link) as session:
+        with RemoteSession(image, _api(link, opened), link) as session:
             yield OpenedModel(session, open_s)
     finally:
         link.end()

@@ -3,27 +3,27 @@ link drops the trial is measured again once the board is back."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hetcomp.errors import DeviceError, LinkError
-from hetcomp.remote import Lost, Remote, connect, why_lost
+from hetcomp.errors import HetcompError, LinkError
+from hetcomp.remote import Remote, SessionLostError, connect, held
 from hetcomp.tune.evaluate import Evaluation, Protocol
-from hetcomp.tune.outcome import Outcome
+from hetcomp.tune.outcome import DIED, Outcome, failed
+from hetcomp.worker import call_in
 
 __all__ = ["BoardRunner", "Evaluator"]
 
 Evaluator = Callable[[Any, Callable[[Any], Any], Protocol], Evaluation]
 
-_TRIES = 4
+_LOG = logging.getLogger(__name__)
 _USES = 64
 """Trials of one process here, which keeps nothing of them but what TVM's client leaks."""
 _SPARE_S = 60.0
 """How much longer than the board's limit the process here may take: to connect and to send."""
 _NAME = "trial.so"
-_TAIL = 300
-"""Characters of an error that are kept."""
 
 
 class BoardRunner:
@@ -57,20 +57,19 @@ class BoardRunner:
         LinkError
             The board did not come back after the link dropped, or it drops all the time.
         """
-        for attempt in range(1, _TRIES + 1):
-            try:
-                return Outcome(Evaluation.from_floats(self._once(artifact, protocol), protocol))
-            except DeviceError as error:
-                return Outcome(None, "error", str(error)[-_TAIL:])
-            except TimeoutError:
-                return Outcome(None, "timeout", f"not measured within {self._run_seconds:.0f} s")
-            except LinkError:
-                lost, why = why_lost(self._remote)
-                if lost is not Lost.LINK:
-                    return Outcome(None, lost.value, why)
-                if attempt == _TRIES:
-                    raise
-        raise AssertionError("not reached")
+        try:
+            flat = held(lambda: self._once(artifact, protocol), self._remote, _LOG.info)
+        except SessionLostError as error:
+            return failed(error.how.value, error)
+        except LinkError:
+            raise
+        except HetcompError as error:
+            return failed("error", error)
+        except TimeoutError:
+            return Outcome(None, "timeout", f"not measured within {self._run_seconds:.0f} s")
+        except ChildProcessError:
+            return Outcome(None, "crash", DIED)
+        return Outcome(Evaluation.from_floats(flat, protocol))
 
     def _once(self, artifact: Path, protocol: Protocol) -> list[float]:
         from tvm.support.popen_pool import PopenPoolExecutor
@@ -81,8 +80,7 @@ class BoardRunner:
                 max_workers=1, timeout=limit_s, maximum_process_uses=_USES
             )
         arguments = (self._evaluator, self._remote, self._run_seconds, artifact, protocol)
-        flat: list[float] = self._pool.submit(_measured, *arguments).result()
-        return flat
+        return call_in(self._pool, _measured, *arguments)
 
 
 def _measured(

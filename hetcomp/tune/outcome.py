@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 from hetcomp.tune.evaluate import Evaluation
 
-__all__ = ["Outcome"]
+__all__ = ["DIED", "Outcome", "failed"]
+
+DIED = "the measuring process died"
+_TAIL = 300
+"""Characters of an error that are kept."""
 
 
 @dataclass(frozen=True)
@@ -16,3 +20,8 @@ class Outcome:
     evaluation: Evaluation | None
     status: str = "ok"
     message: str = ""
+
+
+def failed(status: str, error: Exception | str) -> Outcome:
+    """The outcome of a trial that ended with `error`."""
+    return Outcome(None, status, str(error).strip()[-_TAIL:])

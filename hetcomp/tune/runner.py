@@ -17,15 +17,13 @@ from hetcomp.codegen.toolchain import runtime_objects
 from hetcomp.remote import Remote
 from hetcomp.tune.board_runner import BoardRunner, Evaluator
 from hetcomp.tune.evaluate import Evaluation, Protocol, evaluate
-from hetcomp.tune.outcome import Outcome
+from hetcomp.tune.outcome import DIED, Outcome, failed
 from hetcomp.tune.trial import Trial, build_trial
 
 __all__ = ["Outcome", "TrialRunner"]
 
 _MOST_USES = 16
 """Trials of one measuring process."""
-_TAIL = 300
-"""Characters of an error that are kept."""
 
 
 class TrialRunner:
@@ -91,7 +89,7 @@ class TrialRunner:
         except ChildProcessError:
             return Outcome(None, "crash", "the compiler's process died")
         except Exception as error:  # a candidate's failure is a result, not an error of ours
-            return Outcome(None, "build", _tail(error))
+            return failed("build", error)
         try:
             measure = self._measure if self._board is None else self._board.measure
             return measure(artifact, protocol)
@@ -110,8 +108,8 @@ class TrialRunner:
         if "Timeout" in message:
             return Outcome(None, "timeout", f"not measured within {self._run_seconds:.0f} s")
         if "Subprocess terminated" in message:
-            return Outcome(None, "crash", "the measuring process died")
-        return Outcome(None, "error", message.strip()[-_TAIL:])
+            return Outcome(None, "crash", DIED)
+        return failed("error", message)
 
     def _build_pool(self) -> Any:
         from tvm.support.popen_pool import PopenPoolExecutor
@@ -159,7 +157,3 @@ def _evaluate(
     import tvm
 
     return evaluator(module, lambda a: tvm.runtime.tensor(a, device), protocol).to_floats()
-
-
-def _tail(error: Exception) -> str:
-    return str(error).strip()[-_TAIL:]

@@ -17,10 +17,19 @@ from board import Board
 import hetcomp
 from hetcomp.bench import zoo
 from hetcomp.devices import describe_board, describe_cpu, describe_opencl
-from hetcomp.errors import DeviceError, InputError, LinkError
+from hetcomp.errors import ArtifactError, DeviceError, InputError, LinkError
 from hetcomp.machine import Machine
 from hetcomp.options import CompileOptions
-from hetcomp.remote import Lost, Remote, ask_status, await_board, connect, why_lost
+from hetcomp.remote import (
+    LinkDroppedError,
+    Lost,
+    Remote,
+    ask_status,
+    await_board,
+    connect,
+    held,
+    why_lost,
+)
 from hetcomp.remote.wire import locate
 
 NETWORK = "deepfm"
@@ -148,6 +157,29 @@ def test_what_was_begun_goes_on_when_the_board_is_back(
     assert (attempts, told) == ([0, 1], [f"waiting for {board.rpc}"])
 
 
+def test_a_session_that_was_not_begun_did_not_crash(board: Board, remote: Remote) -> None:
+    """What the board says of the last session is of one before it."""
+    connect(remote)
+    board.kill_session()
+    await_board(remote, 10.0)
+    assert why_lost(remote)[0] is Lost.CRASH
+    other = connect(remote)
+    tries: list[int] = []
+
+    def action() -> None:
+        tries.append(len(tries))
+        connect(remote, patience_s=0.1).end()
+
+    held(action, remote, lambda _text: other.end())
+    assert tries == [0, 1]
+
+
+def test_a_missing_file_is_no_fault_of_the_link(tmp_path: Path) -> None:
+    nobody = Machine(Remote("127.0.0.1", 1))
+    with pytest.raises(ArtifactError, match=r"none\.so"), nobody.open(tmp_path / "none.so"):
+        pass
+
+
 def test_patience_ends(board: Board, remote: Remote) -> None:
     board.stop()
     with pytest.raises(LinkError, match=r"did not come back within 1 s: .*run the same command"):
@@ -187,6 +219,26 @@ def test_a_tracker_hands_the_board_out(
                 assert session.status().plan == "cpu"
         with pytest.raises(LinkError, match="refused"):
             connect(Remote("127.0.0.1", board.port))  # not by way of the tracker
+
+
+def test_the_board_that_was_lost_is_asked(rpc_program: Path, tmp_path: Path, tracker: int) -> None:
+    """The first of a tracker's boards may be another one."""
+    options = ("--tracker", f"127.0.0.1:{tracker}", "--key", "phone")
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    with Board(rpc_program, folders[0], options) as a, Board(rpc_program, folders[1], options) as b:
+        remote = Remote("127.0.0.1", tracker, "phone")
+        await_board(remote, 10.0)
+        links = {link.board.port: link for link in (connect(remote), connect(remote))}
+        b.kill_session()
+        links[a.port].end()
+        for board, lost in ((b, Lost.CRASH), (a, Lost.LINK)):
+            link = links[board.port]
+            with pytest.raises(LinkDroppedError) as caught:
+                link.guarded(link.connection.upload)(bytearray(b"x"), "x")
+            assert caught.value.board == Remote("127.0.0.1", board.port)
+            assert why_lost(caught.value.board)[0] is lost
 
 
 @pytest.mark.parametrize(

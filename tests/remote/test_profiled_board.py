@@ -15,6 +15,9 @@ from hetcomp.profile.kernels import KernelOptions
 from hetcomp.profile.measurer import Measurer
 from hetcomp.profile.options import ProfileOptions
 from hetcomp.profile.sampler import Sampler
+from hetcomp.runtime.elf import read_elf
+
+UD2 = b"\x0f\x0b"
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +44,18 @@ def test_a_visit_is_repeated_when_the_board_is_back(board: Board, batch: Build) 
 
 
 def test_a_kernel_that_crashes_again_and_again(board: Board, batch: Build, tmp_path: Path) -> None:
+    """Its file is as it should be; its code is a processor's way to refuse."""
     broken = tmp_path / "broken.so"
-    broken.write_bytes(batch.path.read_bytes()[:10_000])
+    text = read_elf(batch.path).sections[".text"]
+    content = bytearray(batch.path.read_bytes())
+    refusals = UD2 * (text.size // len(UD2))
+    content[text.offset : text.offset + len(refusals)] = refusals
+    broken.write_bytes(content)
     with (
         Measurer(None, KernelOptions(), Machine.parse(board.rpc)) as measurer,
-        pytest.raises(DeviceError, match="the session on the board was ended by Bus error"),
+        pytest.raises(
+            DeviceError, match="the session on the board was ended by Illegal instruction"
+        ),
     ):
         measurer.visit(Build(batch.job, broken, 0.0))
 

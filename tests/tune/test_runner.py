@@ -72,6 +72,8 @@ def fails_as_told(module: Any, to_device: Any, protocol: Protocol) -> Evaluation
         os.abort()
     if protocol.seconds == 2.0:
         time.sleep(1000)
+    if protocol.seconds == 3.0:
+        raise InputError("not like this")
     return evaluate(module, to_device, protocol)
 
 
@@ -133,6 +135,15 @@ def test_a_trial_is_measured_again_when_the_link_drops(board: Board) -> None:
         outcome = runner.run(trial(height=4), replace(CPU, seconds=3.0))
     assert board.starts == 2
     check(outcome.evaluation)
+
+
+def test_a_failure_of_this_side_costs_only_the_trial(board: Board) -> None:
+    with TrialRunner(Remote.parse(board.rpc), evaluator=fails_as_told) as runner:
+        died = runner.run(trial(height=5), Protocol(2, ("cpu",), 1.0))
+        assert (died.status, died.message) == ("crash", "the measuring process died")
+        refused = runner.run(trial(height=5), Protocol(2, ("cpu",), 3.0))
+        assert (refused.status, refused.message) == ("error", "not like this")
+        check(runner.run(trial(height=5), CPU).evaluation)
 
 
 def test_a_trial_that_crashes_on_the_board(board: Board) -> None:
