@@ -11,7 +11,7 @@ help:
 	@echo "make test     lint and all tests; PYTEST=... adds arguments for pytest"
 	@echo "make test-exact  the planner's search against the exact solver on 500 random graphs"
 	@echo "make test-npu-plans  500 drawn plans of CPU, GPU and NPU compute what the CPU does"
-	@echo "make test-faults  OpenCL fails at the calls of a run, in eleven ways, on every tier"
+	@echo "make test-faults  OpenCL fails at the calls of a run, in ten ways, or memory, on every tier"
 	@echo "make stress   10,000 inferences over 8 threads and 3 models: outputs and memory"
 	@echo "make test-sanitizers  the runtime under Thread-, Address- and UBSanitizer"
 	@echo "make test-arm  kernels and networks for ARM under its emulator, with OpenCL (minutes)"

@@ -46,24 +46,32 @@ def inference(session: hetcomp.Session, requests: int) -> Callable[[], object]:
     return lambda: [r.result(_LIMIT_S) for r in [session.submit(feeds) for _ in range(requests)]]
 
 
+def tell(sessions: dict[str, hetcomp.Session]) -> None:
+    """How each session runs."""
+    for name, session in sessions.items():
+        status = session.status()
+        print(f"{name}: plan {status.plan}, tier {status.tier}, {status.gpu_launches} launches")
+
+
 def timed_inferences(
     path: Path, options: list[Options], timing: TimingOptions, requests: int
 ) -> tuple[Samples, ...]:
     """Either way of opening; says how each ran."""
     with ExitStack() as stack:
-        arms, launches = [], []
-        for name, each in zip("AB", options, strict=True):
-            session = stack.enter_context(hetcomp.load(path, quiet=True, **each))
-            status = session.status()
-            print(
-                f"{name} {json.dumps(each)}: plan {status.plan}, tier {status.tier}, "
-                f"{status.gpu_launches} launches"
+        sessions = {
+            f"{name} {json.dumps(each)}": stack.enter_context(
+                hetcomp.load(path, quiet=True, **each)
             )
-            arms.append(Arm(name, inference(session, requests)))
-            launches.append(status.gpu_launches)
+            for name, each in zip("AB", options, strict=True)
+        }
+        tell(sessions)
+        arms = [Arm(name, inference(session, requests)) for name, session in sessions.items()]
         a, b = interleave(arms, timing)
+        print("afterwards:")
+        tell(sessions)  # one that adapts may have changed its plan
+        launches = [session.status().gpu_launches for session in sessions.values()]
     more = launches[1] - launches[0]
-    if more and not requests:
+    if more > 0 and not requests:
         cost_us = (b.median_ms - a.median_ms) * 1e3 / more
         print(f"B - A: {cost_us:.2f} us for each of {more} launches more")
     return a, b

@@ -123,7 +123,7 @@ def load(
     cores
         CPUs that inferences run on, by Linux's numbers, such as a phone's fast ones. Those that are
         not here are left out; with none left any serves. With `threads`, each has one of them for
-        itself. None: as the model was compiled (`compile --cores`); empty: any.
+        itself, as far as they go. None: as the model was compiled (`compile --cores`); empty: any.
     cpu_core, gpu_core
         Cores to pin to; None takes the first two allowed.
     npu_fault

@@ -74,8 +74,8 @@ HETCOMP_API const char* hetcomp_last_error(void);
 
 /* Opens the model. `options_json` may be NULL or "{}"; keys are listed in runtime_patches/README.md
  * of hetcomp. On success *out belongs to the caller, otherwise it is NULL. May take seconds: OpenCL
- * kernels are built. A device that does not answer is given up after 60 s in the probe and 300 s in
- * the first run of the kernels. */
+ * kernels are built. A device that does not answer is given up after two minutes in the probe, or
+ * 300 s in the first run of the kernels. */
 HETCOMP_API hetcomp_status hetcomp_model_open(const char* options_json, hetcomp_model** out);
 
 /* Frees the model; NULL is allowed. Requests that have not begun are cancelled; calls and requests

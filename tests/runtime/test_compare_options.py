@@ -14,7 +14,10 @@ _SCRIPT = Path(__file__).parents[2] / "scripts" / "compare_options.py"
 @pytest.mark.parametrize(
     ("arguments", "printed"),
     [
-        (["--b", '{"trace": true}'], ["A {}: plan rows", 'B {"trace": true}: plan rows']),
+        (
+            ["--b", '{"trace": true}'],
+            ["A {}: plan rows", 'B {"trace": true}: plan rows', "afterwards:\nA {}: plan rows"],
+        ),
         (
             ["--b", '{"chain": "off"}'],
             ["tier svm-ahead, 8 launches", "for each of 7 launches more"],

@@ -82,6 +82,21 @@ def test_one_core_a_thread(tmp_path: Path) -> None:
     assert masks == {(team[0],), (team[1],)}
 
 
+def test_more_threads_than_cores(tmp_path: Path) -> None:
+    """None of them leaves the cores that were asked for."""
+    last = ALLOWED[-1]
+    cores, masks = masks_of_a_run(tmp_path, (), [last], threads=3)
+    assert (cores, masks) == ([last], {(last,)})
+
+
+def test_cores_without_pinning(tmp_path: Path) -> None:
+    so = standin.build(tmp_path, cores=ALLOWED[:1])
+    with pytest.raises(InputError, match='"cores": with "pin" off'):
+        load(so, cores=ALLOWED[:1], pin="off")
+    with load(so, plan="cpu", pin="off") as session:
+        assert list(session.status().cores) == []
+
+
 @pytest.mark.parametrize("cores", [[-1], [5000], ["a"]])
 def test_cores_that_cannot_be(tmp_path: Path, cores: list[int]) -> None:
     with pytest.raises(InputError, match='option "cores"'):

@@ -65,8 +65,8 @@ def test_launches_are_short(sliced: Path, opencl: str) -> None:
         status, stats = session.status(), session.stats()
     assert status.gpu_steps == status.gpu_launches > 8 * 4
     assert sum(step.predicted_us for step in stats.steps) == pytest.approx(8 * whole_us)
-    # The grid has 12 rows, of which the last two go together.
-    assert max(step.predicted_us for step in stats.steps) <= 1.5 * slice_us
+    # 2.4 of 12 rows are no limit for the tiles: pieces have two, though five pieces were enough.
+    assert max(step.predicted_us for step in stats.steps) <= slice_us
 
 
 @pytest.mark.parametrize(

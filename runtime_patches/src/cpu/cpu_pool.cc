@@ -43,9 +43,10 @@ CpuPool::~CpuPool() { Stop(); }
 
 void CpuPool::Start(int worker, const std::vector<int>& cores) {
   const size_t index = static_cast<size_t>(worker);
-  const int core = index < cores.size() ? cores[index] : -1;
-  workers_.emplace_back([this, worker, core] {
-    if (core >= 0) PinThisThread(core);
+  // Those without a core of their own run on any of them.
+  const std::vector<int> own = index < cores.size() ? std::vector<int>{cores[index]} : cores;
+  workers_.emplace_back([this, worker, own] {
+    const ScopedPin pin(own);
     Work(worker);
   });
 }

@@ -12,7 +12,7 @@ namespace hetcomp {
 // Sessions with equal demands use one pool, one inference at a time. Thread-safe.
 class SharedPool {
  public:
-  // Worker i is pinned to cores[i + 1]; empty = not pinned.
+  // Worker i is pinned to cores[i + 1], those beyond to all of them; empty = not pinned.
   SharedPool(int threads, const std::vector<int>& cores, int priority);
   ~SharedPool();
   SharedPool(const SharedPool&) = delete;

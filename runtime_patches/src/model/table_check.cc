@@ -137,8 +137,9 @@ bool CanCutRows(const Graph& graph, const Task& task, const NpuOperator& operati
 
 // The same of channel tiles: all of them have so many columns, but the last one.
 bool CanCutColumns(const Task& task, const NpuOperator& operation) {
+  if (!HasCutColumns(operation) || operation.shape.empty()) return false;
   const int64_t width = task.npu_columns, columns = operation.shape.back();
-  return HasCutColumns(operation) && width > 0 && (columns + width - 1) / width == task.channels;
+  return width > 0 && (columns + width - 1) / width == task.channels;
 }
 
 // A part of a task that the NPU shares with the CPU has some of its rows, or of its channels.
@@ -147,13 +148,12 @@ void CheckPart(const Table& table, const Graph& graph, const NpuStep& step) {
   if (SameRange(part, Range())) return;
   const Task& task = graph.tasks[static_cast<size_t>(step.tasks.front())];
   const NpuOperator& operation = *graph.operators[static_cast<size_t>(step.tasks.front())];
+  const bool is_part = step.tasks.size() == 1 && InRange(part.row_begin, part.row_end, task.rows) &&
+                       InRange(part.channel_begin, part.channel_end, task.channels);
   const bool all_rows = part.row_end - part.row_begin == task.rows;
   const bool all_channels = part.channel_end - part.channel_begin == task.channels;
-  const bool can_cut =
-      all_channels ? CanCutRows(graph, task, operation) : CanCutColumns(task, operation);
-  if (step.tasks.size() != 1 || !InRange(part.row_begin, part.row_end, task.rows) ||
-      !InRange(part.channel_begin, part.channel_end, task.channels) || all_rows == all_channels ||
-      !can_cut) {
+  if (!is_part || all_rows == all_channels ||
+      !(all_channels ? CanCutRows(graph, task, operation) : CanCutColumns(task, operation))) {
     Bad(table, TilesOf(task, part) + " cannot be on the NPU");
   }
 }

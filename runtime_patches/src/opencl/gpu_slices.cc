@@ -13,17 +13,35 @@ long long Tiles(const Range& range) {
          (range.channel_end - range.channel_begin);
 }
 
+// Time of a part of a step.
+double PredictedUs(const Step& step, const Range& part) {
+  return step.predicted_us * static_cast<double>(Tiles(part)) /
+         static_cast<double>(Tiles(step.range));
+}
+
+// As few parts as keep to the limit. Parts are of whole tiles, so that it may take up to twice as
+// many as their times alone would ask for.
+std::vector<Range> Divide(const Step& step, const Task& task, double slice_us) {
+  const double most = static_cast<double>(Tiles(step.range));
+  const int least = static_cast<int>(std::min(most, std::ceil(step.predicted_us / slice_us)));
+  const auto too_long = [&](const Range& part) { return PredictedUs(step, part) > slice_us; };
+  std::vector<Range> ranges;
+  for (int parts = least; parts <= 2 * least; ++parts) {
+    ranges = DivideRange(task, step.range, parts);
+    if (std::none_of(ranges.begin(), ranges.end(), too_long)) break;
+  }
+  return ranges;
+}
+
 // Pieces of one step, in order; only the last one signals.
 std::vector<Step> Pieces(const Step& step, const Task& task, double slice_us) {
-  const int parts = static_cast<int>(std::ceil(step.predicted_us / slice_us));
-  if (step.ticket != 0 || parts < 2) return {step};
+  if (step.ticket != 0 || step.predicted_us <= slice_us) return {step};
   std::vector<Step> pieces;
-  for (const Range& range : DivideRange(task, step.range, parts)) {
+  for (const Range& range : Divide(step, task, slice_us)) {
     Step piece = step;
     piece.range = range;
     piece.signal = false;
-    piece.predicted_us = step.predicted_us * static_cast<double>(Tiles(range)) /
-                         static_cast<double>(Tiles(step.range));
+    piece.predicted_us = PredictedUs(step, range);
     pieces.push_back(piece);
   }
   pieces.back().signal = step.signal;

@@ -41,7 +41,7 @@ void PauseFor(double time_us) {
 
 void FinishProbe(const ClHandles& cl) {
   if (FinishWithin(cl, kFirstRunLimitUs) == WaitResult::kReached) return;
-  throw Error(ErrorKind::kDevice, "the device does not end a small kernel");
+  throw TimeoutError("the device does not end a small kernel");
 }
 
 ProbeKernel::Shared::Shared(const ClHandles& handles)
@@ -54,15 +54,24 @@ ProbeKernel::Shared::~Shared() {
   Store(&sync->control.abort, kAbortByHost);
   try {
     Finish();
-  } catch (const Error&) {
-    static_cast<void>(sync.release());
-    static_cast<void>(answer.release());
+  } catch (const Error&) {  // it is leaked
   }
 }
 
 void ProbeKernel::Shared::Finish() {
-  FinishProbe(cl);
-  running = false;
+  running = false;  // whatever comes: nobody waits for it again
+  try {
+    FinishProbe(cl);
+  } catch (const Error&) {
+    Leak();
+    throw;
+  }
+}
+
+void ProbeKernel::Shared::Leak() {
+  Store(&sync->control.abort, kAbortByHost);
+  static_cast<void>(sync.release());
+  static_cast<void>(answer.release());
 }
 
 ProbeKernel::ProbeKernel(const ClHandles& cl, cl_program program)

@@ -50,6 +50,7 @@ class ProbeKernel {
     explicit Shared(const ClHandles& handles);
     ~Shared();
     void Finish();
+    void Leak();
 
     struct Answer {
       int32_t data[1 + kGroups * kItems];
@@ -75,7 +76,7 @@ class ProbeKernel {
   uint32_t base_ = 0;
 };
 
-// Waits until the queue is empty, which it soon is. Throws Error(kDevice) if not.
+// Waits until the queue is empty, which it soon is. Throws TimeoutError if not.
 void FinishProbe(const ClHandles& cl);
 
 }  // namespace hetcomp

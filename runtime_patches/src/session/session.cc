@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/json_writer.h"
 #include "base/keep.h"
 #include "base/notice.h"
 #include "cpu/pinning.h"
@@ -56,44 +55,6 @@ Session::~Session() {
   KeepForEver(std::move(ready_));
   LeakRungs();
   LeakDeviceMemory();
-}
-
-void Session::ResolveCores() {
-  const std::vector<int> allowed = AllowedCpus();
-  if (options_.pin == PinMode::kOff || allowed.empty()) return;
-  ResolveTeam(allowed);
-  const bool can_share = allowed.size() >= 2;
-  // Dividing a machine with more CPUs into one core for each side would waste the others.
-  if (options_.pin == PinMode::kAuto && allowed.size() != 2) return;
-  const int first = team_.empty() ? allowed[0] : team_[0];
-  cores_.cpu = options_.cpu_core >= 0 ? options_.cpu_core : first;
-  if (!can_share) return;
-  cores_.gpu =
-      options_.gpu_core >= 0 ? options_.gpu_core : allowed[cores_.cpu == allowed[1] ? 0 : 1];
-  for (int core : {cores_.cpu, cores_.gpu}) {
-    if (std::find(allowed.begin(), allowed.end(), core) != allowed.end()) continue;
-    ThrowInput("this process may not run on CPU " + std::to_string(core) + ": choose other cores");
-  }
-}
-
-// A model may be opened on a machine without the cores that it was compiled for.
-void Session::ResolveTeam(const std::vector<int>& allowed) {
-  for (int core : options_.cores.value_or(model_.cores)) {
-    const bool here = std::find(allowed.begin(), allowed.end(), core) != allowed.end();
-    if (here && std::find(team_.begin(), team_.end(), core) == team_.end()) team_.push_back(core);
-  }
-}
-
-void Session::MakePool() {
-  if (options_.threads == 1) return;
-  std::vector<int> cores = team_;
-  const bool gpu_in_use = ready_ != nullptr && ready_->lane != nullptr;
-  if (team_.empty() && options_.pin == PinMode::kOn && !gpu_in_use) {
-    const std::vector<int> allowed = AllowedCpus();
-    const auto first = std::find(allowed.begin(), allowed.end(), cores_.cpu);
-    cores.assign(first, allowed.end());
-  }
-  pool_ = std::make_unique<SharedPool>(options_.threads, cores, options_.priority);
 }
 
 const Table& Session::FindTable(const std::string& name) const {
@@ -318,48 +279,6 @@ void Session::UsePlan(const std::string& name) {
   StopAdapting("another plan is asked for");
   InstallOrFallBack(table);
   StartAdapting();
-}
-
-std::string Session::StatusJson() {
-  std::lock_guard<std::mutex> lock(mutex_);
-  const bool gpu = ready_->lane != nullptr;
-  JsonObject status;
-  status.Text("tier", TierName(gpu ? tier_.tier : Tier::kCpu)).Text("plan", ready_->table.name);
-  status.Text("memory", gpu ? MemoryName(tier_.memory) : "");
-  JsonObject refused;
-  for (const RefusedTier& refusal : tier_.refused)
-    refused.Text(TierName(refusal.tier), refusal.why);
-  status.Raw("refused_tiers", refused.Done());
-  status.Text("requested_plan", requested_plan_).Text("why_no_gpu", why_no_gpu_);
-  status.Text("device", device_ != nullptr ? device_->choice().name : "");
-  status.Text("device_version", device_ != nullptr ? device_->choice().version : "");
-  status.Text("platform", device_ != nullptr ? device_->choice().platform : "");
-  status.Flag("device_is_cpu", device_ != nullptr && device_->choice().is_cpu);
-  status.Flag("device_bad", gave_up_ || (device_ != nullptr && device_->bad()));
-  status.Text("atomics", device_ != nullptr ? device_->probe().spelling->name : "");
-  status.Number("poll_ns", device_ != nullptr ? device_->probe().poll_round_us / 1.024 : 0.0);
-  status.Flag("gpu_pinned", device_ != nullptr && device_->pinned());
-  status.Flag("cpu_pinned", RunCore() >= 0);
-  status.Count("cpu_core", cores_.cpu).Count("gpu_core", cores_.gpu);
-  std::vector<std::string> team;
-  for (int core : team_) team.push_back(std::to_string(core));
-  status.Raw("cores", JsonList(team));
-  status.Count("threads", options_.threads)
-      .Count("priority", options_.priority)
-      .Number("timeout_ms", options_.timeout_ms);
-  AddNpuStatus(&status);
-  status.Count("cpu_steps", static_cast<long long>(ready_->table.cpu.size()));
-  status.Count("gpu_steps", static_cast<long long>(ready_->table.gpu.size()));
-  status.Count("gpu_launches", gpu ? static_cast<long long>(ready_->lane->n_launches()) : 0);
-  status.Count("arena_bytes", static_cast<long long>(ready_->table.arena_bytes));
-  status.Count("runs", runs_).Count("fallbacks", fallbacks_).Count("timeouts", timeouts_);
-  status.Count("ahead_used", ahead_.used()).Count("ahead_voided", ahead_.voided());
-  status.Number("open_ms", open_ms_).Number("warmup_ms", warmup_ms_);
-  status.Number("build_ms", device_ != nullptr ? device_->build_ms() : 0.0);
-  status.Text("program_cache", device_ != nullptr ? device_->program_cache(tier_.memory) : "off");
-  status.Number("first_run_ms", first_run_ms_);
-  status.Number("warm_run_ms", runs_ > 1 ? later_runs_ms_ / static_cast<double>(runs_ - 1) : 0.0);
-  return status.Done();
 }
 
 }  // namespace hetcomp

@@ -107,7 +107,7 @@ class Session {
 
   // session.cc: opening, tables, status.
   void ResolveCores();
-  void ResolveTeam(const std::vector<int>& allowed);
+  void ResolveAffinity(const std::vector<int>& allowed);
   void MakePool();
   const Table& FindTable(const std::string& name) const;
   const Table& CpuTable() const;
@@ -186,7 +186,7 @@ class Session {
   Image image_;
   Model model_;
   Cores cores_;
-  std::vector<int> team_;  // those of the cores that were asked for which are here; empty = any
+  std::vector<int> affinity_;  // those of the cores that were asked for which are here; empty = any
 
   std::mutex mutex_;  // guards everything below
   std::unique_ptr<SharedPool> pool_;

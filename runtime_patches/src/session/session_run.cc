@@ -21,26 +21,6 @@ constexpr double kLeastDrainUs = 1e4;
 
 }  // namespace
 
-// The core for the calling thread; -1 = wherever it is. "auto" pins only beside a pinned device:
-// two threads that spin for each other must not share a core.
-int Session::RunCore() const {
-  if (options_.pin == PinMode::kOn) return cores_.cpu;
-  return options_.pin == PinMode::kAuto && ready_->lane != nullptr ? device_->host_core() : -1;
-}
-
-// With workers, each on a core of its own, the caller takes the first one; alone, any of them, so
-// that sessions do not share one.
-ScopedPin Session::PinCaller() const {
-  const int core = RunCore();
-  if (core >= 0 || team_.empty()) return ScopedPin(core);
-  return options_.threads > 1 ? ScopedPin(team_[0]) : ScopedPin(team_);
-}
-
-int Session::Core() {
-  std::lock_guard<std::mutex> lock(mutex_);
-  return RunCore();
-}
-
 WalkContext Session::Context(const Ready& ready) const {
   WalkContext context;
   context.cpu = ready.cpu.get();
