@@ -16,10 +16,11 @@ import onnx
 
 from hetcomp import cpu_alone
 from hetcomp.codegen.image import write_image
-from hetcomp.codegen.kernels import cpu_objects, opencl_source
+from hetcomp.codegen.kernels import opencl_source
 from hetcomp.codegen.link import link_model
 from hetcomp.codegen.lower import Lowered, lower_tasks
 from hetcomp.codegen.toolchain import find_toolchain
+from hetcomp.codegen.versions import CpuCode, cpu_code
 from hetcomp.cost.profile_file import load_profile
 from hetcomp.device_class import find_groups, find_local_bytes
 from hetcomp.errors import InputError
@@ -206,7 +207,7 @@ class _Kernels:
 
     lowered: Lowered
     groups: GroupFacts | None
-    objects: tuple[Path, ...]
+    code: CpuCode
     opencl: str
     target: CompileTarget
     folder: Path
@@ -244,10 +245,10 @@ def _generate(
         npu = NpuTasks.of(options.npu, lowered.graph, lowered.operators, lowered.constant)
         lowered = replace(lowered, graph=npu.graph)
     with stages.stage("CPU kernels", 0.25):
-        objects = cpu_objects(lowered.kernels, target.cpu, target.llvm, folder)
+        code = cpu_code(lowered.kernels, target, folder)
     with stages.stage("OpenCL kernels", 0.55):
         opencl = opencl_source(lowered.kernels, target.opencl) if options.gpu else ""
-    return _Kernels(lowered, groups, objects, opencl, target, folder, imported.name, npu)
+    return _Kernels(lowered, groups, code, opencl, target, folder, imported.name, npu)
 
 
 def _groups(options: CompileOptions, target: CompileTarget) -> GroupFacts | None:
@@ -324,11 +325,11 @@ def _link(kernels: _Kernels, placement: Placement, options: CompileOptions, outp
         {"model": kernels.model_name, "objective": options.goal.objective, **placement.notes},
         target=kernels.target.name,
         npu=npu.description,
-        needs=kernels.target.needs,
+        versions=kernels.target.versions,
         cores=kernels.target.cores if options.cores is None else options.cores,
     )
     toolchain = find_toolchain(kernels.target.triple)
-    link_model(kernels.objects, graph.kernels, image, output, toolchain=toolchain)
+    link_model(kernels.code.objects, kernels.code.symbols, image, output, toolchain=toolchain)
 
 
 @dataclass

@@ -22,10 +22,11 @@ from onnx import helper, numpy_helper
 
 import hetcomp
 from hetcomp.codegen.image import write_image
-from hetcomp.codegen.kernels import cpu_objects, opencl_source
+from hetcomp.codegen.kernels import opencl_source
 from hetcomp.codegen.link import link_model
 from hetcomp.codegen.lower import Lowered, lower_tasks
 from hetcomp.codegen.lowered_kernel import LoweredKernel
+from hetcomp.codegen.versions import cpu_code
 from hetcomp.cost.samples import undisturbed
 from hetcomp.frontend import import_onnx
 from hetcomp.pipeline import fusion_pipeline
@@ -129,14 +130,14 @@ def _build(path: Path, folder: Path, gpu: bool) -> None:
     imported = import_onnx(_model())
     module = fusion_pipeline()(imported.mod)
     lowered = _with_peak(lower_tasks(imported, module, target.cpu, gpu=gpu), target.cpu, gpu)
-    objects = cpu_objects(lowered.kernels, target.cpu, target.llvm, folder)
+    code = cpu_code(lowered.kernels, target, folder)
     opencl = opencl_source(lowered.kernels, target.opencl) if gpu else ""
     graph = lowered.graph
     plans = [single(graph, place) for place in ([Place.CPU, Place.GPU] if gpu else [Place.CPU])]
     tables = [make_table(graph, plan) for plan in plans]
     image = folder / "image.bin"
     write_image(image, graph, plans, tables, opencl, lowered.constants, {}, target=target.name)
-    link_model(objects, graph.kernels, image, path)
+    link_model(code.objects, code.symbols, image, path)
 
 
 def _model() -> onnx.ModelProto:

@@ -122,7 +122,12 @@ def explain(
     if as_json:
         about = {"device": there.forecast.costs.device, "tier": there.tier} if there else None
         data = {**_json(graph, plan, names, image.build), "profile": about}
-        data["target"] = {"name": stored.target, "needs": stored.needs, "cores": stored.cores}
+        data["target"] = {
+            "name": stored.target,
+            "needs": stored.needs,
+            "cores": stored.cores,
+            "versions": [version.to_json() for version in stored.versions],
+        }
         data["pipeline"] = {"predicted_us": pipeline_us, "is_auto": is_pipelined(stored)}
         print_json({**data, "comparison": [row.to_json() for row in comparison]})
         return
@@ -285,6 +290,9 @@ def _target_text(image: Image) -> str:
     parts = [f"for {image.target or 'this machine'}"]
     if image.needs:
         parts.append(f"its CPU must have {', '.join(image.needs)}")
+    if len(image.versions) > 1:
+        names = ", else ".join(version.name for version in image.versions)
+        parts.append(f"kernels for {names}")
     if image.cores:
         parts.append(f"inferences on CPUs {', '.join(map(str, image.cores))}")
     return "; ".join(parts)

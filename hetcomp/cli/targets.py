@@ -39,7 +39,9 @@ def targets(fetch: str | None, as_json: bool) -> None:
         return
     rows = [("host", "the machine that compiles", "")]
     rows += [(name, soc.name, _details(soc)) for name, soc in socs.items()]
-    rows += [(name, "any ARMv8-A CPU, or with ,cpu=cortex-a76 that one", "") for name in TRIPLES]
+    rows += [
+        (name, "any ARMv8-A CPU, or those of ,cpu=cortex-a53+cortex-a76", "") for name in TRIPLES
+    ]
     rows += [(f"...,gpu={name}", gpu.name, "") for name, gpu in GPUS.items()]
     print_table("", ("target", "for", "as published"), rows)
 

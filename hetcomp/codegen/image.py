@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from hetcomp._version import __version__
 from hetcomp.errors import InternalError
+from hetcomp.plan.cpu_version import CpuVersion
 from hetcomp.plan.graph import FORMAT_VERSION, Space, TaskGraph, Tensor
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.table import StepTable
@@ -49,7 +50,7 @@ def write_image(
     *,
     target: str = "",
     npu: Mapping[str, Any] | None = None,
-    needs: Sequence[str] = (),
+    versions: Sequence[CpuVersion] = (CpuVersion(),),
     cores: Sequence[int] = (),
 ) -> None:
     """Write the image of a model to `path`.
@@ -71,8 +72,9 @@ def write_image(
         Target triple, for `explain`.
     npu
         Operators for NPU drivers, see `hetcomp.npu.operators`; None: the file has none.
-    needs
-        CPU features, by Linux's names, without which the runtime refuses to open the model.
+    versions
+        Of the CPU kernels, the best first; a CPU that lacks something for each cannot open the
+        model.
     cores
         CPUs that inferences are to run on, by Linux's numbers; empty: any.
 
@@ -88,7 +90,7 @@ def write_image(
         "format": FORMAT_VERSION,
         "hetcomp": __version__,
         "target": target,
-        "needs": list(needs),
+        "versions": [version.to_json() for version in versions],
         "cores": list(cores),
         "graph": graph.to_json(),
         "plans": [plan.to_json() for plan in plans],

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from hetcomp.codegen.toolchain import Toolchain, find_toolchain, run_tool, runtime_objects
 from hetcomp.files import atomic_path
-from hetcomp.plan.graph import Kernel
 from hetcomp.runtime.elf import read_elf
 from hetcomp.runtime.image_header import (
     HEADER_BYTES,
@@ -46,6 +45,9 @@ EXPORTED_SYMBOLS = (
     "hetcomp_status_name",
 )
 
+_RESULT, _PARAMETERS = "int", "(void*, const void*, int, void*)"
+"""Of a kernel's function."""
+
 _LINK_FLAGS = (
     "-shared",
     "-pthread",
@@ -58,7 +60,7 @@ _LINK_FLAGS = (
 
 def link_model(
     kernel_objects: Sequence[Path],
-    kernels: Sequence[Kernel],
+    kernels: Mapping[str, Sequence[str]],
     image: Path,
     output: Path,
     *,
@@ -69,9 +71,9 @@ def link_model(
     Parameters
     ----------
     kernel_objects
-        Objects that define `__tvm_ffi_<symbol>` for every kernel.
+        Objects that define `__tvm_ffi_<symbol>` for every version of every kernel.
     kernels
-        The kernels of the task graph.
+        By the task graph's symbol, the symbols of its versions, in the image's order.
     image
         File written by `hetcomp.codegen.image.write_image`.
     output
@@ -122,25 +124,32 @@ def _compile(tools: Toolchain, source: Path, text: str) -> Path:
     return target
 
 
-def _kernel_table(kernels: Sequence[Kernel]) -> str:
+def _kernel_table(kernels: Mapping[str, Sequence[str]]) -> str:
     """C++ text of the table that `runtime_patches/src/model/kernels.h` declares."""
-    declarations = "".join(
-        f"int __tvm_ffi_{kernel.symbol}(void*, const void*, int, void*);\n" for kernel in kernels
-    )
-    rows = "".join(f'  {{"{k.symbol}", __tvm_ffi_{k.symbol}}},\n' for k in kernels)
+    names = dict.fromkeys(symbol for symbols in kernels.values() for symbol in symbols)
+    declarations = "".join(f"{_RESULT} __tvm_ffi_{name}{_PARAMETERS};\n" for name in names)
+    columns, rows = "", ""
+    for index, (kernel, symbols) in enumerate(kernels.items()):
+        functions = ", ".join(f"__tvm_ffi_{symbol}" for symbol in symbols)
+        columns += f"const HetcompFunction versions_{index}[] = {{{functions}}};\n"
+        rows += f'  {{"{kernel}", versions_{index}}},\n'
+    count = len(next(iter(kernels.values()), ("",)))
     return f"""\
 extern "C" {{
 {declarations}
+typedef {_RESULT} (*HetcompFunction){_PARAMETERS};
 struct HetcompKernel {{
   const char* name;
-  int (*function)(void*, const void*, int, void*);
+  const HetcompFunction* versions;
 }};
 extern const struct HetcompKernel hetcomp_kernels[];
-extern const int hetcomp_kernel_count;
+extern const int hetcomp_kernel_count, hetcomp_version_count;
+{columns}
 const struct HetcompKernel hetcomp_kernels[] = {{
 {rows}  {{nullptr, nullptr}}
 }};
 const int hetcomp_kernel_count = {len(kernels)};
+const int hetcomp_version_count = {count};
 }}
 """
 

@@ -25,7 +25,7 @@ __all__ = [
     "Tensor",
 ]
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 
 class Space(str, Enum):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hetcomp.errors import ArtifactError
+from hetcomp.plan.cpu_version import CpuVersion
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.table import StepTable
@@ -37,8 +38,10 @@ class Image:
         Text of the OpenCL kernels.
     machine
         ELF machine number.
-    needs, cores
-        CPU features that the kernels need, and CPUs that inferences are to run on (empty: any).
+    versions
+        Of the CPU kernels, the best first.
+    cores
+        CPUs that inferences are to run on; empty: any.
     """
 
     version: str
@@ -49,8 +52,13 @@ class Image:
     build: dict[str, Any]
     opencl_source: str = ""
     machine: int = 0
-    needs: tuple[str, ...] = ()
+    versions: tuple[CpuVersion, ...] = (CpuVersion(),)
     cores: tuple[int, ...] = ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Features, by Linux's names, that a CPU must have: those of the least version."""
+        return self.versions[-1].needs
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:
@@ -94,7 +102,7 @@ def parse_description(
             build=data["build"],
             opencl_source=opencl_source,
             machine=machine,
-            needs=tuple(data["needs"]),
+            versions=tuple(CpuVersion.from_json(item) for item in data["versions"]),
             cores=tuple(data["cores"]),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -60,6 +60,8 @@ class SessionStatus:
     device, device_version, platform, device_is_cpu, device_bad, atomics, poll_ns
         The OpenCL device, whether it has failed for good, the proven spelling of atomics and the
         cost of one poll of a waiting kernel; empty or zero before the device is needed.
+    cpu_version
+        CPU whose kernels are used, of those in the file.
     gpu_pinned, cpu_pinned, cpu_core, gpu_core
         Whether kernels and the calling thread run on one core each, and on which.
     cores
@@ -101,6 +103,7 @@ class SessionStatus:
     device_bad: bool
     atomics: str
     poll_ns: float
+    cpu_version: str
     gpu_pinned: bool
     cpu_pinned: bool
     cpu_core: int

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,10 +13,10 @@ from tvm.target import codegen
 from hetcomp.errors import InputError
 from hetcomp.schedules.facts import OpenclCpuFacts
 
-from .arm_cores import ARM_CORES, arm_cpu
+from .arm_cores import ARM_CORES, ARM_LEVELS, arm_cpu
 from .compile_target import CompileTarget, make_target
 
-__all__ = ["arm_cpus", "arm_target"]
+__all__ = ["arm_cpus", "arm_target", "arm_targets"]
 
 _LINUX_NAMES = {
     "neon": ("asimd",),
@@ -65,6 +66,35 @@ def arm_target(
         llvm["mattr"] += [flag for name, flag in _REFUSED.items() if name not in features]
     name = f"aarch64 {cpu or found.facts.name}"
     return make_target(name, llvm, found.facts, OpenclCpuFacts.NEON, tuple(sorted(_needs(llvm))))
+
+
+def arm_targets(
+    triple: str, cpus: Sequence[str] = (), *, f16_products: bool = True
+) -> CompileTarget:
+    """One file for several ARM CPUs: the target of the least, with the others as its `more`.
+
+    Parameters
+    ----------
+    triple, f16_products
+        As in `arm_target`.
+    cpus
+        LLVM's names of the cores; of those with equal features the first one's order of
+        instructions serves all. None: any core, with versions for newer ones.
+
+    Raises
+    ------
+    InputError
+        LLVM does not know a core, or none of them has only what all others have too.
+    """
+    found = [arm_target(triple, cpu, f16_products=f16_products) for cpu in cpus] or [
+        arm_target(triple, features=level, f16_products=f16_products) for level in ARM_LEVELS
+    ]
+    distinct = {frozenset(one.needs): one for one in reversed(found)}
+    least, *more = sorted(distinct.values(), key=lambda one: len(one.needs))
+    unlike = next((one.name for one in more if not {*least.needs} <= {*one.needs}), None)
+    if unlike is not None:
+        raise InputError(f"target: {unlike} lacks what {least.name} has; name an older CPU too")
+    return replace(least, more=tuple(reversed(more)))
 
 
 @lru_cache

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from hetcomp.schedules.facts import CpuFacts, DeviceFacts
 
-__all__ = ["ARM_CORES", "ArmCpu", "arm_cpu"]
+__all__ = ["ARM_CORES", "ARM_LEVELS", "ArmCpu", "arm_cpu"]
 
 _V8_0 = frozenset({"asimd"})
 _V8_2 = _V8_0 | {"asimdhp", "asimddp"}
@@ -25,6 +25,8 @@ _BY_FEATURES = (
     (_V8_6, "a510 a520 a710 a715 a720 x2 x3 x4"),
 )
 
+ARM_LEVELS = (_V8_0, _V8_2, _V8_6)
+"""Features of any core, and of those that most newer ones have."""
 ARM_CORES: Mapping[str, frozenset[str]] = MappingProxyType(
     {f"cortex-{name}": features for features, names in _BY_FEATURES for name in names.split()}
 )

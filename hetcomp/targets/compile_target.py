@@ -7,6 +7,7 @@ from typing import Any
 
 import tvm
 
+from hetcomp.plan.cpu_version import CpuVersion
 from hetcomp.schedules.facts import DeviceFacts, GroupFacts
 
 __all__ = ["CompileTarget", "TargetGpu", "make_target"]
@@ -61,6 +62,9 @@ class CompileTarget:
         The OpenCL device; None: look at this machine's.
     cores
         Linux's numbers of the cores that inferences are to run on; empty: any.
+    more
+        CPUs that have more instructions, the best first, for which the same file holds kernels with
+        the same tiles; the runtime takes those for the CPU that it finds.
     """
 
     name: str
@@ -71,6 +75,12 @@ class CompileTarget:
     triple: str | None = None
     gpu: TargetGpu | None = None
     cores: tuple[int, ...] = ()
+    more: tuple[CompileTarget, ...] = ()
+
+    @property
+    def versions(self) -> tuple[CpuVersion, ...]:
+        """What the runtime chooses from, the best first."""
+        return tuple(CpuVersion(one.name, one.needs) for one in (*self.more, self))
 
     def within(self, local_bytes: int) -> CompileTarget:
         """The same for an OpenCL device with so much local memory, where its kernels keep what the
@@ -82,7 +92,8 @@ class CompileTarget:
     def with_scratch(self, size_bytes: int) -> CompileTarget:
         """The same with so much second-level cache."""
         cpu, opencl = (replace(f, scratch_bytes=size_bytes) for f in (self.cpu, self.opencl))
-        return replace(self, cpu=cpu, opencl=opencl)
+        more = tuple(one.with_scratch(size_bytes) for one in self.more)
+        return replace(self, cpu=cpu, opencl=opencl, more=more)
 
 
 def make_target(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .arm import arm_target
+from .arm import arm_targets
 from .compile_target import CompileTarget
 from .host import host_target
 from .spec import parse_target
@@ -30,12 +30,12 @@ def find_target(name: str, *, f16_products: bool = False) -> CompileTarget:
     if name == "host":
         return host_target(f16_products=f16_products)
     spec = parse_target(name)
-    target = arm_target(spec.triple, spec.cpu, f16_products=f16_products)
+    target = arm_targets(spec.triple, spec.cpus, f16_products=f16_products)
     target = replace(target, triple=spec.triple, gpu=spec.gpu)
     if spec.soc is None:
         return target
     # Of another cluster's core where `cpu=` names it; the first one's where none has such cores.
     clusters = spec.soc.clusters
-    cluster = next((one for one in clusters if one.core == spec.cpu), clusters[0])
+    cluster = next((one for one in clusters if one.core in spec.cpus), clusters[0])
     target = replace(target, name=f"{name} {target.name}", cores=cluster.cpus)
     return target.with_scratch(cluster.l2_kib << 10)

@@ -27,8 +27,8 @@ class TargetSpec:
     ----------
     triple
         One of `TRIPLES`.
-    cpu
-        LLVM's name of the core; empty: any.
+    cpus
+        LLVM's names of the cores that one file is to serve; none: any.
     gpu
         The OpenCL device.
     soc
@@ -36,13 +36,13 @@ class TargetSpec:
     """
 
     triple: str
-    cpu: str
+    cpus: tuple[str, ...]
     gpu: TargetGpu
     soc: Soc | None = None
 
 
 def parse_target(text: str) -> TargetSpec:
-    """From `TRIPLE[,cpu=NAME][,gpu=KIND]`, or `SOC[,os=linux|android]` with the same.
+    """From `TRIPLE[,cpu=NAME[+NAME...]][,gpu=KIND]`, or `SOC[,os=linux|android]` with the same.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def parse_target(text: str) -> TargetSpec:
     if name in TRIPLES:
         if "os" in given:
             raise InputError(f"target '{text}': the system is {name}; os is for a named machine")
-        return TargetSpec(name, given.get("cpu", ""), gpu or find_gpu("gpu"))
+        return TargetSpec(name, _cpus(given.get("cpu")), gpu or find_gpu("gpu"))
     soc = find_socs().get(name)
     if soc is None:
         raise InputError(
@@ -65,8 +65,15 @@ def parse_target(text: str) -> TargetSpec:
     system = given.get("os", "linux")
     if system not in _SYSTEMS:
         raise InputError(f"target '{text}': os is {' or '.join(_SYSTEMS)}, got '{system}'")
-    cpu = given.get("cpu", soc.clusters[0].core)
-    return TargetSpec(_SYSTEMS[system], cpu, gpu or soc.gpu.target, soc)
+    cpus = _cpus(given.get("cpu", soc.clusters[0].core))
+    return TargetSpec(_SYSTEMS[system], cpus, gpu or soc.gpu.target, soc)
+
+
+def _cpus(text: str | None) -> tuple[str, ...]:
+    cpus = tuple(text.split("+")) if text else ()
+    if "" in cpus:
+        raise InputError(f"target: cpu '{text}' has a name missing beside '+'")
+    return cpus
 
 
 def _settings(text: str, settings: Sequence[str]) -> dict[str, str]:

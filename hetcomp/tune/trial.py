@@ -20,10 +20,11 @@ import numpy as np
 from hetcomp.codegen.constants import ConstantPool
 from hetcomp.codegen.functions import function_from_json
 from hetcomp.codegen.image import write_image
-from hetcomp.codegen.kernels import cpu_objects, opencl_source
+from hetcomp.codegen.kernels import opencl_source
 from hetcomp.codegen.link import link_model
 from hetcomp.codegen.lowered_kernel import LoweredKernel, kernel_record, lowered_kernel
 from hetcomp.codegen.toolchain import find_toolchain
+from hetcomp.codegen.versions import cpu_code
 from hetcomp.devices import CpuInfo
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
 from hetcomp.plan.plan import Place
@@ -102,7 +103,7 @@ def build_trial(trial: Trial, output: Path) -> None:
     graph, arrays = _Graph(func, trial, kernels).build(records)
     with tempfile.TemporaryDirectory(prefix="hetcomp-trial-") as name:
         folder = Path(name)
-        objects = cpu_objects(kernels, target.cpu, target.llvm, folder)
+        code = cpu_code(kernels, target, folder)
         source = opencl_source(kernels, target.opencl) if trial.opencl else ""
         plans = [single(graph, Place.CPU)]
         if trial.opencl:
@@ -111,7 +112,7 @@ def build_trial(trial: Trial, output: Path) -> None:
         image = folder / "image.bin"
         write_image(image, graph, plans, tables, source, arrays, {}, target=target.name)
         toolchain = find_toolchain(target.triple)
-        link_model(objects, graph.kernels, image, output, toolchain=toolchain)
+        link_model(code.objects, code.symbols, image, output, toolchain=toolchain)
 
 
 class _Graph:

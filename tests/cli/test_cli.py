@@ -21,6 +21,7 @@ import hetcomp
 import hetcomp.runtime
 from hetcomp.cli import main
 from hetcomp.errors import DeviceError, PlanError
+from hetcomp.plan.cpu_version import CpuVersion
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
 from hetcomp.plan.io import read_plan
 from hetcomp.plan.planners import fixed_split
@@ -287,7 +288,8 @@ def image(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = replace(fixed_split(GRAPH), predicted_us=1500.0, measured_us=1600.0)
     plans = (plan, replace(plan, name="cpu"))
     tables = tuple(make_table(GRAPH, each) for each in plans)
-    about = {"needs": ("asimddp",), "cores": (4, 5)}
+    versions = (CpuVersion("a510", ("asimddp", "i8mm")), CpuVersion("a76", ("asimddp",)))
+    about = {"versions": versions, "cores": (4, 5)}
     made = Image("1.0", "rk3588", GRAPH, plans, tables, {"a": 1}, **about)
     monkeypatch.setattr(hetcomp.runtime, "read_image", lambda _: made)
 
@@ -300,7 +302,10 @@ def test_explain(tmp_path: Path) -> None:
     assert "conv2d winograd 4x4" in result.stdout
     assert "split rows" in result.stdout
     assert "1 tasks: 1 split; predicted 1.50 ms; measured 1.60 ms" in result.stdout
-    assert "for rk3588; its CPU must have asimddp; inferences on CPUs 4, 5\n" in result.stdout
+    assert (
+        "for rk3588; its CPU must have asimddp; kernels for a510, else a76; "
+        "inferences on CPUs 4, 5\n"
+    ) in result.stdout
     assert read_plan(tmp_path / "p.json").decisions == fixed_split(GRAPH).decisions
 
 
@@ -308,7 +313,15 @@ def test_explain(tmp_path: Path) -> None:
 def test_explain_json(tmp_path: Path) -> None:
     data = json.loads(hetcomp_cli("explain", "m.so", "--json").output)
     assert data["plans"] == ["split", "cpu"]
-    assert data["target"] == {"name": "rk3588", "needs": ["asimddp"], "cores": [4, 5]}
+    assert data["target"] == {
+        "name": "rk3588",
+        "needs": ["asimddp"],
+        "cores": [4, 5],
+        "versions": [
+            {"name": "a510", "needs": ["asimddp", "i8mm"]},
+            {"name": "a76", "needs": ["asimddp"]},
+        ],
+    }
     (task,) = data["tasks"]
     assert (task["processor"], task["cpu_share"], task["cut"]) == ("split", 0.5, 4)
     assert (task["kind"], task["variant"]) == ("conv2d", "winograd 4x4")

@@ -101,6 +101,38 @@ def test_on_both(name: str, tmp_path: Path) -> None:
         assert_same(ran.outputs, expected, TOLERANCE)
 
 
+@pytest.mark.parametrize(
+    ("name", "target", "machines"),
+    [
+        (
+            "deepfm",
+            f"{TRIPLE},cpu=cortex-a76+cortex-a53",
+            {"cortex-a53": "aarch64 cortex-a53", "neoverse-n1": "aarch64 cortex-a76"},
+        ),
+        pytest.param(
+            "mobilenetv2",
+            TRIPLE,
+            {"cortex-a53": "aarch64 neon", "neoverse-n1": "aarch64 neon-dotprod",
+             "max": "aarch64 neon-i8mm"},
+            marks=needs_everything,
+        ),
+    ],
+)  # fmt: skip
+def test_one_file_for_several_cpus(
+    name: str, target: str, machines: dict[str, str], tmp_path: Path
+) -> None:
+    """Each runs the kernels for its instructions; integers are equal to the last bit."""
+    model = quantize(zoo.build(name, **QDQ.get(name, {})))
+    feeds, so = zoo.random_inputs(model, SEED), tmp_path / "arm.so"
+    hetcomp.compile(model, output=so, target=target, options=CompileOptions(plan="cpu", gpu=False))
+    expected = on_x86(model, feeds, tmp_path)
+    for cpu, version in machines.items():
+        ran = ArmMachine(tmp_path, cpu).infer(so, feeds)
+        assert ran.status["cpu_version"] == version
+        for output, array in expected.items():
+            np.testing.assert_array_equal(ran.outputs[output], array)
+
+
 def test_another_cpu_is_refused(tmp_path: Path) -> None:
     """An instruction that the CPU lacks would end the process: the model is not opened."""
     so = for_arm(zoo.build("deepfm"), tmp_path, "cortex-a76")

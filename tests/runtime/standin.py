@@ -20,6 +20,7 @@ from tvm_ffi import libinfo
 from hetcomp.codegen.image import write_image
 from hetcomp.codegen.link import link_model
 from hetcomp.codegen.toolchain import Toolchain
+from hetcomp.plan.cpu_version import CpuVersion
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
 from hetcomp.plan.plan import Axis, Decision, Place, Plan
 from hetcomp.plan.table import Step, StepTable
@@ -354,6 +355,11 @@ def compile_c(source: str, folder: Path, name: str) -> Path:
     return output
 
 
+def own_symbols(model: TaskGraph) -> dict[str, tuple[str, ...]]:
+    """The only version of each kernel."""
+    return {kernel.symbol: (kernel.symbol,) for kernel in model.kernels}
+
+
 def build(
     folder: Path,
     name: str = "model.so",
@@ -377,9 +383,10 @@ def build(
     source = edit_source(opencl_source())
     data = [*constants(seed), *more_constants]
     note = {"note": "stand-in"}
-    write_image(image, model, plans, chosen, source, data, note, needs=needs, cores=cores)
+    versions = [CpuVersion("here", tuple(needs))]
+    write_image(image, model, plans, chosen, source, data, note, versions=versions, cores=cores)
     output = folder / name
     objects = [compile_c(edit_c(C_SOURCE), folder, "standin"), *more_objects]
-    link_model(objects, model.kernels, image, output, toolchain=toolchain)
+    link_model(objects, own_symbols(model), image, output, toolchain=toolchain)
     image.unlink()
     return output

@@ -30,7 +30,7 @@ def image(tmp_path: Path) -> Path:
 def test_undefined_kernel(tmp_path: Path, image: Path) -> None:
     output = tmp_path / "model.so"
     with pytest.raises(ToolchainError, match="__tvm_ffi_bias"):
-        link_model([], standin.graph().kernels, image, output)
+        link_model([], standin.own_symbols(standin.graph()), image, output)
     assert [path.name for path in tmp_path.iterdir()] == ["image.bin"]
 
 
@@ -38,7 +38,7 @@ def test_existing_file_survives_a_failure(tmp_path: Path, image: Path) -> None:
     output = tmp_path / "model.so"
     output.write_bytes(b"old")
     with pytest.raises(ToolchainError):
-        link_model([tmp_path / "absent.o"], standin.graph().kernels, image, output)
+        link_model([tmp_path / "absent.o"], standin.own_symbols(standin.graph()), image, output)
     assert output.read_bytes() == b"old"
 
 

@@ -7,6 +7,7 @@
 extern "C" {
 const HetcompKernel hetcomp_kernels[] = {{nullptr, nullptr}};
 const int hetcomp_kernel_count = 0;
+const int hetcomp_version_count = 1;
 }
 
 #endif  // HETCOMP_NO_KERNELS_H_

@@ -48,8 +48,28 @@ def test_an_x86_board_is_one_from_every_desk(features: tuple[str, ...]) -> None:
 
 
 def test_any_arm_cpu() -> None:
-    target = find_target(LINUX)
+    target = find_target(LINUX, f16_products=True)
     assert (target.cpu, target.needs) == (CpuFacts.NEON, ("asimd",))
+    assert [one.cpu.dot for one in target.more] == ["usdot", "sdot"]
+    assert [set(one.needs) for one in target.more] == [
+        {"asimd", "fphp", "asimdhp", "asimddp", "i8mm", "bf16"},
+        {"asimd", "fphp", "asimdhp", "asimddp"},
+    ]
+    assert not find_target(f"{LINUX},cpu=cortex-a53").more
+
+
+def test_several_cores() -> None:
+    """Whatever their order; of those with equal features the first one serves all."""
+    target = find_target(f"{LINUX},cpu=cortex-a76+cortex-a53+cortex-a55+cortex-a72")
+    assert [one.name for one in target.versions] == ["aarch64 cortex-a76", "aarch64 cortex-a53"]
+    assert str(target.llvm.attrs["mcpu"]) == "cortex-a53"
+    assert {one.cpu.tile_channels for one in (target, *target.more)} == {8}
+
+
+def test_several_cores_of_a_named_machine() -> None:
+    target = find_target("rk3399,cpu=cortex-a53+cortex-a76")
+    assert target.cores == (0, 1, 2, 3)
+    assert [one.cpu.scratch_bytes for one in (target, *target.more)] == [512 << 10] * 2
 
 
 def test_newer_cores_have_what_older_ones_have() -> None:
@@ -96,6 +116,7 @@ def test_host_is_not_a_cross_target() -> None:
         (f"{LINUX},gpu=voodoo", "gpu 'voodoo' is unknown; known are gpu, mali"),
         (f"{LINUX},cpu", "'cpu' is not one of cpu=..., gpu=..., os=..."),
         (f"{LINUX},cpu=", "'cpu=' is not one of"),
+        (f"{LINUX},cpu=cortex-a53+", "'cortex-a53\\+' has a name missing"),
         (f"{LINUX},cpu=cortex-a53,cpu=cortex-a55", "each once"),
         (f"{LINUX},ram=4", "'ram=4' is not one of"),
         (f"{LINUX},os=android", "os is for a named machine"),

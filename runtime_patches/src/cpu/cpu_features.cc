@@ -102,14 +102,23 @@ bool HasNamed(const std::string& name) {
   return Has(*found);
 }
 
-}  // namespace
-
-void RequireCpuFeatures(const std::vector<std::string>& needs) {
+// What is missing, as text.
+std::string Missing(const std::vector<std::string>& needs) {
   std::string missing;
   for (const std::string& name : needs) {
     if (!HasNamed(name)) missing += (missing.empty() ? "" : ", ") + name;
   }
-  if (missing.empty()) return;
+  return missing;
+}
+
+}  // namespace
+
+size_t ChooseCpuVersion(const std::vector<CpuVersion>& versions) {
+  std::string missing;
+  for (size_t i = 0; i < versions.size(); ++i) {
+    missing = Missing(versions[i].needs);
+    if (missing.empty()) return i;
+  }
   ThrowInput("the model was compiled for another CPU: this one lacks " + missing +
              "; compile it on this machine, or for this CPU (compile --target)");
 }

@@ -10,11 +10,12 @@ extern "C" {
 
 struct HetcompKernel {
   const char* name;
-  TVMFFISafeCallType function;
+  const TVMFFISafeCallType* versions;  // in the order of the image's
 };
 
 __attribute__((visibility("hidden"))) extern const HetcompKernel hetcomp_kernels[];
 __attribute__((visibility("hidden"))) extern const int hetcomp_kernel_count;
+__attribute__((visibility("hidden"))) extern const int hetcomp_version_count;
 }
 
 #endif  // HETCOMP_KERNELS_H_

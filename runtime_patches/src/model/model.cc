@@ -37,9 +37,9 @@ Tensor ParseTensor(const json::Value& value) {
   return tensor;
 }
 
-TVMFFISafeCallType FindKernel(const std::string& symbol) {
+TVMFFISafeCallType FindKernel(const std::string& symbol, size_t version) {
   for (int i = 0; i < hetcomp_kernel_count; ++i) {
-    if (symbol == hetcomp_kernels[i].name) return hetcomp_kernels[i].function;
+    if (symbol == hetcomp_kernels[i].name) return hetcomp_kernels[i].versions[version];
   }
   ThrowInput("kernel " + symbol + " is not in the model's kernel table");
 }
@@ -53,7 +53,7 @@ std::array<int, 2> ParsePair(const Fields& fields, const char* key) {
   return {pair[0], pair[1]};
 }
 
-Kernel ParseKernel(const json::Value& value) {
+Kernel ParseKernel(const json::Value& value, size_t version) {
   Fields fields(value, "kernel");
   Kernel kernel;
   kernel.symbol = fields.Text("symbol");
@@ -61,8 +61,21 @@ Kernel ParseKernel(const json::Value& value) {
   kernel.opencl = fields.Bool("opencl");
   kernel.items = ParsePair(fields, "items");
   kernel.tiles = ParsePair(fields, "tiles");
-  kernel.function = FindKernel(kernel.symbol);
+  kernel.function = FindKernel(kernel.symbol, version);
   return kernel;
+}
+
+std::vector<CpuVersion> ParseVersions(const Fields& description) {
+  std::vector<CpuVersion> versions;
+  for (const Any& item : description.List("versions")) {
+    Fields fields(item, "version");
+    versions.push_back({fields.Text("name"), fields.Texts("needs")});
+  }
+  if (versions.size() != static_cast<size_t>(hetcomp_version_count)) {
+    ThrowInput("model description: " + std::to_string(versions.size()) + " versions announced, " +
+               std::to_string(hetcomp_version_count) + " present");
+  }
+  return versions;
 }
 
 std::optional<RowSpan> ParseSpan(const json::Value& value) {
@@ -98,11 +111,13 @@ Task ParseTask(const json::Value& value, const Graph& graph) {
   return task;
 }
 
-Graph ParseGraph(const json::Value& value) {
+Graph ParseGraph(const json::Value& value, size_t version) {
   Fields fields(value, "task graph");
   Graph graph;
   for (const Any& item : fields.List("tensors")) graph.tensors.push_back(ParseTensor(item));
-  for (const Any& item : fields.List("kernels")) graph.kernels.push_back(ParseKernel(item));
+  for (const Any& item : fields.List("kernels")) {
+    graph.kernels.push_back(ParseKernel(item, version));
+  }
   for (const Any& item : fields.List("tasks")) graph.tasks.push_back(ParseTask(item, graph));
   for (int64_t index : fields.Ints<int64_t>("inputs")) {
     graph.inputs.push_back(CheckedIndex(index, graph.tensors.size(), "input"));
@@ -194,11 +209,13 @@ ByteRun RowSpan::OfTiles(int first, int last) const {
 Model ParseModel(std::string_view text, size_t constants_bytes) {
   const json::Value value = ParseText(text, "model description");
   Fields fields(value, "model description");
-  if (fields.Int("format") != 3) ThrowInput("model description: unknown format");
-  RequireCpuFeatures(fields.Texts("needs"));  // before any kernel runs
+  if (fields.Int("format") != 4) ThrowInput("model description: unknown format");
+  const std::vector<CpuVersion> versions = ParseVersions(fields);
+  const size_t version = ChooseCpuVersion(versions);
   Model model;
+  model.cpu_version = versions[version].name;
   model.cores = fields.Ints<int>("cores");
-  model.graph = ParseGraph(fields.At("graph"));
+  model.graph = ParseGraph(fields.At("graph"), version);
   ResolveAliases(fields.At("graph"), &model.graph);
   model.graph.operators =
       ParseNpuOperators(fields.At("npu"), model.graph.tasks.size(), model.graph.tensors.size());

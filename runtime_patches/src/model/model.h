@@ -148,6 +148,7 @@ struct Model {
   Graph graph;
   std::vector<Table> tables;  // the first is the default
   std::vector<int> cores;     // that inferences are to run on; empty = any
+  std::string cpu_version;    // of the kernels, which this CPU can execute
 };
 
 // Whether this is the table to which the runtime can always fall back.

@@ -25,6 +25,7 @@ std::string Session::StatusJson() {
   status.Flag("device_bad", gave_up_ || (device_ != nullptr && device_->bad()));
   status.Text("atomics", device_ != nullptr ? device_->probe().spelling->name : "");
   status.Number("poll_ns", device_ != nullptr ? device_->probe().poll_round_us / 1.024 : 0.0);
+  status.Text("cpu_version", model_.cpu_version);
   status.Flag("gpu_pinned", device_ != nullptr && device_->pinned());
   status.Flag("cpu_pinned", RunCore() >= 0);
   status.Count("cpu_core", cores_.cpu).Count("gpu_core", cores_.gpu);
