@@ -11,6 +11,7 @@ from typing import Any
 
 from hetcomp._version import __version__
 from hetcomp.devices import describe_devices
+from hetcomp.remote import Remote
 
 __all__ = ["Environment", "environment"]
 
@@ -30,7 +31,9 @@ class Environment:
     load
         Load average of the last minute when the benchmark began: a busy machine shows here.
     devices
-        As `hetcomp devices --json` gives them; OpenCL drivers with their versions.
+        What was measured, as `hetcomp devices --json` gives it; OpenCL drivers with versions.
+    board
+        Where they are, as `--rpc` takes it; empty: here.
     versions
         hetcomp, Python and the packages that matter.
     """
@@ -40,20 +43,23 @@ class Environment:
     load: float
     devices: tuple[dict[str, Any], ...]
     versions: dict[str, str]
+    board: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
         return asdict(self)
 
 
-def environment() -> Environment:
-    """Describe this machine; asks the OpenCL drivers, which takes some tenths of a second."""
+def environment(remote: Remote | None = None) -> Environment:
+    """Describe this machine, or with the devices of a board; asks the OpenCL drivers, which takes
+    some tenths of a second."""
     versions = {"hetcomp": __version__, "python": platform.python_version()}
     versions |= {name: importlib.metadata.version(package) for name, package in _PACKAGES.items()}
     return Environment(
         when=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         system=platform.platform(),
         load=os.getloadavg()[0],
-        devices=tuple(device.to_json() for device in describe_devices()),
+        devices=tuple(device.to_json() for device in describe_devices(remote)),
         versions=versions,
+        board=remote.text if remote else "",
     )

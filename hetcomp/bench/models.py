@@ -11,10 +11,9 @@ so above 1 is faster.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,23 +21,24 @@ import onnx
 
 import hetcomp
 from hetcomp.bench import zoo
+from hetcomp.bench.board import Opener, has_group_kernels, opener, plan_arm
+from hetcomp.bench.model_ratios import ORT, Theirs, singles_of
 from hetcomp.bench.model_rows import Row
 from hetcomp.bench.networks import Progress, Results, over_networks, silent
 from hetcomp.bench.options import NetworkOptions
 from hetcomp.bench.peers import Peer, open_peers
-from hetcomp.bench.reference import relative_error
-from hetcomp.bench.timing import Arm, Ratio, Samples, TimingOptions, gain, interleave, ratio
+from hetcomp.bench.reference import Array, reference_outputs, relative_error
+from hetcomp.bench.timing import Arm, Ratio, Samples, TimingOptions, gain, interleave
 from hetcomp.cost.profile_file import load_profile
-from hetcomp.device_class import find_groups
 from hetcomp.errors import DeviceError, InputError
 from hetcomp.exclusive import exclusive
+from hetcomp.machine import Machine
 from hetcomp.options import CompileOptions
 from hetcomp.plan.io import read_plan
 from hetcomp.runtime import Session, read_image
 
 __all__ = ["BenchOptions", "bench_models"]
 
-_ORT = "onnxruntime"
 QUICK = TimingOptions(rounds=5, reps=2, cap_seconds=5.0)
 
 
@@ -54,11 +54,15 @@ class BenchOptions(NetworkOptions):
         CPU threads for ONNX Runtime and for our plans without the OpenCL device.
     profile
         See `CompileOptions`; for plan `auto`.
+    rpc
+        `HOST:PORT[,KEY]` of a board that is measured in place of this machine, by its clock and
+        without peers; outputs are compared with ONNX Runtime's here. Empty: this machine.
     """
 
     plans: tuple[str, ...] = ("cpu", "auto")
     threads: int = 1
     profile: str = ""
+    rpc: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,6 +77,13 @@ class BenchOptions(NetworkOptions):
             load_profile(self.profile)
         if self.threads < 1:
             raise InputError(f"threads must be at least 1, got {self.threads}")
+        if self.rpc and self.against:
+            raise InputError(f"no {self.against[0]} on a board: with rpc, 'against' is empty")
+
+    @property
+    def kernels(self) -> CompileOptions:
+        """Options of a compilation that has the kernels to measure, where they are measured."""
+        return replace(super().kernels, rpc=self.rpc)
 
 
 def bench_models(options: BenchOptions, progress: Progress | None = None) -> Results[Row]:
@@ -83,35 +94,6 @@ def bench_models(options: BenchOptions, progress: Progress | None = None) -> Res
             return _Network(options, name, Path(folder), report).rows()
 
     return over_networks(options.models, measured, progress or silent)
-
-
-@dataclass(frozen=True)
-class _Theirs:
-    """Samples of the engines that are compared with."""
-
-    peers: Sequence[Peer]
-    samples: Sequence[Samples]
-
-    def of(self, threads: int) -> Samples | None:
-        """ONNX Runtime's."""
-        pairs = zip(self.peers, self.samples, strict=True)
-        named = (found for peer, found in pairs if (peer.name, peer.threads) == (_ORT, threads))
-        return next(named, None)
-
-    def ratios(self, ours: Samples, threads: int) -> dict[str, Any]:
-        """The fields of a row that compare."""
-        same, single = self.of(threads), self.of(1)
-        pairs = list(zip(self.peers, self.samples, strict=True))
-        peer, best = min(pairs, key=lambda pair: pair[1].median_ms) if pairs else (None, None)
-        against = ratio(ours, same) if same else None
-        return {
-            "ratio_to_onnxruntime": against.median if against else None,
-            "ratio_p10": against.p10 if against else None,
-            "ratio_p90": against.p90 if against else None,
-            "ratio_to_onnxruntime_1_thread": ratio(ours, single).median if single else None,
-            "best_peer": f"{peer.name} x{peer.threads}" if peer else "",
-            "ratio_to_best_peer": ratio(ours, best).median if best else None,
-        }
 
 
 class _Network:
@@ -127,26 +109,31 @@ class _Network:
         onnx.save(model, self.onnx)
 
     def rows(self) -> list[Row]:
-        """Compile, load, compare once, time."""
+        """Compile, load, compare once, time; once more from loading on where a link drops."""
         files = self._compiled()
+        machine = Machine.parse(self.options.rpc)
+        return machine.held(lambda: self._measured(files), lambda text: self._report(text, 0.5))
+
+    def _measured(self, files: Mapping[str, tuple[Path, str | None]]) -> list[Row]:
+        asked = self.options
         with ExitStack() as stack:
-            plans = self._plans()
-            ours = [stack.enter_context(self._load(*files[name], n)) for name, n in plans]
-            asked = self.options
+            plans, opening = self._plans(), stack.enter_context(opener(asked.rpc))
+            ours = [stack.enter_context(_opened(opening, *files[name], n)) for name, n in plans]
             peers = open_peers(asked.against, self.onnx, self.feeds, asked.threads)
             arms = [
-                Arm(f"{name} x{n}", partial(session.run, self.feeds))
+                plan_arm(f"{name} x{n}", session, self.feeds, asked.rpc)
                 for (name, n), session in zip(plans, ours, strict=True)
             ]
             arms += [Arm(f"{peer.name} x{peer.threads}", peer.run) for peer in peers]
-            errors = [self._error(session, peers) for session in ours]
+            expected = self._expected(peers)
+            errors = [self._error(session, expected) for session in ours]
             with exclusive(self.options.lock):
                 samples = interleave(
                     arms, self.options.timing, lambda text, part: self._report(text, (1 + part) / 2)
                 )
             _check_npu(ours)
-            theirs = _Theirs(peers, samples[len(ours) :])
-            singles = _singles(plans, ours, samples)
+            theirs = Theirs(peers, samples[len(ours) :])
+            singles = singles_of(plans, ours, samples)
             rows = [
                 self._our_row(name, session, found, theirs, singles, error)
                 for (name, _), session, found, error in zip(
@@ -163,7 +150,7 @@ class _Network:
         the CPU has faster kernels in its own where OpenCL kernels are of class `gpu`."""
         found: dict[str, tuple[Path, str | None]] = {}
         inside: dict[str, Path] = {}
-        groups = find_groups(self.options.device_class) is not None
+        groups = has_group_kernels(self.options.device_class, self.options.rpc)
         for plan in sorted(self.options.plans, key=lambda name: name != "auto"):
             if plan in inside:
                 found[plan] = (inside[plan], plan)
@@ -194,17 +181,16 @@ class _Network:
             for count in (sorted({1, n}) if name == "cpu" else [n])
         ]
 
-    def _load(self, path: Path, plan: str | None, threads: int) -> Session:
-        session = hetcomp.load(path, plan=plan, adapt="off", quiet=True)
-        if threads == 1 or session.status().gpu_steps:
-            return session
-        session.close()
-        return hetcomp.load(path, plan=plan, threads=threads, adapt="off", quiet=True)
+    def _expected(self, peers: Sequence[Peer]) -> Mapping[str, Array] | None:
+        """ONNX Runtime's outputs, where it is among the peers, or these are not where it runs."""
+        if self.options.rpc:
+            return reference_outputs(self.onnx, self.feeds)
+        return peers[0].run() if peers and peers[0].name == ORT else None
 
-    def _error(self, session: Session, peers: Sequence[Peer]) -> float | None:
-        if not peers or peers[0].name != _ORT:
+    def _error(self, session: Session, expected: Mapping[str, Array] | None) -> float | None:
+        if expected is None:
             return None
-        expected, got = peers[0].run(), session.run(self.feeds)
+        got = session.run(self.feeds)
         return max(relative_error(got[name], expected[name]) for name in expected)
 
     def _our_row(
@@ -212,7 +198,7 @@ class _Network:
         plan: str,
         session: Session,
         samples: Samples,
-        theirs: _Theirs,
+        theirs: Theirs,
         singles: Sequence[Samples],
         error: float | None,
     ) -> Row:
@@ -230,7 +216,7 @@ class _Network:
             program_cache=status.program_cache,
         )
 
-    def _peer_row(self, peer: Peer, samples: Samples, theirs: _Theirs) -> Row:
+    def _peer_row(self, peer: Peer, samples: Samples, theirs: Theirs) -> Row:
         return Row(
             **self._common(peer.name, samples, theirs, None),
             cpu_threads=peer.threads,
@@ -248,7 +234,7 @@ class _Network:
         self,
         plan: str,
         samples: Samples,
-        theirs: _Theirs,
+        theirs: Theirs,
         gained: Ratio | None,
     ) -> dict[str, Any]:
         return {
@@ -268,20 +254,17 @@ class _Network:
         }
 
 
+def _opened(opening: Opener, path: Path, plan: str | None, threads: int) -> Session:
+    """A session with `threads` where the OpenCL device is not used."""
+    session = opening(path, plan=plan, adapt="off")
+    if threads == 1 or session.status().gpu_steps:
+        return session
+    session.close()
+    return opening(path, plan=plan, threads=threads, adapt="off")
+
+
 def _check_npu(sessions: Sequence[Session]) -> None:
     """What the CPU computed instead of the NPU is no time of the NPU."""
     for session in sessions:
         if session.status().npu_fallbacks:
             raise DeviceError(session.status().why_no_npu)
-
-
-def _singles(
-    plans: Sequence[tuple[str, int]], sessions: Sequence[Session], samples: Sequence[Samples]
-) -> tuple[Samples, ...]:
-    """Samples of the CPU with one thread and of the OpenCL device; none unless both really ran."""
-    found = {
-        name: taken
-        for (name, threads), session, taken in zip(plans, sessions, samples, strict=False)
-        if (name == "gpu" or (name == "cpu" and threads == 1)) and session.status().plan == name
-    }
-    return tuple(found.values()) if len(found) == 2 else ()

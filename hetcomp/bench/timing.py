@@ -3,7 +3,7 @@
 Each turn of an arm is a pause, in which the worker threads of the arm before stop spinning, some
 runs that are not timed, and the timed ones. Arms start in another order every round, and ratios
 are taken within a round, so that drift of the machine hits all arms alike. What is timed is the
-caller's whole call, inputs and outputs included.
+caller's whole call, inputs and outputs included; of a board what its runtime measures.
 """
 
 from __future__ import annotations
@@ -20,10 +20,21 @@ __all__ = ["Arm", "Ratio", "Samples", "TimingOptions", "gain", "interleave", "ra
 
 @dataclass(frozen=True)
 class Arm:
-    """Something to time: a name and one run of it."""
+    """Something to time.
+
+    Attributes
+    ----------
+    name
+        For messages.
+    run
+        One run of it.
+    times_ms
+        Times of so many runs by another clock; None: by this machine's, around `run`.
+    """
 
     name: str
     run: Callable[[], object]
+    times_ms: Callable[[int], Sequence[float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,8 @@ def gain(others: Sequence[Samples], ours: Samples) -> Ratio:
 
 def _turn(arm: Arm, options: TimingOptions) -> tuple[float, ...]:
     time.sleep(options.settle_seconds)
+    if arm.times_ms is not None:
+        return tuple(arm.times_ms(options.warmup + options.reps)[options.warmup :])
     for _ in range(options.warmup):
         arm.run()
     return tuple(_timed_ms(arm.run) for _ in range(options.reps))

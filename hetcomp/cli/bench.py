@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["bench"]
 
 _MODELS = "mobilenetv1,resnet18,squeezenet"
-_NOT_SUSTAINED = ("plans", "threads", "profile", "against", "quick")
+_NOT_SUSTAINED = ("plans", "threads", "profile", "against", "quick", "rpc")
 """Parameters without a meaning for `--sustained`: its arms, threads and time are given."""
+_NOT_THERE = ("against", "plot")
+"""The same for `--rpc`."""
 # fmt: off
 _COLUMNS = (
     "model", "plan", "ran", "threads", "median ms", "p10 ms", "p99 ms", "n",
@@ -61,8 +63,14 @@ bench.add_command(sync)
     help="Instead: latency over so many minutes while other work comes and goes, adapting or "
     "not; --lock is held while compiling alone.",
 )  # fmt: skip
+@click.option(
+    "--rpc", default="", metavar="HOST:PORT[,KEY]",
+    help="Ours on the board where hetcomp_rpc runs, timed by its clock and verified here.",
+)  # fmt: skip
 @network_options(models=_MODELS, plot="Bars of ratios", quick="5 s")
-def models(asked: Asked, plans: str, threads: int, profile: str, sustained: float | None) -> None:
+def models(
+    asked: Asked, plans: str, threads: int, profile: str, sustained: float | None, rpc: str
+) -> None:
     """Time whole networks against other engines, in turns; ratios below 1 are faster.
 
     The gain is over the better of CPU, on one thread, and OpenCL device: above 1 is faster.
@@ -71,21 +79,24 @@ def models(asked: Asked, plans: str, threads: int, profile: str, sustained: floa
         refuse_options(_NOT_SUSTAINED, "not with --sustained")
         run_sustained(asked, sustained)
         return
+    if rpc:
+        refuse_options(_NOT_THERE, "not with --rpc: a board has our engine only")
     from hetcomp.bench.bars import plot_ratios
     from hetcomp.bench.environment import environment
     from hetcomp.bench.models import QUICK, BenchOptions, bench_models
     from hetcomp.bench.roofline import check_plot
     from hetcomp.bench.timing import TimingOptions
+    from hetcomp.remote import Remote
 
+    common = asked.fields(TimingOptions(), QUICK)
+    if rpc:
+        common["against"] = ()
     options = BenchOptions(
-        plans=split_names(plans),
-        threads=threads,
-        profile=profile,
-        **asked.fields(TimingOptions(), QUICK),
+        plans=split_names(plans), threads=threads, profile=profile, rpc=rpc, **common
     )
     if asked.plot:
         check_plot(asked.plot)
-    where = environment()
+    where = environment(Remote.parse(rpc) if rpc else None)
     with progress_bar() as progress:
         results = bench_models(options, progress)
     if asked.plot:

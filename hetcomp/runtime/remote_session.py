@@ -1,4 +1,4 @@
-"""A model.so opened on a board, over TVM's RPC, to measure it where it will run. Needs TVM."""
+"""Models opened on a board, over TVM's RPC, to measure them where they will run. Needs TVM."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ from hetcomp.runtime.image import Image, read_image
 from hetcomp.runtime.session import Session
 from hetcomp.runtime.tensors import check_names
 
-__all__ = ["OpenedModel", "RemoteSession", "open_remote"]
+__all__ = ["OpenedModel", "RemoteProcess", "RemoteSession", "open_remote", "remote_process"]
 
-_NAME = "model.so"
-"""Of the file there; a board's session has a folder of its own."""
 _SET_VARIABLE = "hetcomp.rpc.setenv"
 _NOT_THERE = ("submit", "buffer")
 
@@ -37,7 +35,7 @@ class OpenedModel:
 
 class RemoteSession(Session):
     """A session on a board. Inputs and outputs of `run` are sent; `submit` and `buffer` are not to
-    be had. Closed without a word: the board ends a session with its connection."""
+    be had."""
 
     def __init__(self, image: Image, api: ModuleApi, link: Link) -> None:
         super().__init__(image, api)
@@ -55,10 +53,8 @@ class RemoteSession(Session):
         return results
 
     def close(self) -> None:
-        """Hang up. May be called twice."""
-        if self._api is not None:
-            self._api = None
-            self._link.end()
+        """Forget it; what the board has of it ends with the connection. May be called twice."""
+        self._api = None
 
     def _feed_tensors(self, feeds: Mapping[str, Any]) -> list[Any]:
         check_names((info.name for info in self.inputs), feeds)
@@ -68,6 +64,71 @@ class RemoteSession(Session):
         from tvm.runtime import tensor
 
         return self._link.guarded(tensor)(np.ascontiguousarray(array), self._device)
+
+
+class RemoteProcess:
+    """A process on a board, which ends with its connection: see `remote_process`."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._names: dict[Path, str] = {}
+        self._sessions: list[RemoteSession] = []
+
+    def open(self, path: Path, **options: Any) -> OpenedModel:
+        """Send a model.so, the first time, and open it; see `open_remote`."""
+        image = read_image(path)
+        name = self._sent(path)
+        begin = time.perf_counter()
+        module = self._link.guarded(self._link.connection.load_module)(name)
+        opened = self._link.guarded(module[OPEN])(json.dumps({"quiet": True, **options}))
+        open_s = time.perf_counter() - begin
+        session = RemoteSession(image, _api(self._link, opened), self._link)
+        self._sessions.append(session)
+        return OpenedModel(session, open_s)
+
+    def end(self) -> None:
+        """Hang up, without a word to a board that may not answer, and close the sessions."""
+        self._link.end()
+        for session in self._sessions:
+            session.close()
+
+    def _sent(self, path: Path) -> str:
+        """Name of the file there; the process has a folder of its own."""
+        if path not in self._names:
+            name = f"model{len(self._names) or ''}.so"
+            self._link.guarded(self._link.connection.upload)(str(path), name)
+            self._names[path] = name
+        return self._names[path]
+
+
+@contextmanager
+def remote_process(
+    remote: Remote, variables: Mapping[str, str] | None = None
+) -> Iterator[RemoteProcess]:
+    """A process on a board, in which several models may be opened; it ends with the context.
+
+    Parameters
+    ----------
+    remote
+        Where.
+    variables
+        Environment variables of the process.
+
+    Raises
+    ------
+    LinkError
+        The board does not answer, or the link drops.
+    InputError
+        What listens there is no server of ours.
+    """
+    link = connect(remote)
+    process = RemoteProcess(link)
+    try:
+        for name, value in (variables or {}).items():
+            link.guarded(_function(link, _SET_VARIABLE))(name, value)
+        yield process
+    finally:
+        process.end()
 
 
 @contextmanager
@@ -80,10 +141,8 @@ def open_remote(
     ----------
     path
         The file.
-    remote
-        Where to.
-    variables
-        Environment variables of the process that opens it.
+    remote, variables
+        As `remote_process` takes them.
     options
         As the runtime takes them (`runtime_patches/README.md`).
 
@@ -98,20 +157,9 @@ def open_remote(
     InputError
         What listens there is no server of ours.
     """
-    image = read_image(path)
-    link = connect(remote)
-    try:
-        for name, value in (variables or {}).items():
-            link.guarded(_function(link, _SET_VARIABLE))(name, value)
-        link.guarded(link.connection.upload)(str(path), _NAME)
-        begin = time.perf_counter()
-        module = link.guarded(link.connection.load_module)(_NAME)
-        opened = link.guarded(module[OPEN])(json.dumps({"quiet": True, **options}))
-        open_s = time.perf_counter() - begin
-        with RemoteSession(image, _api(link, opened), link) as session:
-            yield OpenedModel(session, open_s)
-    finally:
-        link.end()
+    read_image(path)
+    with remote_process(remote, variables) as process:
+        yield process.open(path, **options)
 
 
 def _api(link: Link, opened: Any) -> ModuleApi:
