@@ -40,6 +40,7 @@ from hetcomp.plan.placement import Placement
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.planners import base_plans
 from hetcomp.precision import computes_integers
+from hetcomp.runtime.elf import loaded_bytes
 from hetcomp.schedules.facts import GroupFacts
 from hetcomp.schedules.half import FORMATS
 from hetcomp.targets import CompileTarget, target_for
@@ -130,7 +131,7 @@ def compile(
     path = Path(output)
     check_writable(path, "output")
     compile_target = target_for(target, options.rpc, f16_products=options.multiplies_f16)
-    options = _for_target(options, compile_target)
+    options = _for_target(_for_form(options), compile_target)
     if options.plan_is_file:
         read_plan(options.plan)  # a bad file is refused before minutes of work
     if options.profile:
@@ -155,7 +156,7 @@ def compile(
                 kernels, placement = rival.better(kernels, placement)
         with stages.stage("link", 0.95):
             placement = replace(placement, notes={**placement.notes, **notes})
-            _link(kernels, placement, options, path)
+            _link(kernels, placement, options, path, options.form)
     stages.report("done", 1.0)
     peaks = {"compiler": peak_bytes(), "trial": placement.peak_bytes}
     return Artifact(
@@ -166,6 +167,13 @@ def compile(
         placement.notes.get("auto", ""),
         {name: size for name, size in peaks.items() if size is not None},
     )
+
+
+def _for_form(options: CompileOptions) -> CompileOptions:
+    """`options` as far as what is linked can follow them."""
+    if options.form != "static":
+        return options
+    return replace(options, gpu=False, plan="cpu" if options.plan == "auto" else options.plan)
 
 
 def _for_target(options: CompileOptions, target: CompileTarget) -> CompileOptions:
@@ -311,7 +319,13 @@ def _silent(_stage: str, _done: float) -> None:
     """Reports nothing."""
 
 
-def _link(kernels: _Kernels, placement: Placement, options: CompileOptions, output: Path) -> None:
+def _link(
+    kernels: _Kernels,
+    placement: Placement,
+    options: CompileOptions,
+    output: Path,
+    form: str = "library",
+) -> None:
     npu = kernels.npu.part(placement.plans, options.soc)
     graph = npu.graph
     image = kernels.folder / "image.bin"
@@ -322,14 +336,21 @@ def _link(kernels: _Kernels, placement: Placement, options: CompileOptions, outp
         placement.tables(graph, options.memory_limit),
         kernels.opencl,
         chain(kernels.lowered.constants, npu.arrays),
-        {"model": kernels.model_name, "objective": options.goal.objective, **placement.notes},
+        {
+            "model": kernels.model_name,
+            "objective": options.goal.objective,
+            "triple": kernels.target.triple or "",
+            "kernel_bytes": sum(map(loaded_bytes, kernels.code.objects)),
+            **placement.notes,
+        },
         target=kernels.target.name,
         npu=npu.description,
         versions=kernels.target.versions,
         cores=kernels.target.cores if options.cores is None else options.cores,
     )
     toolchain = find_toolchain(kernels.target.triple)
-    link_model(kernels.code.objects, kernels.code.symbols, image, output, toolchain=toolchain)
+    code = kernels.code
+    link_model(code.objects, code.symbols, image, output, toolchain=toolchain, form=form)
 
 
 @dataclass

@@ -13,6 +13,7 @@ from hetcomp.remote import Remote
 __all__ = [
     "DEVICE_CLASSES",
     "EXPERIMENTAL_TIERS",
+    "FORMS",
     "NPU_DRIVERS",
     "OPENCL_F16",
     "PLAN_NAMES",
@@ -42,6 +43,10 @@ TIERS = ("svm-ahead", "svm", "event", "finish", "cpu")
 
 EXPERIMENTAL_TIERS = ("mailbox",)
 """Further ones, never taken by `auto`: see `hetcomp.runtime.load`."""
+
+FORMS = ("library", "program", "static")
+"""What is made: a model.so; a program with a command line that needs the C library alone, and loads
+OpenCL by it; one that needs and loads nothing, for the CPU."""
 
 _PINS = ("auto", "on", "off")
 
@@ -118,6 +123,10 @@ class CompileOptions:
         out. None: those of a named target's first cluster, of any other target all.
     keep_float
         Names of operators that are then left in float.
+    form
+        `library` is a model.so; `program` runs the model from its own command line and needs the C
+        library alone, by which it finds OpenCL; `static` does not even need that, but has no
+        OpenCL: a static program cannot load a driver. Plan `auto` is then plan `cpu`.
 
     Raises
     ------
@@ -151,6 +160,7 @@ class CompileOptions:
     calibrate: str = ""
     keep_float: tuple[str, ...] = ()
     cores: tuple[int, ...] | None = None
+    form: str = "library"
 
     def __post_init__(self) -> None:
         if not self.plan:
@@ -193,6 +203,14 @@ class CompileOptions:
             raise InputError(f"soc must be one of {', '.join(SOCS)}, got '{self.soc}'")
         if self.plan in ("gpu", "split") and not self.gpu:
             raise InputError(f"plan '{self.plan}' needs OpenCL kernels, but gpu is off")
+        if self.form not in FORMS:
+            raise InputError(f"form must be one of {', '.join(FORMS)}, got '{self.form}'")
+        if self.form == "static" and (self.plan in ("gpu", "split") or self.npu == "htp"):
+            raise InputError(
+                "a static program loads no drivers, so that it runs on the CPU; take form program"
+            )
+        if self.form == "static" and (self.goal != Goal() or self.profile):
+            raise InputError("a static program has plan cpu; leave out goal and profile")
         if self.keep_float and not self.calibrate:
             raise InputError("keep_float is for models that calibrate quantises; give samples too")
         if self.calibrate and self.precision in ("f16", "bf16"):

@@ -10,6 +10,7 @@ from hetcomp._version import __version__
 from hetcomp.cli.bench import bench
 from hetcomp.cli.common import BAD_INPUT
 from hetcomp.cli.compile import compile_command
+from hetcomp.cli.deploy import deploy
 from hetcomp.cli.devices import devices
 from hetcomp.cli.explain import explain
 from hetcomp.cli.profile import profile
@@ -68,6 +69,7 @@ main.add_command(targets)
 main.add_command(compile_command)
 main.add_command(run)
 main.add_command(explain)
+main.add_command(deploy)
 main.add_command(tune)
 main.add_command(profile)
 main.add_command(bench)

@@ -18,6 +18,7 @@ from hetcomp.errors import PlanError
 from hetcomp.files import check_writable
 from hetcomp.options import (
     DEVICE_CLASSES,
+    FORMS,
     NPU_DRIVERS,
     OPENCL_F16,
     PLAN_NAMES,
@@ -104,6 +105,11 @@ __all__ = ["compile_command"]
     "--exact", is_flag=True,
     help="Compute convolutions directly, without Winograd's method and its larger rounding error.",
 )  # fmt: skip
+@click.option(
+    "--form", type=click.Choice(FORMS), default="library", show_default=True,
+    help="What to make: an .so; a program with a command line (--help), which needs the C library "
+    "alone; or one that is static and for the CPU.",
+)  # fmt: skip
 @goal_options
 @click.option(
     "--strict",
@@ -134,6 +140,7 @@ def compile_command(
     gpu_cap: float,
     watts: str,
     memory_limit: str,
+    form: str,
     strict: bool,
     as_json: bool,
 ) -> None:
@@ -152,6 +159,7 @@ def compile_command(
         npu_driver=npu_driver or "",
         soc=soc,
         exact=exact,
+        form=form,
         precision=precision,
         calibrate=str(calibrate or ""),
         keep_float=split_names(keep_float),

@@ -21,6 +21,7 @@ from hetcomp.cli.explain_plans import (
     simulate_plans,
     write_timelines,
 )
+from hetcomp.cli.explain_sizes import sizes_json, sizes_text
 from hetcomp.cli.output import number, print_json, print_table
 from hetcomp.errors import InputError
 from hetcomp.options import TIERS
@@ -128,12 +129,14 @@ def explain(
             "cores": stored.cores,
             "versions": [version.to_json() for version in stored.versions],
         }
+        data["sizes"] = sizes_json(model, stored)
         data["pipeline"] = {"predicted_us": pipeline_us, "is_auto": is_pipelined(stored)}
         print_json({**data, "comparison": [row.to_json() for row in comparison]})
         return
     _print_tasks(graph, plan)
     click.echo(_summary(graph, plan, names))
     click.echo(_target_text(stored))
+    click.echo(sizes_text(model, stored))
     if quantization := image.build.get("quantization"):
         click.echo(_quantization_text(quantization))
     if there:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import tvm
@@ -10,20 +9,20 @@ import tvm_ffi
 from tvm import tirx
 
 from hetcomp.schedules.facts import DeviceFacts
-from hetcomp.schedules.scheduled import Scheduled
+from hetcomp.schedules.scheduled import GroupKernel, Scheduled
 
-__all__ = ["code_key", "function_from_json", "function_to_json", "kernel_key", "structure_key"]
+__all__ = ["function_from_json", "function_to_json", "kernel_key", "structure_key"]
 
 _HASH_BITS = 2**64 - 1
 
 
-def kernel_key(scheduled: Scheduled, facts: DeviceFacts) -> str:
+def kernel_key(
+    scheduled: Scheduled, facts: DeviceFacts, for_groups: GroupKernel | None = None
+) -> str:
     """Hash of the kernel's code: what was measured for a key holds for all that has it."""
-    return code_key(facts, [scheduled.emit("kernel", facts)])
-
-
-def code_key(facts: DeviceFacts, code: Sequence[tirx.PrimFunc]) -> str:
-    """The same of a kernel's functions, of all devices, which are there already."""
+    code = [scheduled.emit("kernel", facts)]
+    if for_groups is not None:
+        code.append(for_groups.emit("kernel"))
     hashes = (tvm_ffi.structural_hash(func) & _HASH_BITS for func in code)
     return "-".join([facts.name, *(f"{number:016x}" for number in hashes)])
 

@@ -30,7 +30,6 @@ _MOST_THREADS = 4
 _IDLE_PASSES = (
     *("s_tir.CompactBufferAllocation", "s_tir.HoistIfThenElse", "s_tir.LoopPartition"),
     *("s_tir.InjectVirtualThread", "s_tir.RenormalizeSplitPattern", "tirx.CommonSubexprElim"),
-    "s_tir.InjectPermutedLayout",
 )
 """Passes that find nothing in these kernels, or what the backend compiler finds as well: half of
 the time that TVM takes to lower them."""

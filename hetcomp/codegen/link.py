@@ -1,4 +1,4 @@
-"""Links kernels, runtime and image into one model.so."""
+"""Links kernels, runtime and image into one model.so, or into a program."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hetcomp.codegen.toolchain import Toolchain, find_toolchain, run_tool, runtime_objects
+from hetcomp.codegen.ffi_library import ffi_objects
+from hetcomp.codegen.toolchain import (
+    Toolchain,
+    find_toolchain,
+    program_objects,
+    run_tool,
+    runtime_objects,
+)
 from hetcomp.files import atomic_path
 from hetcomp.runtime.elf import read_elf
 from hetcomp.runtime.image_header import (
@@ -19,7 +26,7 @@ from hetcomp.runtime.image_header import (
     read_header,
 )
 
-__all__ = ["EXPORTED_SYMBOLS", "link_model"]
+__all__ = ["EXPORTED_SYMBOLS", "link_model", "seal"]
 
 # All that a model.so shows to the outside: the tvm_ffi door and the C door.
 EXPORTED_SYMBOLS = (
@@ -48,14 +55,24 @@ EXPORTED_SYMBOLS = (
 _RESULT, _PARAMETERS = "int", "(void*, const void*, int, void*)"
 """Of a kernel's function."""
 
-_LINK_FLAGS = (
-    "-shared",
+_STATIC_ONLY = "no_libraries"
+"""The object that takes dlopen's place."""
+_FLAGS = (
     "-pthread",
-    "-Wl,-Bsymbolic",  # several model.so in one process must not see each other's symbols
-    "-Wl,-z,nodelete",  # its threads and its modules' code outlive any dlclose
     "-Wl,-z,noexecstack",
     "-Wl,--as-needed",
+    "-Wl,--gc-sections",
+    "-Wl,--strip-debug",  # the kernels'; names of functions stay, for profilers
 )
+_FORM_FLAGS = {
+    "library": (
+        "-shared",
+        "-Wl,-Bsymbolic",  # several model.so in one process must not see each other's symbols
+        "-Wl,-z,nodelete",  # its threads and its modules' code outlive any dlclose
+    ),
+    "program": ("-static-libstdc++", "-static-libgcc"),
+    "static": ("-static",),
+}
 
 
 def link_model(
@@ -65,8 +82,9 @@ def link_model(
     output: Path,
     *,
     toolchain: Toolchain | None = None,
+    form: str = "library",
 ) -> None:
-    """Link one model.so; it appears under its name whole or not at all.
+    """Link one model; it appears under its name whole or not at all.
 
     Parameters
     ----------
@@ -77,9 +95,11 @@ def link_model(
     image
         File written by `hetcomp.codegen.image.write_image`.
     output
-        The .so to write; an existing file is replaced.
+        The file to write; an existing one is replaced.
     toolchain
         None takes the host's.
+    form
+        One of `hetcomp.options.FORMS`.
 
     Raises
     ------
@@ -96,18 +116,36 @@ def link_model(
             _compile(tools, folder / "kernels.cc", _kernel_table(kernels)),
             _compile(tools, folder / "image.s", _image_assembly(image.absolute())),
         ]
-        exports = folder / "exports.map"
-        names = " ".join(f"{symbol};" for symbol in EXPORTED_SYMBOLS)
-        exports.write_text(f"{{ global: {names} local: *; }};\n")
         with atomic_path(output) as temporary:
-            command = [*tools.cxx, *_LINK_FLAGS, f"-Wl,--version-script={exports}"]
+            command = [*tools.cxx, *_FLAGS, *_FORM_FLAGS[form], *tools.link_flags]
             command += [str(path) for path in (*kernel_objects, *generated, *runtime)]
-            command += [*_library_flags(tools, folder), "-ldl", "-lm", "-o", str(temporary)]
-            run_tool(command)
-            _seal(temporary)
+            command += _library(tools, folder) if form == "library" else _program(tools, form)
+            run_tool([*command, "-ldl", "-lm", "-o", str(temporary)])
+            seal(temporary)
+        if form != "library":
+            output.chmod(output.stat().st_mode | _execute_bits(output))
 
 
-def _seal(model: Path) -> None:
+def _library(tools: Toolchain, folder: Path) -> list[str]:
+    """What a model.so shows, and libtvm_ffi.so, which it needs."""
+    exports = folder / "exports.map"
+    names = " ".join(f"{symbol};" for symbol in EXPORTED_SYMBOLS)
+    exports.write_text(f"{{ global: {names} local: *; }};\n")
+    return [f"-Wl,--version-script={exports}", *_library_flags(tools, folder)]
+
+
+def _program(tools: Toolchain, form: str) -> list[str]:
+    """The command line, and tvm_ffi."""
+    own = [path for path in program_objects(tools) if form == "static" or path.stem != _STATIC_ONLY]
+    return [str(path) for path in (*own, *ffi_objects(tools))]
+
+
+def _execute_bits(path: Path) -> int:
+    """Whoever may read a program may run it."""
+    return (path.stat().st_mode & 0o444) >> 2
+
+
+def seal(model: Path) -> None:
     """Put the checksum of all but the image into the image's header."""
     section = image_section(model, read_elf(model))
     with model.open("r+b") as stream:

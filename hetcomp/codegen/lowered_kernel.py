@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tvm import tirx
-
 from hetcomp.cost.instruction_mix import InstructionMix
 from hetcomp.plan.graph import Kernel
 from hetcomp.schedules.facts import DeviceFacts, GroupFacts
@@ -13,7 +11,7 @@ from hetcomp.schedules.instruction_mix import count_instructions
 from hetcomp.schedules.opaque import OPAQUE
 from hetcomp.schedules.scheduled import GroupKernel, Scheduled, WorkGroup
 
-from .functions import code_key
+from .functions import kernel_key
 
 __all__ = ["LoweredKernel", "kernel_record", "lowered_kernel"]
 
@@ -53,8 +51,6 @@ def kernel_record(
         See `hetcomp.plan.graph.Kernel`.
     """
     scheduled = kernel.scheduled
-    code = scheduled.emit("kernel", facts)
-    of_groups = [kernel.for_groups.emit("kernel")] if kernel.for_groups is not None else []
     why = scheduled.why_no_opencl or why_no_opencl
     group = kernel.for_groups.group if kernel.for_groups is not None else WorkGroup()
     return Kernel(
@@ -62,20 +58,21 @@ def kernel_record(
         n_buffers=n_buffers,
         opencl=not why,
         why_no_opencl=why,
-        key=code_key(facts, [code, *of_groups]),
+        key=kernel_key(scheduled, facts, kernel.for_groups),
         variant=scheduled.variant,
         tuned=tuned,
         items=group.items,
         tiles=group.tiles,
         work_group="" if why else group.text,
         facts=scheduled.facts,
-        mix=_mix(code, scheduled, facts),
+        mix=_mix(scheduled, facts),
     )
 
 
-def _mix(code: tirx.PrimFunc, scheduled: Scheduled, facts: DeviceFacts) -> InstructionMix:
+def _mix(scheduled: Scheduled, facts: DeviceFacts) -> InstructionMix:
     """Instructions of the CPU's kernel; what TVM made of an opaque one is not counted."""
     if scheduled.kind == OPAQUE:
         return InstructionMix()
+    code = scheduled.emit("kernel", facts)
     rows, channels = scheduled.rows.extent, scheduled.channels.extent
     return count_instructions(code, rows, channels, facts.lanes * _FLOAT_BYTES)

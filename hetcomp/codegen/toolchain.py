@@ -28,18 +28,55 @@ from hetcomp.errors import InternalError, ToolchainError
 from .target_library import kept_ffi_folder
 
 __all__ = [
+    "Sources",
     "Toolchain",
+    "compiled",
+    "find_strip",
     "find_toolchain",
+    "program_objects",
     "run_tool",
     "runtime_folder",
     "runtime_objects",
     "server_objects",
 ]
 
-_COMPILE_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-pthread", "-Wall")
+_COMPILE_FLAGS = (
+    "-std=c++17",
+    "-fPIC",
+    "-pthread",
+    "-fvisibility=hidden",
+    "-fvisibility-inlines-hidden",
+    "-ffunction-sections",  # so that the linker leaves out what nobody calls
+    "-fdata-sections",
+)
 _STDERR_LINES = 20
 _OF_SERVER = ("opencl_api",)
 """Objects of the runtime that the server for boards uses."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """C++ files that are compiled alike.
+
+    Attributes
+    ----------
+    name
+        Of their folder in the cache, to which a hash is added.
+    folder
+        That paths begin with; debug information leaves it out.
+    files
+        What is compiled.
+    flags
+        For the compiler.
+    read
+        All files whose contents count, `files` and their headers.
+    """
+
+    name: str
+    folder: Path
+    files: tuple[Path, ...]
+    flags: tuple[str, ...]
+    read: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -55,11 +92,14 @@ class Toolchain:
     ffi_library_folder
         Folder of the target's libtvm_ffi.so; None links against a stub, so that a missing symbol
         shows up only on the target.
+    link_flags
+        What the platform wants of every library and program.
     """
 
     cxx: tuple[str, ...]
     triple: str | None = None
     ffi_library_folder: Path | None = None
+    link_flags: tuple[str, ...] = ()
 
 
 def find_toolchain(triple: str | None = None) -> Toolchain:
@@ -95,6 +135,23 @@ def find_toolchain(triple: str | None = None) -> Toolchain:
     )
 
 
+def find_strip(tools: Toolchain) -> tuple[str, ...]:
+    """The command that belongs to a compiler and takes symbols out of what it has linked.
+
+    Raises
+    ------
+    ToolchainError
+        There is none.
+    """
+    for name in ("strip", "llvm-strip"):
+        found = run_tool([*tools.cxx, f"-print-prog-name={name}"]).strip()
+        if tools.triple is not None and found == "strip":
+            continue  # the compiler knows none: this would be the host's
+        if shutil.which(found):
+            return (found,)
+    raise ToolchainError(f"{shlex.join(tools.cxx)} knows no strip: install its binutils")
+
+
 def runtime_folder() -> Path:
     """The folder with the runtime's `src` and `include`: in the wheel or in a checkout."""
     package = Path(hetcomp.__file__).parent
@@ -115,23 +172,36 @@ def runtime_objects(toolchain: Toolchain | None = None) -> list[Path]:
     ToolchainError
         The compiler is missing or fails.
     """
-    return _objects("src", "runtime", toolchain or find_toolchain())
+    return compiled(_sources("runtime", "src"), toolchain or find_toolchain())
 
 
 def server_objects(toolchain: Toolchain) -> list[Path]:
     """The same of the server for boards, of which some come from the runtime."""
     shared = [path for path in runtime_objects(toolchain) if path.stem in _OF_SERVER]
-    return [*_objects("rpc", "rpc", toolchain), *shared]
+    return [*compiled(_sources("rpc", "rpc"), toolchain), *shared]
 
 
-def _objects(part: str, name: str, tools: Toolchain) -> list[Path]:
-    """Of all sources in a folder beside the runtime's."""
+def program_objects(toolchain: Toolchain) -> list[Path]:
+    """The same of the command line of a model that is a program."""
+    return compiled(_sources("program", "program"), toolchain)
+
+
+def _sources(name: str, part: str) -> Sources:
+    """Those in a folder beside the runtime's, `src` too."""
     folder = runtime_folder()
+    read = [path for one in (part, "src", "include") for path in (folder / one).rglob("*.[hc]*")]
+    files = sorted((folder / part).rglob("*.cc"))
+    flags = ("-O2", "-Wall", "-I", str(folder / "include"), "-I", str(folder / "src"))
+    return Sources(name, folder, tuple(files), flags, tuple(sorted(read)))
+
+
+def compiled(sources: Sources, tools: Toolchain) -> list[Path]:
+    """The objects of `sources`, from the cache or compiled now, as `runtime_objects`."""
     final = Path(platformdirs.user_cache_dir("hetcomp")) / (
-        f"{name}-{_fingerprint(tools, folder, part)}"
+        f"{sources.name}-{_fingerprint(tools, sources)}"
     )
     if not final.is_dir():
-        _compile_into(tools, folder, part, final)
+        _compile_into(tools, sources, final)
     return sorted(final.glob("*.o"))
 
 
@@ -163,10 +233,9 @@ def _first(names: Iterable[str], advice: str) -> tuple[str, ...]:
     raise ToolchainError(f"no C++ compiler: tried {', '.join(names)}; {advice}")
 
 
-def _include_flags(folder: Path) -> list[str]:
+def _include_flags() -> list[str]:
     includes = {libinfo.find_include_path(), libinfo.find_dlpack_include_path()}
-    system = [flag for path in sorted(includes) for flag in ("-isystem", path)]
-    return ["-I", str(folder / "include"), "-I", str(folder / "src"), *system]
+    return [flag for path in sorted(includes) for flag in ("-isystem", path)]
 
 
 @lru_cache(maxsize=8)
@@ -174,31 +243,31 @@ def _compiler_version(cxx: tuple[str, ...]) -> str:
     return run_tool([*cxx, "--version"])
 
 
-def _fingerprint(tools: Toolchain, folder: Path, part: str) -> str:
+def _fingerprint(tools: Toolchain, sources: Sources) -> str:
     digest = hashlib.sha256()
-    digest.update("\0".join([*tools.cxx, *_COMPILE_FLAGS, _compiler_version(tools.cxx)]).encode())
+    command = [*tools.cxx, *_COMPILE_FLAGS, *sources.flags, _compiler_version(tools.cxx)]
+    digest.update("\0".join(command).encode())
     digest.update(tvm_ffi.__version__.encode())
-    parts = sorted({part, "src", "include"})
-    for file in sorted(file for name in parts for file in (folder / name).rglob("*.[hc]*")):
-        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
+    for file in sources.read:
+        digest.update(file.relative_to(sources.folder).as_posix().encode() + b"\0")
         digest.update(file.read_bytes())
     return digest.hexdigest()[:20]
 
 
-def _compile_into(tools: Toolchain, folder: Path, part: str, final: Path) -> None:
+def _compile_into(tools: Toolchain, sources: Sources, final: Path) -> None:
     final.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=final.parent, prefix="building-") as name:
         built = Path(name) / "objects"
         built.mkdir()
-        sources = sorted((folder / part).rglob("*.cc"))
-        flags = [*_COMPILE_FLAGS, f"-ffile-prefix-map={folder}=.", *_include_flags(folder)]
+        flags = [*_COMPILE_FLAGS, *sources.flags, f"-ffile-prefix-map={sources.folder}=."]
 
         def compile_one(source: Path) -> None:
             output = built / f"{source.stem}.o"
-            run_tool([*tools.cxx, *flags, "-c", str(source), "-o", str(output)])
+            command = [*tools.cxx, *flags, *_include_flags(), "-c", str(source), "-o", str(output)]
+            run_tool(command)
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(compile_one, sources))
+            list(pool.map(compile_one, sources.files))
         try:
             built.rename(final)
         except OSError:

@@ -14,30 +14,36 @@ from typing import BinaryIO
 
 from hetcomp.errors import ArtifactError
 
-__all__ = ["ElfFile", "Section", "host_machine", "read_elf"]
+__all__ = ["ElfFile", "Section", "host_machine", "loaded_bytes", "needed_libraries", "read_elf"]
 
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _PROGRAM = struct.Struct("<IIQQQQQQ")
 _SECTION = struct.Struct("<IIQQQQIIQQ")
-_SHARED_OBJECT = 3
+_DYNAMIC = struct.Struct("<QQ")
+_OBJECT, _EXECUTABLE, _SHARED_OBJECT = 1, 2, 3
 _NO_BITS = 8
+_LOADED = 2
+_NEEDED = 1
+_TABLES = (".dynamic", ".dynstr")
 _MACHINES = {"x86_64": 62, "amd64": 62, "aarch64": 183, "arm64": 183, "riscv64": 243}
 
 
 @dataclass(frozen=True)
 class Section:
-    """Extent of one section in the file, in bytes."""
+    """Extent of one section in the file, in bytes, and whether programs have it in memory."""
 
     offset: int
     size: int
+    loaded: bool = False
 
 
 @dataclass(frozen=True)
 class ElfFile:
-    """A checked 64-bit little-endian shared object."""
+    """A checked 64-bit little-endian file; `loaded_bytes` is what programs have in memory of it."""
 
     machine: int
     sections: dict[str, Section]
+    loaded_bytes: int
 
 
 def host_machine() -> int | None:
@@ -46,21 +52,53 @@ def host_machine() -> int | None:
 
 
 def read_elf(path: Path) -> ElfFile:
-    """Read the headers of a shared object and check that the file holds all that they promise.
+    """Read the headers of a library or program and check that the file holds all they promise.
 
     Raises
     ------
     ArtifactError
-        The file is missing, is no 64-bit little-endian ELF shared object, or is truncated.
+        The file is missing, is no 64-bit little-endian ELF library or program, or is truncated.
     """
+    return _opened(path, (_SHARED_OBJECT, _EXECUTABLE))
+
+
+def loaded_bytes(path: Path) -> int:
+    """Bytes of code and data in an object file: what it adds to a library that it is linked into.
+
+    Raises
+    ------
+    ArtifactError
+        As `read_elf`, for an object file.
+    """
+    return _opened(path, (_OBJECT,)).loaded_bytes
+
+
+def needed_libraries(path: Path) -> tuple[str, ...]:
+    """Names of the shared libraries that a library or program asks the loader for.
+
+    Raises
+    ------
+    ArtifactError
+        As `read_elf`.
+    """
+    sections = read_elf(path).sections
+    if ".dynamic" not in sections:
+        return ()
+    data = path.read_bytes()
+    table, names = (data[s.offset : s.offset + s.size] for s in map(sections.get, _TABLES) if s)
+    entries = _DYNAMIC.iter_unpack(table[: len(table) // _DYNAMIC.size * _DYNAMIC.size])
+    return tuple(_name(names, value) for tag, value in entries if tag == _NEEDED)
+
+
+def _opened(path: Path, kinds: tuple[int, ...]) -> ElfFile:
     try:
         with path.open("rb") as stream:
-            return _read(stream, path.stat().st_size, path)
+            return _read(stream, path.stat().st_size, path, kinds)
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _read(stream: BinaryIO, size: int, path: Path) -> ElfFile:
+def _read(stream: BinaryIO, size: int, path: Path, kinds: tuple[int, ...]) -> ElfFile:
     header = stream.read(_HEADER.size)
     if len(header) < _HEADER.size or header[:4] != b"\x7fELF":
         raise ArtifactError(f"{path} is not a compiled model: not an ELF file")
@@ -69,8 +107,9 @@ def _read(stream: BinaryIO, size: int, path: Path) -> ElfFile:
     fields = _HEADER.unpack(header)
     kind, machine, program_at, sections_at = fields[1], fields[2], fields[5], fields[6]
     program_size, n_programs, section_size, n_sections, names_index = fields[9:14]
-    if kind != _SHARED_OBJECT or (program_size, section_size) != (_PROGRAM.size, _SECTION.size):
-        raise ArtifactError(f"{path} is not a compiled model: not a shared object")
+    entries = (program_size if n_programs else _PROGRAM.size, section_size)
+    if kind not in kinds or entries != (_PROGRAM.size, _SECTION.size):
+        raise ArtifactError(f"{path} is not a compiled model: neither a library nor a program")
     programs = [
         _PROGRAM.unpack(raw)
         for raw in _table(stream, size, path, program_at, program_size, n_programs)
@@ -88,7 +127,14 @@ def _read(stream: BinaryIO, size: int, path: Path) -> ElfFile:
         raise ArtifactError(f"{path} is damaged: no section names")
     stream.seek(rows[names_index][4])
     names = stream.read(rows[names_index][5])
-    return ElfFile(machine, {_name(names, row[0]): Section(row[4], row[5]) for row in rows})
+    sections = {_name(names, row[0]): _section(row) for row in rows}
+    # Sections of the same name are common in object files: all count.
+    loaded = sum(row[5] for row in rows if row[2] & _LOADED and row[1] != _NO_BITS)
+    return ElfFile(machine, sections, loaded)
+
+
+def _section(row: tuple[int, ...]) -> Section:
+    return Section(row[4], row[5], bool(row[2] & _LOADED))
 
 
 def _table(

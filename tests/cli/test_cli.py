@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 
 import hetcomp
 import hetcomp.runtime
-from hetcomp.cli import main
+from hetcomp.cli import explain_sizes, main
 from hetcomp.errors import DeviceError, PlanError
 from hetcomp.plan.cpu_version import CpuVersion
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
@@ -27,6 +27,7 @@ from hetcomp.plan.io import read_plan
 from hetcomp.plan.planners import fixed_split
 from hetcomp.plan.steps import make_table
 from hetcomp.runtime import Image, SessionStatus, TensorInfo
+from hetcomp.runtime.sizes import FileSizes
 
 KINDS: dict[str, Any] = {"str": "cpu", "bool": False, "int": 1, "float": 1.0}
 KINDS |= {"Mapping[str, str]": {}, "Sequence[int]": []}
@@ -292,6 +293,8 @@ def image(monkeypatch: pytest.MonkeyPatch) -> None:
     about = {"versions": versions, "cores": (4, 5)}
     made = Image("1.0", "rk3588", GRAPH, plans, tables, {"a": 1}, **about)
     monkeypatch.setattr(hetcomp.runtime, "read_image", lambda _: made)
+    sizes = FileSizes(5_000_000, 80_000, 0, 9000, 900_000, 200_000, 6_189_000, ("libtvm_ffi.so",))
+    monkeypatch.setattr(explain_sizes, "file_sizes", lambda _: sizes)
 
 
 @pytest.mark.usefixtures("image")
@@ -306,6 +309,8 @@ def test_explain(tmp_path: Path) -> None:
         "for rk3588; its CPU must have asimddp; kernels for a510, else a76; "
         "inferences on CPUs 4, 5\n"
     ) in result.stdout
+    assert "6.2 MB: weights 5.0 MB, CPU kernels 80.0 kB, OpenCL source 0.0 kB" in result.stdout
+    assert "to deploy: 6.0 MB without symbols, and libtvm_ffi.so; hetcomp deploy" in result.stdout
     assert read_plan(tmp_path / "p.json").decisions == fixed_split(GRAPH).decisions
 
 
@@ -322,6 +327,7 @@ def test_explain_json(tmp_path: Path) -> None:
             {"name": "a76", "needs": ["asimddp"]},
         ],
     }
+    assert (data["sizes"]["stripped"], data["sizes"]["libtvm_ffi"]) == (5_989_000, None)
     (task,) = data["tasks"]
     assert (task["processor"], task["cpu_share"], task["cut"]) == ("split", 0.5, 4)
     assert (task["kind"], task["variant"]) == ("conv2d", "winograd 4x4")

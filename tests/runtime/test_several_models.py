@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import standin
-from amx_build import compile_runtime
 from fresh_process import Script, build_application, run_program
 from opencl_device import skip_or_fail
 
-from hetcomp.codegen.toolchain import runtime_folder, runtime_objects
+from hetcomp.codegen.toolchain import Toolchain, find_toolchain, runtime_folder
 from hetcomp.runtime import Session, load
 
-PROTOCOL = "HETCOMP_BROKER_PROTOCOL"
+OTHER_PROTOCOL = "-DHETCOMP_BROKER_PROTOCOL=999"
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +29,9 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of another version: of today's runtime, built under another number of protocol."""
-    folder = tmp_path_factory.mktemp("foreign")
-    sources = runtime_folder() / "src"
-    asking = {path.stem for path in sources.iterdir() if PROTOCOL in path.read_text()}
-    asking.remove("broker_protocol")  # the header; the number is nothing to its other readers
-    others = [compile_runtime(name, folder, f"-D{PROTOCOL}=999") for name in asking]
-    same = [path for path in runtime_objects() if path.stem not in asking]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hetcomp.codegen.link.runtime_objects", lambda _: [*same, *others])
-        return standin.build(folder, seed=9)
+    host = find_toolchain()
+    tools = Toolchain((*host.cxx, OTHER_PROTOCOL), host.triple, host.ffi_library_folder)
+    return standin.build(tmp_path_factory.mktemp("foreign"), seed=9, toolchain=tools)
 
 
 def right(session: Session, seed: int, weights: int) -> bool:
@@ -108,16 +100,10 @@ def test_at_the_same_time(model: Path, second: Path, foreign: Path, threads: int
         session.close()
 
 
-def threads() -> int:
-    """How many this process has; one that was joined is seen for a moment more."""
-    fewest = len(os.listdir("/proc/self/task"))
-    for _ in range(10):
-        time.sleep(0.02)
-        fewest = min(fewest, len(os.listdir("/proc/self/task")))
-    return fewest
-
-
 def test_models_share_a_pool(model: Path, second: Path) -> None:
+    def threads() -> int:
+        return len(os.listdir("/proc/self/task"))
+
     before = threads()
     sessions = [load(path, plan="cpu", threads=3, pin="off") for path in (model, second, model)]
     assert threads() - before == 2

@@ -1,4 +1,4 @@
-"""The runtime with another part: tiles of AMX that C++ models, for machines without AMX."""
+"""Driver `amx` on tiles that portable C++ models, for machines without AMX."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from tvm_ffi import libinfo
 from hetcomp.codegen.toolchain import Toolchain, find_toolchain, run_tool, runtime_folder
 from hetcomp.codegen.toolchain import runtime_objects as whole_runtime
 
-__all__ = ["compile_runtime", "compile_support", "modelled_runtime", "npu_program"]
+__all__ = ["compile_support", "modelled_runtime", "npu_program"]
 
 _SUPPORT = Path(__file__).resolve().parent
 
 
 def compile_support(name: str, folder: Path) -> Path:
     """The object of `tests/support/NAME.cc`."""
-    return _compile(_SUPPORT / f"{name}.cc", folder)
-
-
-def compile_runtime(name: str, folder: Path, *flags: str) -> Path:
-    """The object of the runtime's source NAME.cc, compiled with more `flags`."""
-    return _compile(runtime_folder() / "src" / f"{name}.cc", folder, "-fvisibility=hidden", *flags)
-
-
-def _compile(source: Path, folder: Path, *flags: str) -> Path:
-    output = folder / f"{source.stem}.o"
-    tvm = [libinfo.find_include_path(), libinfo.find_dlpack_include_path()]
-    includes = [f"-I{runtime_folder() / name}" for name in ("src", "include")]
-    includes += [f"-I{_SUPPORT}", *(flag for path in tvm for flag in ("-isystem", path))]
-    options = ["-std=c++17", "-O2", "-fPIC", "-pthread", "-Wall", *flags]
-    run_tool([*find_toolchain().cxx, *options, *includes, "-c", str(source), "-o", str(output)])
+    output = folder / f"{name}.o"
+    includes = [libinfo.find_include_path(), libinfo.find_dlpack_include_path()]
+    flags = [flag for path in includes for flag in ("-isystem", path)]
+    flags += [
+        "-I",
+        str(runtime_folder() / "src"),
+        "-I",
+        str(_SUPPORT),
+        "-std=c++17",
+        "-O2",
+        "-fPIC",
+        "-Wall",
+    ]
+    source = str(_SUPPORT / f"{name}.cc")
+    run_tool([*find_toolchain().cxx, *flags, "-c", source, "-o", str(output)])
     return output
 
 

@@ -101,12 +101,15 @@ class ArmMachine:
         Whether there is PoCL.
     timeout_s
         For one program.
+    libraries
+        Folder of libtvm_ffi.so; None: of the published one.
     """
 
     folder: Path
     cpu: str = "cortex-a76"
     opencl: bool = False
     timeout_s: float = 60.0
+    libraries: Path | None = None
     _built: dict[str, Path] = field(default_factory=dict, init=False, compare=False)
 
     def build(self, source: Path, *flags: str) -> Path:
@@ -119,7 +122,7 @@ class ArmMachine:
 
     def run(self, command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
         """Run a program with its arguments; the caller looks at its exit status."""
-        ffi = fetch_ffi_library(TRIPLE).parent
+        ffi = self.libraries or fetch_ffi_library(TRIPLE).parent
         if not self.opencl:
             emulator = [EMULATOR, "-cpu", self.cpu, "-L", str(LIBRARIES)]
             emulator += ["-E", f"LD_LIBRARY_PATH={ffi}", "-E", "HETCOMP_DEVICE=off"]
