@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from hetcomp.codegen.functions import kernel_key, structure_key
-from hetcomp.codegen.lower import Chosen, Lowered
+from hetcomp.codegen.kernel_table import Chosen
+from hetcomp.codegen.lower import Lowered
 from hetcomp.plan.graph import Space as TensorSpace
 from hetcomp.plan.graph import Task
 from hetcomp.schedules.choice import DIRECT, Choice, Knob, Space

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hetcomp.codegen.functions import kernel_key, structure_key
-from hetcomp.codegen.lower import Chosen
+from hetcomp.codegen.kernel_table import Chosen
 from hetcomp.schedules.choice import Choice, IllegalChoice
 from hetcomp.schedules.facts import DeviceFacts
 from hetcomp.schedules.scheduled import Scheduled

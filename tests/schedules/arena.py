@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from kernel_harness import FILLS, Array, Range, written_elements
 
-from hetcomp.codegen.lower import Lowered, LoweredKernel
+from hetcomp.codegen.lower import Lowered
+from hetcomp.codegen.lowered_kernel import LoweredKernel
 from hetcomp.plan.graph import Kernel, Space, Task
 
 __all__ = ["ALIGNMENT", "Arena", "Call", "Image", "Place", "Trial", "run_trials"]

@@ -17,7 +17,7 @@ from arena import Arena, Image
 from kernel_harness import FILLS
 
 from hetcomp.codegen.kernels import cpu_objects
-from hetcomp.codegen.lower import LoweredKernel
+from hetcomp.codegen.lowered_kernel import LoweredKernel
 from hetcomp.schedules.facts import DeviceFacts
 from hetcomp.targets.arm_cores import ArmCpu, arm_cpu
 

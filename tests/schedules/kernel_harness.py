@@ -21,7 +21,8 @@ import tvm
 from onnx import numpy_helper
 from opencl_host import compile_opencl
 
-from hetcomp.codegen.lower import Choose, Chosen, Lowered, lower_tasks
+from hetcomp.codegen.kernel_table import Choose, Chosen
+from hetcomp.codegen.lower import Lowered, lower_tasks
 from hetcomp.codegen.lowered_kernel import LoweredKernel
 from hetcomp.frontend import import_onnx
 from hetcomp.pipeline import fusion_pipeline

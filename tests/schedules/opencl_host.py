@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from hetcomp.codegen.kernels import opencl_source
-from hetcomp.codegen.lower import LoweredKernel
+from hetcomp.codegen.lowered_kernel import LoweredKernel
 from hetcomp.plan.graph import Kernel
 from hetcomp.schedules.facts import DeviceFacts
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from kernel_harness import MATRIX, check, lower, make_model, normal
 
-from hetcomp.codegen.lower import Chosen
+from hetcomp.codegen.kernel_table import Chosen
 from hetcomp.schedules.choice import Bound, Choice, DeviceChoice, IllegalChoice, Knob, Space
 from hetcomp.schedules.scheduled import Scheduled
 from hetcomp.tune.space import choice_of, draw, mutate

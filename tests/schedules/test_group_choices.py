@@ -11,7 +11,7 @@ from kernel_harness import MATRIX, check, lower, make_model, normal
 from test_choices import MODELS, model_of
 from test_opencl_gpu_class import DEVICES, assert_fits, pytestmark
 
-from hetcomp.codegen.lower import Chosen
+from hetcomp.codegen.kernel_table import Chosen
 from hetcomp.schedules.choice import GROUP, Choice, Space, Value
 from hetcomp.schedules.facts import GroupFacts
 from hetcomp.schedules.scheduled import Scheduled
