@@ -116,7 +116,7 @@ class CpuFacts:
     """CPU feature `avx_vnni`."""
     SSE = DeviceFacts("sse", lanes=4, vectors=2, max_rows=6, dot="vpmaddwd")
     """16 registers of 128 bits."""
-    NEON = DeviceFacts("neon", lanes=4, vectors=2, max_rows=8, f16=True, by_lane=True)
+    NEON = DeviceFacts("neon", lanes=4, vectors=2, max_rows=8, dot="smull", f16=True, by_lane=True)
     """32 registers of 128 bits: 10 x 2 accumulators + 4 steps of 2 weights + left operands of some
     rows. What else a core has: `hetcomp.targets.arm_cores`."""
 

@@ -18,6 +18,7 @@ from ..half import HalfBuffer
 from ..int8.dot import dot, has_surplus, signed, signed_dot, surplus, word_at
 from .frame import Frame
 from .half_tile import LEAST_CHAIN, ChainTile, StagedTile
+from .pair_tile import PairTile
 from .register_tile import RegisterTile, Right, load_run
 
 __all__ = ["BYTES", "FLOAT32", "Arithmetic", "ByteTile", "Operands"]
@@ -184,7 +185,13 @@ class Operands:
     right: Any
 
 
+def _byte_tile(frame: Frame, rows: int, width: int) -> RegisterTile:
+    """The tile for the instructions that the processor has."""
+    tile = PairTile if PairTile.suits(frame.facts, width) else ByteTile
+    return tile(frame, rows, width)
+
+
 FLOAT32 = Arithmetic("", 1, ("float32", "float32"), "float32", RegisterTile)
 STAGED = replace(FLOAT32, tile=StagedTile)
 CHAINED = replace(FLOAT32, tile=ChainTile)
-BYTES = Arithmetic("int8 ", 4, ("uint8", "int8"), "int32", ByteTile)
+BYTES = Arithmetic("int8 ", 4, ("uint8", "int8"), "int32", _byte_tile)

@@ -196,7 +196,7 @@ class RegisterTile:
         rows = tuple(rows)
 
         def step(k: Any) -> None:
-            self.multiply_add(lambda i: left(i, k, 1), right(k), rows)
+            self._multiply_step(lambda i: left(i, k, 1), right(k), rows)
 
         by_lane = self._frame.facts.by_lane and not self._frame.facts.opencl
         size = _VECTOR_BYTES // self._left_bytes if by_lane and steps.neighbours else 1
@@ -216,6 +216,12 @@ class RegisterTile:
 
     def _loop(self, steps: Steps, body: Callable[[Any], None]) -> None:
         self._frame.prefetching_loop(steps.extent, steps.chunk, steps.ask, body, steps.unroll)
+
+    def _multiply_step(
+        self, left: Callable[[int], Any], right: Callable[[Any], Any], rows: Iterable[int]
+    ) -> None:
+        """One step of `accumulate`."""
+        self.multiply_add(left, right, rows)
 
     def _multiply_run(
         self, size: int, left: Callable[[int], Any], right: Right, rows: Iterable[int]

@@ -14,6 +14,8 @@ sdot
     ARM with dotprod: both operands signed, so 128 is taken off the activations and 128 times the
     weights is added again: for each product, or once for all accumulators that add up the same
     weights (`signed_dot` and `surplus`).
+smull
+    Other ARM: tiles have a way of their own (`hetcomp.schedules.blocks.pair_tile`).
 (empty)
     Shifts and multiplications, on anything. OpenCL has functions of the kernels' text for it
     (`hetcomp.codegen.opencl_text`).

@@ -30,7 +30,7 @@ __all__ = ["BUDGETS", "Cost", "load_budgets", "measure"]
 BUDGETS = Path(__file__).resolve().parent.parent / "data" / "arm_budgets.json"
 _SHARE = 0.95
 """Of a kernel's instructions whose cycles are looked at, its hottest stretches first."""
-_PRODUCT = r"fml[as]|[su]+dot|[su]+mmla"
+_PRODUCT = r"fml[as]|[su]+dot|[su]+mmla|smull2?|smlsl2?"
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _print(core: str, costs: Mapping[str, Cost], budgets: Mapping[str, Cost]) ->
 def main() -> None:
     """Measure and print, or write the budgets."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cores", default="cortex-a53,cortex-a55,cortex-a76")
+    parser.add_argument("--cores", default="cortex-a53,cortex-a55,cortex-a72,cortex-a76")
     parser.add_argument("--cases", default=",".join(CASES), help="separated by ';'")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()

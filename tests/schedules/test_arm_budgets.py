@@ -18,7 +18,7 @@ from emulated_counts import count_blocks, why_no_counts
 from pipeline_model import why_no_cycles
 
 WHY_NOT = why_not() or why_no_counts() or why_no_cycles()
-CORES = ["cortex-a76", "cortex-a55", "cortex-a53"]
+CORES = ["cortex-a76", "cortex-a72", "cortex-a55", "cortex-a53"]
 CORES = CORES if os.environ.get("HETCOMP_TEST_ARM") else CORES[:1]
 
 INSTRUCTIONS, CYCLES = 0.01, 0.03

@@ -11,6 +11,7 @@ import pytest
 from arena import Trial, run_trials
 from arm_harness import NEON, Emulated, execute_on_arm, why_not
 from batches import BATCHES
+from budget_cases import CASES
 from hypothesis import given
 from hypothesis import strategies as st
 from kernel_harness import EXACT, assert_close, lower, make_model
@@ -67,3 +68,19 @@ def test_products_an_instruction(cpu: str) -> None:
         assert (by_lane, whole) == (["sudot"] * products, [])
     else:
         assert (by_lane, whole) == (["sdot"] * products, ["sdot"] * (STEPS * vectors))
+
+
+def test_products_of_neon_alone() -> None:
+    """Two of eight products each are added in 16 bits; a row beside the tile's sums up weights."""
+    layer = CASES["int8 gemm"]
+    lowered = lower(layer.model, NEON.facts)
+    kernel = next(k for k in lowered.kernels if k.scheduled.kind == layer.kind)
+    functions = {kernel.symbol: kernel.scheduled.emit(kernel.symbol, NEON.facts)}
+    assembly = str(_compile(functions, NEON.llvm).inspect_source("asm"))
+    tile = kernel.scheduled.facts
+    vectors = tile.tile_width // NEON.facts.lanes
+    in_32_bits = (tile.tile_height + 1) * vectors * STEPS
+    for name in ("smull2?", "smlsl2?", "sadalp"):
+        found = re.findall(rf"\b{name}\s+v\d+\.(?:8h|4s), v\d+\.(?:8b|16b|8h)", assembly)
+        assert len(found) == in_32_bits, name
+    assert not re.search(r"\bml[as]\s+v", assembly)

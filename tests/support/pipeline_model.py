@@ -11,7 +11,12 @@ __all__ = ["ANALYSER", "PIPELINES", "cycles_of", "why_no_cycles"]
 
 ANALYSER = "llvm-mca-19"
 """Pinned: figures change with the models."""
-PIPELINES = {"cortex-a53": "cortex-a53", "cortex-a55": "cortex-a55", "cortex-a76": "neoverse-n1"}
+PIPELINES = {
+    "cortex-a53": "cortex-a53",
+    "cortex-a55": "cortex-a55",
+    "cortex-a72": "cortex-a72",
+    "cortex-a76": "neoverse-n1",
+}
 """The core whose model to use. LLVM takes A57's for A76, which issues one multiply-add of 128 bits
 a cycle; Neoverse N1 has A76's pipeline, two a cycle, and a model of its own."""
 _ITERATIONS = 100
