@@ -1,7 +1,6 @@
 #include "machine.h"
 
 #include <sched.h>
-#include <sys/auxv.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -11,10 +10,10 @@
 #include <map>
 #include <set>
 #include <sstream>
-#include <utility>
 #include <vector>
 
 #include "base/json_writer.h"
+#include "cpu/arm_features.h"
 
 namespace hetcomp::rpc {
 namespace {
@@ -55,25 +54,11 @@ std::map<std::string, std::vector<std::string>> CpuFields() {
 }
 
 #if defined(__aarch64__)
-// Of the kernel's hwcap bits those that kernels of ours know, by the kernel's names. Asked for here
-// rather than read in /proc/cpuinfo, which under an emulator is the host's.
+// Asked for here rather than read in /proc/cpuinfo, which under an emulator is the host's.
 std::vector<std::string> Features() {
-  constexpr std::pair<int, const char*> kFirst[] = {
-      {0, "fp"},       {1, "asimd"},     {9, "fphp"}, {10, "asimdhp"},
-      {20, "asimddp"}, {23, "asimdfhm"}, {22, "sve"},
-  };
-  constexpr std::pair<int, const char*> kSecond[] = {
-      {1, "sve2"},
-      {13, "i8mm"},
-      {14, "bf16"},
-      {23, "sme"},
-  };
   std::vector<std::string> found;
-  for (const auto& [bit, name] : kFirst) {
-    if (getauxval(AT_HWCAP) >> bit & 1) found.emplace_back(name);
-  }
-  for (const auto& [bit, name] : kSecond) {
-    if (getauxval(AT_HWCAP2) >> bit & 1) found.emplace_back(name);
+  for (const ArmFeature& feature : kArmFeatures) {
+    if (Has(feature)) found.emplace_back(feature.name);
   }
   return found;
 }

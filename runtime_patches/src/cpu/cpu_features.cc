@@ -6,11 +6,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
-#elif defined(__aarch64__)
-#include <sys/auxv.h>
 #endif
 
 #include "base/error.h"
+#include "cpu/arm_features.h"
 
 namespace hetcomp {
 namespace {
@@ -67,21 +66,7 @@ bool Has(const Feature& feature) {
 
 #elif defined(__aarch64__)
 
-struct Feature {
-  const char* name;
-  unsigned long kind;  // of getauxval
-  int bit;
-};
-
-// Linux, Documentation/arch/arm64/elf_hwcaps.rst; numbers, as older headers lack some names.
-constexpr Feature kFeatures[] = {
-    {"asimd", AT_HWCAP, 1},     {"fphp", AT_HWCAP, 9},      {"asimdhp", AT_HWCAP, 10},
-    {"asimdrdm", AT_HWCAP, 12}, {"jscvt", AT_HWCAP, 13},    {"fcma", AT_HWCAP, 14},
-    {"asimddp", AT_HWCAP, 20},  {"asimdfhm", AT_HWCAP, 23}, {"i8mm", AT_HWCAP2, 13},
-    {"bf16", AT_HWCAP2, 14},    {"cssc", AT_HWCAP2, 34},    {"mops", AT_HWCAP2, 43},
-};
-
-bool Has(const Feature& feature) { return (getauxval(feature.kind) >> feature.bit & 1) != 0; }
+constexpr const auto& kFeatures = kArmFeatures;
 
 #else
 
@@ -97,7 +82,7 @@ bool Has(const Feature&) { return false; }
 
 bool HasNamed(const std::string& name) {
   const auto* found = std::find_if(std::begin(kFeatures), std::end(kFeatures),
-                                   [&](const Feature& feature) { return name == feature.name; });
+                                   [&](const auto& feature) { return name == feature.name; });
   if (found == std::end(kFeatures)) ThrowInternal("the CPU feature " + name + " is unknown here");
   return Has(*found);
 }
