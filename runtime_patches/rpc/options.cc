@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
+#include <system_error>
 
 namespace hetcomp::rpc {
 namespace {
@@ -24,12 +25,27 @@ int Port(const std::string& name, const std::string& text, int least) {
   return static_cast<int>(Number(name, text, least, kMostPort));
 }
 
+// Of an IPv6 address, [::1], which has colons of its own.
+std::string WithoutBrackets(const std::string& host) {
+  const bool has = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  return has ? host.substr(1, host.size() - 2) : host;
+}
+
+std::string DefaultFolder() {
+  std::error_code error;
+  const auto folder = std::filesystem::temp_directory_path(error);
+  if (error) {
+    throw std::invalid_argument("--folder is missing, and TMPDIR: " + error.message());
+  }
+  return folder;
+}
+
 void SetTracker(const std::string& text, Options* options) {
   const size_t colon = text.rfind(':');
   if (colon == std::string::npos || colon == 0) {
     throw std::invalid_argument("--tracker: '" + text + "' is not HOST:PORT");
   }
-  options->tracker_host = text.substr(0, colon);
+  options->tracker_host = WithoutBrackets(text.substr(0, colon));
   options->tracker_port = Port("--tracker", text.substr(colon + 1), 1);
 }
 
@@ -39,7 +55,8 @@ const char* const kUsage =
     "usage: hetcomp_rpc [--host H] [--port P] [--tracker HOST:PORT --key KEY [--address A]]\n"
     "                   [--folder DIR] [--limit SECONDS]\n"
     "\n"
-    "Lets hetcomp measure on this machine: hetcomp devices|compile|profile|tune --rpc HOST:PORT.\n"
+    "Lets hetcomp measure on this machine: hetcomp devices, compile, profile, tune, bench and run\n"
+    "take --rpc HOST:PORT.\n"
     "Whoever reaches the port can run code here: leave it at 127.0.0.1 and come by\n"
     "`ssh -L 9090:127.0.0.1:9090 BOARD`, or use it in a network that you trust.\n"
     "\n"
@@ -53,7 +70,6 @@ const char* const kUsage =
 
 Options ParseOptions(int argc, const char* const* argv) {
   Options options;
-  options.folder = std::filesystem::temp_directory_path();
   for (int i = 1; i < argc; i += 2) {
     const std::string name = argv[i];
     if (i + 1 == argc) throw std::invalid_argument(name + ": unknown, or its value is missing");
@@ -79,6 +95,7 @@ Options ParseOptions(int argc, const char* const* argv) {
   if (options.tracker_host.empty() != options.key.empty()) {
     throw std::invalid_argument("--tracker and --key belong together");
   }
+  if (options.folder.empty()) options.folder = DefaultFolder();  // Android has none
   return options;
 }
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -239,20 +237,3 @@ def test_the_board_that_was_lost_is_asked(rpc_program: Path, tmp_path: Path, tra
                 link.guarded(link.connection.upload)(bytearray(b"x"), "x")
             assert caught.value.board == Remote("127.0.0.1", board.port)
             assert why_lost(caught.value.board)[0] is lost
-
-
-@pytest.mark.parametrize(
-    ("arguments", "text"),
-    [
-        (["--port", "x"], "no number from 0 to 65535"),
-        (["--port"], "its value is missing"),
-        (["--tracker", "a:1"], "belong together"),
-        (["--nonsense", "1"], "unknown"),
-    ],
-)
-def test_wrong_usage(rpc_program: Path, arguments: list[str], text: str) -> None:
-    done = subprocess.run(
-        [rpc_program, *arguments], capture_output=True, text=True, timeout=20, env=os.environ
-    )
-    assert done.returncode == 2
-    assert text in done.stderr
