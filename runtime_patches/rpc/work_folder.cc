@@ -1,6 +1,7 @@
 #include "work_folder.h"
 
-#include <signal.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,45 +11,94 @@
 #include <cstring>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 namespace hetcomp::rpc {
 namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int kTries = 8;
+
 std::string Prefix() { return "hetcomp-rpc-" + std::to_string(getuid()) + "-"; }
+
+void Warn(const char* what, const fs::path& path, const std::error_code& error) {
+  std::fprintf(stderr, "cannot %s %s: %s\n", what, path.c_str(), error.message().c_str());
+}
 
 void Remove(const fs::path& path) {
   std::error_code error;
   fs::remove_all(path, error);
-  if (error) std::fprintf(stderr, "cannot remove %s: %s\n", path.c_str(), error.message().c_str());
+  if (error) Warn("remove", path, error);
 }
 
-// Folders of processes that are no more.
+// A lock on a folder of this user's, until it is closed; none where another server has it. A
+// process' number would not do: it is used again, and means another process in another container.
+Descriptor Locked(const fs::path& path) {
+  Descriptor folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat found {};
+  if (!folder.open() || fstat(folder.get(), &found) != 0) return {};
+  if (found.st_uid != getuid() || flock(folder.get(), LOCK_EX | LOCK_NB) != 0) return {};
+  return folder;
+}
+
+// Whether `path` is still the folder that was opened.
+bool IsThere(const fs::path& path, const Descriptor& folder) {
+  struct stat now {
+  }, then{};
+  if (lstat(path.c_str(), &now) != 0 || fstat(folder.get(), &then) != 0) return false;
+  return now.st_dev == then.st_dev && now.st_ino == then.st_ino;
+}
+
+// Folders of servers that are no more.
 void RemoveStale(const fs::path& parent) {
+  std::error_code error;
   const std::string prefix = Prefix();
-  for (const auto& entry : fs::directory_iterator(parent)) {
-    const std::string name = entry.path().filename().string();
-    if (name.compare(0, prefix.size(), prefix) != 0) continue;
-    const int pid = std::atoi(name.c_str() + prefix.size());
-    if (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH) Remove(entry.path());
+  fs::directory_iterator entry(parent, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    const fs::path path = entry->path();
+    if (path.filename().string().compare(0, prefix.size(), prefix) != 0) continue;
+    const Descriptor lock = Locked(path);
+    if (lock.open()) Remove(path);
   }
+  if (error) Warn("list", parent, error);
 }
 
 }  // namespace
 
-WorkFolder::WorkFolder(const fs::path& parent)
-    : path_(fs::absolute(parent) / (Prefix() + std::to_string(getpid()))) {
-  RemoveStale(parent);
-  if (mkdir(path_.c_str(), S_IRWXU) != 0) {
-    throw std::runtime_error("mkdir " + path_.string() + ": " + std::strerror(errno));
-  }
+WorkFolder::WorkFolder(fs::path parent) : parent_(fs::absolute(std::move(parent))) {
+  Make();
+  RemoveStale(parent_);
 }
 
 WorkFolder::~WorkFolder() { Remove(path_); }
 
 void WorkFolder::Clear() const {
-  for (const auto& entry : fs::directory_iterator(path_)) Remove(entry.path());
+  std::error_code error;
+  fs::directory_iterator entry(path_, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    Remove(entry->path());
+  }
+  if (error) Warn("clear", path_, error);
+}
+
+void WorkFolder::Ensure() {
+  if (!IsThere(path_, lock_)) Make();
+}
+
+void WorkFolder::Make() {
+  for (int tried = 0; tried < kTries; ++tried) {
+    std::string name = parent_ / (Prefix() + "XXXXXX");
+    if (mkdtemp(name.data()) == nullptr) {
+      throw std::runtime_error("mkdtemp " + name + ": " + std::strerror(errno));
+    }
+    lock_ = Locked(name);
+    path_ = std::move(name);
+    // Before it had its lock, another server that starts may have taken it for a stale one.
+    if (lock_.open() && IsThere(path_, lock_)) return;
+    Remove(path_);
+  }
+  throw std::runtime_error("cannot lock folders in " + parent_.string() + ": choose another");
 }
 
 std::string FileIn(const fs::path& folder, const std::string& name) {

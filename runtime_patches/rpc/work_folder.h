@@ -5,23 +5,34 @@
 #include <filesystem>
 #include <string>
 
+#include "descriptor.h"
+
 namespace hetcomp::rpc {
 
-// A folder of this process, removed with all that is in it; those that servers left behind which
-// were killed are removed too.
+// A folder of this server, removed with all that is in it. The server holds a lock on it; folders
+// of servers that were killed bear none and are removed too.
 class WorkFolder {
  public:
-  explicit WorkFolder(const std::filesystem::path& parent);
+  // Throws std::runtime_error if nothing can be made in `parent`.
+  explicit WorkFolder(std::filesystem::path parent);
   ~WorkFolder();
   WorkFolder(const WorkFolder&) = delete;
   WorkFolder& operator=(const WorkFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
-  // Removes what a session has left.
+  // File that holds the lock.
+  int lock_fd() const { return lock_.get(); }
+  // Removes what a session has left; says on stderr what cannot be removed.
   void Clear() const;
+  // Makes another if a cleaner has removed it. Throws std::runtime_error if that fails.
+  void Ensure();
 
  private:
+  void Make();
+
+  const std::filesystem::path parent_;
   std::filesystem::path path_;
+  Descriptor lock_;
 };
 
 // The file `name` in `folder`; throws std::runtime_error where it would lie elsewhere.
