@@ -1,18 +1,13 @@
 #include "opencl_list.h"
 
-#include <poll.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 #include <utility>
 #include <vector>
 
+#include "ask_process.h"
 #include "base/error.h"
 #include "base/json_writer.h"
 #include "opencl/opencl_api.h"
@@ -132,53 +127,17 @@ std::string List() {
   } catch (const Error& error) {
     return Answer(false, error.what(), {});
   }
-  try {
-    return Answer(true, "", AllDevices(cl));
-  } catch (const std::runtime_error& error) {
-    return Answer(true, error.what(), {});
-  }
-}
-
-// What a process writes before it closes its end, or until the time is up.
-std::string ReadAll(int fd, int timeout_ms, bool* in_time) {
-  using Clock = std::chrono::steady_clock;
-  const auto end = Clock::now() + std::chrono::milliseconds(timeout_ms);
-  std::string text;
-  char chunk[4096];
-  for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
-    pollfd item{fd, POLLIN, 0};
-    *in_time = left.count() > 0 && poll(&item, 1, static_cast<int>(left.count())) > 0;
-    if (!*in_time) return text;
-    const ssize_t got = read(fd, chunk, sizeof(chunk));
-    if (got <= 0) return text;
-    text.append(chunk, static_cast<size_t>(got));
-  }
+  return Answer(true, "", AllDevices(cl));
 }
 
 }  // namespace
 
 std::string OpenClJson(int timeout_ms) {
-  int ends[2];
-  if (pipe(ends) != 0) throw std::runtime_error("pipe failed");
-  const pid_t pid = fork();
-  if (pid < 0) throw std::runtime_error("fork failed");
-  if (pid == 0) {
-    const std::string text = List();
-    const ssize_t written = write(ends[1], text.data(), text.size());
-    _exit(written == static_cast<ssize_t>(text.size()) ? 0 : 1);
+  try {
+    return AskProcess(List, In(timeout_ms));
+  } catch (const std::runtime_error& error) {
+    return Answer(true, std::string("the driver: ") + error.what(), {});
   }
-  close(ends[1]);
-  bool in_time = false;
-  const std::string text = ReadAll(ends[0], timeout_ms, &in_time);
-  close(ends[0]);
-  kill(pid, SIGKILL);
-  int status = 0;
-  waitpid(pid, &status, 0);
-  if (!in_time) return Answer(true, "the driver did not answer in time", {});
-  // Ended before it had answered; it may be killed after that, when its driver hangs at exit.
-  if (text.empty() || text.back() != '}') return Answer(true, "the driver ended its process", {});
-  return text;
 }
 
 }  // namespace hetcomp::rpc

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/json_writer.h"
+#include "child_process.h"
 #include "machine.h"
 #include "opencl_list.h"
 
@@ -21,9 +22,8 @@ namespace hetcomp::rpc {
 namespace {
 
 // TVM's RPC protocol.
-constexpr int32_t kMagic = 0xff271;
-constexpr int32_t kTaken = kMagic + 1;
-constexpr int32_t kOtherKey = kMagic + 2;
+constexpr int32_t kTaken = kRpcMagic + 1;
+constexpr int32_t kOtherKey = kRpcMagic + 2;
 constexpr const char* kClient = "client:";
 constexpr const char* kLimit = "-timeout=";
 
@@ -31,8 +31,10 @@ constexpr const char* kLimit = "-timeout=";
 constexpr const char* kStatus = "status";
 constexpr int kProtocol = 1;
 
-constexpr int kHelloMs = 5000;
-constexpr int kOpenClMs = 20000;
+constexpr int kListenMs = 10'000;
+constexpr int kOpenClMs = 20'000;
+constexpr int kReplyMs = 1000;  // what a client has not taken by then overflows its buffer
+constexpr size_t kMostHellos = 16;
 
 int wake_write = -1;
 std::atomic<bool> stopping{false};
@@ -56,12 +58,6 @@ int WakeOnSignals() {
   return ends[0];
 }
 
-// The sooner of two times to wait; -1 is never.
-int Sooner(int one_ms, int other_ms) {
-  if (one_ms < 0 || other_ms < 0) return std::max(one_ms, other_ms);
-  return std::min(one_ms, other_ms);
-}
-
 // Seconds that a client's key asks for, within `most_s`.
 double LimitOf(const std::string& key, double most_s) {
   std::istringstream words(key);
@@ -81,64 +77,109 @@ Server::Server(const Options& options)
       device_json_(
           JsonObject().Raw("cpu", MachineJson()).Raw("opencl", OpenClJson(kOpenClMs)).Done()),
       folder_(options.folder),
-      listener_(Socket::Listen(options.host, options.port)),
+      listener_(Socket::Listen(options.host, options.port, In(kListenMs))),
       tracker_(options.tracker_host, options.tracker_port, options.key, options.address, port()) {}
 
 void Server::Run() {
   const int wake = WakeOnSignals();
   while (!stopping) {
-    if (!session_) tracker_.Keep();
-    pollfd items[] = {{listener_.fd(), POLLIN, 0}, {wake, POLLIN, 0}};
-    poll(items, 2, Sooner(session_ ? session_->WaitMs() : -1, tracker_.WaitMs()));
-    char signals[64];
-    while (read(wake, signals, sizeof(signals)) > 0) {
-    }
-    Look();
-    if (!(items[0].revents & POLLIN)) continue;
+    if (!session_) tracker_.Heartbeat();
+    Await(wake);
+    ReapSession();
+    AcceptClient();
+    ReadHellos();
+  }
+  session_.reset();
+}
+
+// Waits until there is something to do.
+void Server::Await(int wake) {
+  Deadline end = std::min(tracker_.due(), session_ ? session_->end() : Deadline::max());
+  std::vector<pollfd> items = {{listener_.fd(), POLLIN, 0}, {wake, POLLIN, 0}};
+  for (const Hello& hello : hellos_) {
+    items.push_back({hello.client().fd(), POLLIN, 0});
+    end = std::min(end, hello.end());
+  }
+  poll(items.data(), items.size(), end == Deadline::max() ? -1 : LeftMs(end));
+  char signals[64];
+  while (read(wake, signals, sizeof(signals)) > 0) {
+  }
+}
+
+void Server::AcceptClient() {
+  try {
+    Socket client = listener_.Accept();
+    if (!client.open()) return;
+    // Who connects and says nothing makes room for who comes after.
+    if (hellos_.size() == kMostHellos) hellos_.erase(hellos_.begin());
+    hellos_.emplace_back(std::move(client));
+  } catch (const std::runtime_error& error) {
+    std::fprintf(stderr, "a client: %s\n", error.what());
+  }
+}
+
+void Server::ReadHellos() {
+  for (auto hello = hellos_.begin(); hello != hellos_.end();) {
+    bool done = true;
     try {
-      Welcome(listener_.Accept());
+      done = hello->Read();
+      if (done) HandleClient(hello->Release(), hello->key());
     } catch (const std::runtime_error& error) {
       std::fprintf(stderr, "a client: %s\n", error.what());
     }
+    hello = done ? hellos_.erase(hello) : hello + 1;
   }
-  session_.reset();
 }
 
-void Server::Welcome(Socket client) {
-  if (client.ReadInt(kHelloMs) != kMagic) return;
-  const std::string key = client.ReadText(kHelloMs);
+void Server::HandleClient(Socket client, const std::string& key) {
+  const Deadline end = In(kReplyMs);
   const std::string name = key.substr(0, key.find(' '));
   if (name == kStatus) {
-    client.WriteInt(kMagic, kHelloMs);
-    client.WriteText(StatusJson(), kHelloMs);
+    client.WriteInt(kRpcMagic, end);
+    client.WriteText(StatusJson(), end);
   } else if (name != kClient + tracker_.match_key()) {
-    client.WriteInt(kOtherKey, kHelloMs);
+    client.WriteInt(kOtherKey, end);
   } else if (session_) {
-    client.WriteInt(kTaken, kHelloMs);
+    client.WriteInt(kTaken, end);
   } else {
-    Open(std::move(client), key);
+    OpenSession(std::move(client), key);
   }
 }
 
-void Server::Open(Socket client, const std::string& key) {
-  client.WriteInt(kMagic, kHelloMs);
-  client.WriteText("server:" + options_.key, kHelloMs);
-  tracker_.Taken();
+void Server::OpenSession(Socket client, const std::string& key) {
+  const Deadline end = In(kReplyMs);
+  const double limit_s = LimitOf(key, options_.limit_s);
   std::fprintf(stderr, "session of %s\n", client.peer().c_str());
-  session_ =
-      std::make_unique<Session>(std::move(client), folder_.path(), LimitOf(key, options_.limit_s));
+  try {
+    folder_.Ensure();
+    client.WriteInt(kRpcMagic, end);
+    client.WriteText("server:" + options_.key, end);
+    session_ = std::make_unique<Session>(std::move(client), folder_.path(), limit_s, Descriptors());
+  } catch (const std::runtime_error&) {
+    tracker_.Free();  // the key that it was handed out by is spent
+    throw;
+  }
+  tracker_.Taken();
 }
 
 // Ends the session that has ended.
-void Server::Look() {
-  std::string how;
-  if (!session_ || !session_->Ended(&how)) return;
-  std::fprintf(stderr, "session of %s %s after %.1f s\n", session_->peer().c_str(), how.c_str(),
+void Server::ReapSession() {
+  std::string how = session_ ? session_->Ended() : "";
+  if (how.empty()) return;
+  tracker_.Free();
+  if (!session_->End()) how += "; its process is stuck in a driver and cannot be ended";
+  last_ = std::move(how);
+  std::fprintf(stderr, "session of %s %s after %.1f s\n", session_->peer().c_str(), last_.c_str(),
                session_->seconds());
   session_.reset();
-  last_ = how;
   folder_.Clear();
-  tracker_.Free();
+}
+
+// What is open here and of no use to a session.
+std::vector<int> Server::Descriptors() const {
+  std::vector<int> found = {listener_.fd(), tracker_.fd(), folder_.lock_fd()};
+  for (const Hello& hello : hellos_) found.push_back(hello.client().fd());
+  return found;
 }
 
 std::string Server::StatusJson() const {
@@ -148,6 +189,7 @@ std::string Server::StatusJson() const {
       .Text("serves", session_ ? session_->peer() : "")
       .Text("last", last_)
       .Number("serves_s", session_ ? session_->seconds() : 0.0)
+      .Count("stuck", StuckProcesses())
       .Raw("device", device_json_)
       .Done();
 }

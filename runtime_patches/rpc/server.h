@@ -4,7 +4,9 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "hello.h"
 #include "options.h"
 #include "session.h"
 #include "socket.h"
@@ -14,8 +16,8 @@
 namespace hetcomp::rpc {
 
 // A client opens with a magic number and a key. To the key `client:KEY` the server gives a session,
-// or says that it is taken; to `status` it answers with JSON: what it is, whom it serves, and the
-// machine. Throws std::runtime_error where it cannot listen.
+// or says that it is taken; to `status` it answers with JSON: what it is, whom it serves, the
+// machine, and how many processes are stuck. Throws std::runtime_error where it cannot listen.
 class Server {
  public:
   explicit Server(const Options& options);
@@ -25,16 +27,21 @@ class Server {
   void Run();
 
  private:
-  void Welcome(Socket client);
-  void Open(Socket client, const std::string& key);
-  void Look();
+  void Await(int wake);
+  void AcceptClient();
+  void ReadHellos();
+  void HandleClient(Socket client, const std::string& key);
+  void OpenSession(Socket client, const std::string& key);
+  void ReapSession();
+  std::vector<int> Descriptors() const;
   std::string StatusJson() const;
 
   const Options options_;
   const std::string device_json_;
-  const WorkFolder folder_;
+  WorkFolder folder_;
   const Socket listener_;
   Tracker tracker_;
+  std::vector<Hello> hellos_;  // of clients that have not said all of it
   std::unique_ptr<Session> session_;
   std::string last_;  // how the last session ended
 };

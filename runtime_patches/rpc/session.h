@@ -2,40 +2,43 @@
 #ifndef HETCOMP_RPC_SESSION_H_
 #define HETCOMP_RPC_SESSION_H_
 
-#include <sys/types.h>
-
-#include <chrono>
 #include <filesystem>
 #include <string>
+#include <vector>
 
+#include "child_process.h"
+#include "deadline.h"
 #include "socket.h"
 
 namespace hetcomp::rpc {
 
-// Ends its process, and all processes that drivers have started in it, when it is destroyed.
+// Ends its process, and all processes that drivers have started in it, when it is destroyed. To be
+// made before there are threads.
 class Session {
  public:
-  // Serves `client`, whose files are kept in `folder`, for at most `limit_s` seconds.
-  Session(Socket client, std::filesystem::path folder, double limit_s);
+  // Serves `client`, whose files are kept in `folder`, for at most `limit_s` seconds. Its process
+  // closes the files `of_server`, which may be in use for as long as somebody has them open.
+  Session(Socket client, const std::filesystem::path& folder, double limit_s,
+          const std::vector<int>& of_server);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Looks after the process; true once it has ended, with what there is to say about that.
-  bool Ended(std::string* how);
-  // Milliseconds until the time is up.
-  int WaitMs() const;
+  // How the session has ended, by itself or because its time is up; empty while it goes on.
+  std::string Ended() const;
+  // Ends it. False: its process is stuck in a driver, and counted by `StuckProcesses`.
+  bool End();
+  // When the time is up.
+  Deadline end() const { return end_; }
   double seconds() const;
   const std::string& peer() const { return peer_; }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   Socket client_;
   const std::string peer_;
   const Clock::time_point begin_ = Clock::now();
-  const Clock::time_point end_;
-  pid_t pid_ = -1;
+  const Deadline end_;
+  ChildProcess process_;
 };
 
 }  // namespace hetcomp::rpc

@@ -1,6 +1,5 @@
 #include "tracker.h"
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <random>
@@ -19,7 +18,7 @@ constexpr int kUpdateInfo = 5;
 constexpr int kPendingKeys = 7;
 constexpr const char* kSuccess = "0";
 
-constexpr int kAnswerMs = 3000;
+constexpr int kHeartbeatMs = 2000;  // in which the server does nothing else
 constexpr auto kPeriod = std::chrono::seconds(2);
 constexpr auto kRetry = std::chrono::seconds(5);
 // Periods without the key among the tracker's, after which whoever got it will not come any more.
@@ -54,17 +53,14 @@ void Tracker::Free() {
 
 void Tracker::Taken() { free_ = false; }
 
-int Tracker::WaitMs() const {
-  if (host_.empty() || !free_) return -1;
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(due_ - Clock::now());
-  return static_cast<int>(std::max<int64_t>(0, left.count() + 1));
-}
+Deadline Tracker::due() const { return host_.empty() || !free_ ? Deadline::max() : due_; }
 
-void Tracker::Keep() {
-  if (WaitMs() < 0 || Clock::now() < due_) return;
+void Tracker::Heartbeat() {
+  if (Clock::now() < due()) return;
+  const Deadline end = In(kHeartbeatMs);
   try {
-    if (!socket_.open()) Introduce();
-    if (!announced_ || !Known()) Announce();
+    if (!socket_.open()) Introduce(end);
+    if (!announced_ || !Known(end)) Announce(end);
     due_ = Clock::now() + kPeriod;
   } catch (const std::runtime_error& error) {
     std::fprintf(stderr, "tracker %s:%d: %s; trying again\n", host_.c_str(), port_, error.what());
@@ -74,35 +70,35 @@ void Tracker::Keep() {
   }
 }
 
-void Tracker::Introduce() {
-  Socket made = Socket::Connect(host_, port_, kAnswerMs);
-  made.WriteInt(kTrackerMagic, kAnswerMs);
-  if (made.ReadInt(kAnswerMs) != kTrackerMagic) throw std::runtime_error("this is no tracker");
+void Tracker::Introduce(Deadline end) {
+  Socket made = Socket::Connect(host_, port_, end);
+  made.WriteInt(kTrackerMagic, end);
+  if (made.ReadInt(end) != kTrackerMagic) throw std::runtime_error("this is no tracker");
   socket_ = std::move(made);
   const std::string address = JsonList({address_, std::to_string(own_port_)});
   const std::string info = JsonObject().Text("key", "server:" + key_).Raw("addr", address).Done();
-  if (Ask(Request(kUpdateInfo, {info})) != kSuccess) throw std::runtime_error("refused");
+  if (Ask(Request(kUpdateInfo, {info}), end) != kSuccess) throw std::runtime_error("refused");
 }
 
-void Tracker::Announce() {
+void Tracker::Announce(Deadline end) {
   match_key_ = key_ + ":" + RandomDigits();
   const std::string where = JsonList({std::to_string(own_port_), JsonString(match_key_)});
-  if (Ask(Request(kPut, {JsonString(key_), where, address_})) != kSuccess) {
+  if (Ask(Request(kPut, {JsonString(key_), where, address_}), end) != kSuccess) {
     throw std::runtime_error("refused");
   }
   announced_ = true;
   unknown_ = 0;
 }
 
-bool Tracker::Known() {
-  const std::string pending = Ask(Request(kPendingKeys, {}));
+bool Tracker::Known(Deadline end) {
+  const std::string pending = Ask(Request(kPendingKeys, {}), end);
   unknown_ = pending.find(JsonString(match_key_)) == std::string::npos ? unknown_ + 1 : 0;
   return unknown_ < kPatience;
 }
 
-std::string Tracker::Ask(const std::string& request) {
-  socket_.WriteText(request, kAnswerMs);
-  return socket_.ReadText(kAnswerMs);
+std::string Tracker::Ask(const std::string& request, Deadline end) {
+  socket_.WriteText(request, end);
+  return socket_.ReadText(end);
 }
 
 }  // namespace hetcomp::rpc

@@ -2,9 +2,9 @@
 #ifndef HETCOMP_RPC_TRACKER_H_
 #define HETCOMP_RPC_TRACKER_H_
 
-#include <chrono>
 #include <string>
 
+#include "deadline.h"
 #include "socket.h"
 
 namespace hetcomp::rpc {
@@ -18,23 +18,23 @@ class Tracker {
 
   // What a client's key has to be now.
   const std::string& match_key() const { return match_key_; }
+  // Of the connection; -1: none.
+  int fd() const { return socket_.fd(); }
 
-  // The device is free, or taken. Announces it in the next `Keep`.
+  // The device is free, or taken. Announced by the next `Heartbeat`.
   void Free();
   void Taken();
 
-  // Does what is due; where the tracker does not answer, tries again later.
-  void Keep();
-  // Milliseconds until `Keep` is due; -1: never.
-  int WaitMs() const;
+  // Does what is due, within two seconds; where the tracker does not answer, tries again later.
+  void Heartbeat();
+  // When `Heartbeat` is due; far in the future where it is not.
+  Deadline due() const;
 
  private:
-  using Clock = std::chrono::steady_clock;
-
-  void Introduce();
-  void Announce();
-  bool Known();
-  std::string Ask(const std::string& request);
+  void Introduce(Deadline end);
+  void Announce(Deadline end);
+  bool Known(Deadline end);
+  std::string Ask(const std::string& request, Deadline end);
 
   const std::string host_;
   const int port_;
@@ -46,7 +46,7 @@ class Tracker {
   bool free_ = true;
   bool announced_ = false;
   int unknown_ = 0;
-  Clock::time_point due_ = Clock::now();
+  Deadline due_ = Clock::now();
 };
 
 }  // namespace hetcomp::rpc

@@ -157,8 +157,9 @@ def test_what_was_begun_goes_on_when_the_board_is_back(
 
 def test_a_session_that_was_not_begun_did_not_crash(board: Board, remote: Remote) -> None:
     """What the board says of the last session is of one before it."""
-    connect(remote)
+    crashed = connect(remote)
     board.kill_session()
+    crashed.end()
     await_board(remote, 10.0)
     assert why_lost(remote)[0] is Lost.CRASH
     other = connect(remote)

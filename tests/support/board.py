@@ -86,12 +86,21 @@ class Board:
         time.sleep(_AWAY_S)
         self.start()
 
+    def sessions(self) -> list[int]:
+        """The processes that serve clients, of which one may be about to start."""
+        assert self._process is not None
+        end = time.monotonic() + _WAIT_S
+        while True:
+            servers = children(self._process.pid)
+            if found := [session for server in servers for session in children(server)]:
+                return found
+            if time.monotonic() > end:
+                raise TimeoutError("there is no session")
+
     def kill_session(self) -> None:
         """End the process that serves the client, as a crash would: drivers may catch others."""
-        assert self._process is not None
-        for server in children(self._process.pid):
-            for session in children(server):
-                os.kill(session, signal.SIGKILL)
+        for session in self.sessions():
+            os.kill(session, signal.SIGKILL)
 
 
 @contextmanager
