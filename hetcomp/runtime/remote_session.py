@@ -80,7 +80,8 @@ class RemoteProcess:
         name = self._sent(path)
         begin = time.perf_counter()
         module = self._link.guarded(self._link.connection.load_module)(name)
-        opened = self._link.guarded(module[OPEN])(json.dumps({"quiet": True, **options}))
+        opening = self._link.guarded(self._link.guarded(module.__getitem__)(OPEN))
+        opened = opening(json.dumps({"quiet": True, **options}))
         open_s = time.perf_counter() - begin
         session = RemoteSession(image, _api(self._link, opened), self._link)
         self._sessions.append(session)

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from arm_machine import ArmMachine
 from board import Board, once_it_serves
 
 import hetcomp
@@ -70,6 +71,39 @@ def test_a_network_is_compiled_for_it_and_verified(arm_board: Board, tmp_path: P
         np.testing.assert_allclose(output, value, rtol=1e-4, atol=1e-5)
 
 
+def product(rows: int) -> onnx.ModelProto:
+    """A network of two kernels."""
+    model = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["" : 17]> g (float[{rows},48] x) => (float[{rows},64] y) '
+        "{ h = MatMul(x, w) y = Softmax(h) }"
+    )
+    weights = np.random.default_rng(0).standard_normal((48, 64)).astype(np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
+    return model
+
+
+def test_plans_with_its_opencl_device_are_verified(arm_program: Path, tmp_path: Path) -> None:
+    """PoCL, under the emulator too."""
+    machine, model = ArmMachine(tmp_path, opencl=True), product(160)
+    feeds = zoo.random_inputs(model)
+    reference = onnxruntime.InferenceSession(model.SerializeToString())
+    (expected,) = reference.run(None, dict(feeds))
+    emulator, environment = machine.emulator(), machine.environment()
+    with Board(arm_program, tmp_path, emulator=emulator, environment=environment) as board:
+        options = CompileOptions(rpc=board.rpc, plan="split", use_cache=False)
+        path = hetcomp.compile(model, output=tmp_path / "m.so", options=options).path
+        assert read_image(path).target.startswith("aarch64 neon-dot")
+        with Machine.parse(board.rpc).open(path, timeout_ms=60000.0) as session:
+            for plan, tier in (("split", "svm-ahead"), ("gpu", "svm-ahead"), ("cpu", "cpu")):
+                session.use_plan(plan)
+                found = session.run(feeds)
+                status = session.status()
+                assert (status.plan, status.tier) == (plan, tier)
+                assert (status.timeouts, status.fallbacks) == (0, 0)
+                assert bool(status.cpu_steps) == (plan != "gpu")
+                np.testing.assert_allclose(found["y"], expected, rtol=1e-4, atol=1e-6)
+
+
 def test_its_kernels_are_profiled_though_it_goes_away(arm_board: Board) -> None:
     layers = layers_of(Sampler(0).next(3))
     with building(1) as submit:
@@ -84,12 +118,7 @@ def test_its_kernels_are_profiled_though_it_goes_away(arm_board: Board) -> None:
 
 
 def test_kernels_are_tuned_for_it(arm_board: Board, tmp_path: Path) -> None:
-    model = onnx.parser.parse_model(
-        '<ir_version: 8, opset_import: ["" : 17]> g (float[60,48] x) => (float[60,64] y) '
-        "{ y = MatMul(x, w) }"
-    )
-    weights = np.random.default_rng(0).standard_normal((48, 64)).astype(np.float32)
-    model.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
+    model = product(60)
     options = TuneOptions(trials=3, remote=arm_board.rpc, device="cpu")
     report = tune(model, database=tmp_path / "db.jsonl", options=options)
     (result,) = report.tasks

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
@@ -19,6 +20,7 @@ from hetcomp.errors import ArtifactError, DeviceError, InputError, LinkError
 from hetcomp.machine import Machine
 from hetcomp.options import CompileOptions
 from hetcomp.remote import (
+    Link,
     LinkDroppedError,
     Lost,
     Remote,
@@ -29,6 +31,7 @@ from hetcomp.remote import (
     why_lost,
 )
 from hetcomp.remote.wire import locate
+from hetcomp.runtime.remote_session import RemoteProcess
 
 NETWORK = "deepfm"
 
@@ -177,6 +180,21 @@ def test_a_missing_file_is_no_fault_of_the_link(tmp_path: Path) -> None:
     nobody = Machine(Remote("127.0.0.1", 1))
     with pytest.raises(ArtifactError, match=r"none\.so"), nobody.open(tmp_path / "none.so"):
         pass
+
+
+def test_a_link_that_drops_while_a_model_is_opened(model: Path) -> None:
+    class Gone:
+        """A board's module, of which nothing can be asked."""
+
+        def __getitem__(self, name: str) -> None:
+            raise RuntimeError("Connection reset by peer")
+
+    remote = Remote("127.0.0.1", 1)
+    connection = SimpleNamespace(upload=lambda *_: None, load_module=lambda _name: Gone())
+    process = RemoteProcess(Link(connection, remote.text, remote, socket.socket()))
+    with pytest.raises(LinkDroppedError, match="Connection reset by peer"):
+        process.open(model)
+    process.end()
 
 
 def test_patience_ends(board: Board, remote: Remote) -> None:

@@ -122,11 +122,21 @@ class ArmMachine:
 
     def run(self, command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
         """Run a program with its arguments; the caller looks at its exit status."""
+        return self._run([*self.emulator(), *map(str, command)], self.environment())
+
+    def environment(self) -> dict[str, str]:
+        """Of the emulator: PoCL calls a linker of this machine."""
+        if not self.opencl:
+            return dict(os.environ)
+        path = f"{sysroot() / 'host-bin'}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path}
+
+    def emulator(self) -> list[str]:
+        """The command that runs a program of the machine."""
         ffi = self.libraries or fetch_ffi_library(TRIPLE).parent
         if not self.opencl:
             emulator = [EMULATOR, "-cpu", self.cpu, "-L", str(LIBRARIES)]
-            emulator += ["-E", f"LD_LIBRARY_PATH={ffi}", "-E", "HETCOMP_DEVICE=off"]
-            return self._run([*emulator, *map(str, command)], dict(os.environ))
+            return [*emulator, "-E", f"LD_LIBRARY_PATH={ffi}", "-E", "HETCOMP_DEVICE=off"]
         root = sysroot()
         programs = self.folder / "pocl"
         programs.mkdir(exist_ok=True)
@@ -137,8 +147,7 @@ class ArmMachine:
             f"POCL_CACHE_DIR={programs}",
         ):
             emulator += ["-E", setting]
-        env = {**os.environ, "PATH": f"{root / 'host-bin'}{os.pathsep}{os.environ['PATH']}"}
-        return self._run([*emulator, *map(str, command)], env)
+        return emulator
 
     def infer(self, so: Path, feeds: dict[str, np.ndarray[Any, Any]], **options: Any) -> Ran:
         """One inference of a model.so by the C application; `options` are the runtime's."""

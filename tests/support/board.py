@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +32,8 @@ class Board:
         Of its command line.
     emulator
         What runs it.
+    environment
+        Of the process; None: this one's.
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class Board:
         folder: Path,
         options: Sequence[str] = (),
         emulator: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        self._environment = environment
         self._command = [*emulator, str(program), "--folder", str(folder), *options]
         self._process: subprocess.Popen[str] | None = None
         self.folder = folder
@@ -64,7 +68,11 @@ class Board:
         command = ["timeout", "--foreground", str(_LIMIT_S), *self._command]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
-                [*command, "--port", str(self.port)], stdout=subprocess.PIPE, stderr=log, text=True
+                [*command, "--port", str(self.port)],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=self._environment,
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
