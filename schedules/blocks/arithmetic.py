@@ -18,6 +18,7 @@ from ..half import HalfBuffer
 from ..int8.dot import dot, has_surplus, signed, signed_dot, surplus, word_at
 from .frame import Frame
 from .half_tile import LEAST_CHAIN, ChainTile, StagedTile
+from .matrix_tile import MatrixTile
 from .pair_tile import PairTile
 from .register_tile import RegisterTile, Right, load_run
 
@@ -187,8 +188,11 @@ class Operands:
 
 def _byte_tile(frame: Frame, rows: int, width: int) -> RegisterTile:
     """The tile for the instructions that the processor has."""
-    tile = PairTile if PairTile.suits(frame.facts, width) else ByteTile
-    return tile(frame, rows, width)
+    if MatrixTile.suits(frame.facts, rows, width):
+        return MatrixTile(frame, rows, width)
+    if PairTile.suits(frame.facts, width):
+        return PairTile(frame, rows, width)
+    return ByteTile(frame, rows, width)
 
 
 FLOAT32 = Arithmetic("", 1, ("float32", "float32"), "float32", RegisterTile)

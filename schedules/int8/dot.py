@@ -9,7 +9,8 @@ vpmaddwd
     Other x86: bytes widened to 16 bits, two multiplications of pairs. Exact, where `vpmaddubsw`
     would saturate.
 usdot
-    ARM with i8mm: one instruction.
+    ARM with i8mm: one instruction. Tiles of several rows multiply matrices instead
+    (`hetcomp.schedules.blocks.matrix_tile`).
 sdot
     ARM with dotprod: both operands signed, so 128 is taken off the activations and 128 times the
     weights is added again: for each product, or once for all accumulators that add up the same

@@ -20,7 +20,7 @@ from budget_cases import CASES, BudgetCase
 from emulated_counts import count_blocks
 from emulated_profile import Stretch, disassembly, stretches
 from kernel_harness import FILLS, lower, random_feeds, with_algorithm
-from pipeline_model import cycles_of
+from pipeline_model import PIPELINES, cycles_of
 
 from hetcomp.codegen.lower import Lowered
 from hetcomp.targets.arm_cores import ARM_CORES, arm_cpu
@@ -132,7 +132,7 @@ def _print(core: str, costs: Mapping[str, Cost], budgets: Mapping[str, Cost]) ->
 def main() -> None:
     """Measure and print, or write the budgets."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cores", default="cortex-a53,cortex-a55,cortex-a72,cortex-a76")
+    parser.add_argument("--cores", default=",".join(PIPELINES))
     parser.add_argument("--cases", default=",".join(CASES), help="separated by ';'")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()

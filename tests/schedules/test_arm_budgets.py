@@ -15,11 +15,10 @@ from arm_budgets import Cost, load_budgets, measure
 from arm_harness import COMPILER, why_not
 from budget_cases import CASES
 from emulated_counts import count_blocks, why_no_counts
-from pipeline_model import why_no_cycles
+from pipeline_model import PIPELINES, why_no_cycles
 
 WHY_NOT = why_not() or why_no_counts() or why_no_cycles()
-CORES = ["cortex-a76", "cortex-a72", "cortex-a55", "cortex-a53"]
-CORES = CORES if os.environ.get("HETCOMP_TEST_ARM") else CORES[:1]
+CORES = list(PIPELINES) if os.environ.get("HETCOMP_TEST_ARM") else ["cortex-a76"]
 
 INSTRUCTIONS, CYCLES = 0.01, 0.03
 """How far from its budget a kernel may be: what other releases of the tools may change."""

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from arena import Trial, run_trials
 from arm_harness import NEON, Emulated, execute_on_arm, why_not
@@ -14,10 +13,11 @@ from batches import BATCHES
 from budget_cases import CASES
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_harness import EXACT, assert_close, lower, make_model
+from kernel_harness import EXACT, assert_close, lower
 from quantized_families import QUANTIZED_FAMILIES, QuantizedCase
 
 from hetcomp.codegen.kernels import _compile
+from hetcomp.cost.kernel_facts import KernelFacts
 from hetcomp.targets.arm_cores import ARM_CORES, arm_cpu
 
 STEPS = 4
@@ -48,38 +48,38 @@ def test_on_an_emulated_core(cases: Any, seed: int, cpu: str, tmp_path: Path) ->
         assert_close(got, case.expected, EXACT)
 
 
-@pytest.mark.parametrize("cpu", [DOT.facts.name, I8MM.facts.name])
-def test_products_an_instruction(cpu: str) -> None:
-    """One for each accumulator and step, four steps a load: words come as a register's lanes.
-    Signed ones correct their sign once for all rows."""
-    text = """g (uint8[64,96] x) => (uint8[64,48] y) { d = DequantizeLinear(x, s)
-        e = DequantizeLinear(w, s) c = MatMul(d, e) y = QuantizeLinear(c, s) }"""
-    weights = {"w": np.ones((96, 48), np.int8), "s": np.float32(0.1)}
-    lowered = lower(make_model(text, weights), CPUS[cpu].facts)
-    kernel = next(k for k in lowered.kernels if k.scheduled.kind == "linear")
-    functions = {kernel.symbol: kernel.scheduled.emit(kernel.symbol, CPUS[cpu].facts)}
-    assembly = str(_compile(functions, CPUS[cpu].llvm).inspect_source("asm"))
-    tile = kernel.scheduled.facts
-    vectors = tile.tile_width // CPUS[cpu].facts.lanes
-    by_lane = re.findall(r"\b([us]+dot)\s+v\d+\.4s, v\d+\.16b, v\d+\.4b\[\d\]", assembly)
-    whole = re.findall(r"\b([us]+dot)\s+v\d+\.4s, v\d+\.16b, v\d+\.16b", assembly)
-    products = STEPS * tile.tile_height * vectors
-    if cpu == I8MM.facts.name:
-        assert (by_lane, whole) == (["sudot"] * products, [])
-    else:
-        assert (by_lane, whole) == (["sdot"] * products, ["sdot"] * (STEPS * vectors))
-
-
-def test_products_of_neon_alone() -> None:
-    """Two of eight products each are added in 16 bits; a row beside the tile's sums up weights."""
+def products_of(cpu: Emulated) -> tuple[str, KernelFacts]:
+    """The code of a product, and its tiles."""
     layer = CASES["int8 gemm"]
-    lowered = lower(layer.model, NEON.facts)
+    lowered = lower(layer.model, cpu.facts)
     kernel = next(k for k in lowered.kernels if k.scheduled.kind == layer.kind)
-    functions = {kernel.symbol: kernel.scheduled.emit(kernel.symbol, NEON.facts)}
-    assembly = str(_compile(functions, NEON.llvm).inspect_source("asm"))
-    tile = kernel.scheduled.facts
-    vectors = tile.tile_width // NEON.facts.lanes
-    in_32_bits = (tile.tile_height + 1) * vectors * STEPS
+    functions = {kernel.symbol: kernel.scheduled.emit(kernel.symbol, cpu.facts)}
+    assembly = str(_compile(functions, cpu.llvm).inspect_source("asm"))
+    return assembly, kernel.scheduled.facts
+
+
+def test_products_of_four() -> None:
+    """One for each accumulator and step, four steps a load: words come as a register's lanes.
+    Their sign is corrected once for all rows."""
+    assembly, tile = products_of(DOT)
+    vectors = tile.tile_width // DOT.facts.lanes
+    by_lane = re.findall(r"\bsdot\s+v\d+\.4s, v\d+\.16b, v\d+\.4b\[\d\]", assembly)
+    whole = re.findall(r"\bsdot\s+v\d+\.4s, v\d+\.16b, v\d+\.16b", assembly)
+    assert len(by_lane) == STEPS * tile.tile_height * vectors
+    assert len(whole) == STEPS * vectors
+
+
+def test_products_of_matrices() -> None:
+    """One for each two rows, two channels and two steps."""
+    assembly, tile = products_of(I8MM)
+    found = re.findall(r"\b([us]+mmla|[us]+dot)\s+v\d+\.4s, v\d+\.16b, v\d+\.16b", assembly)
+    assert found == ["usmmla"] * (STEPS // 2 * tile.tile_height // 2 * tile.tile_width // 2)
+
+
+def test_products_of_pairs() -> None:
+    """Two of eight each are added in 16 bits; a row beside the tile's sums up weights."""
+    assembly, tile = products_of(NEON)
+    in_32_bits = (tile.tile_height + 1) * tile.tile_width // NEON.facts.lanes * STEPS
     for name in ("smull2?", "smlsl2?", "sadalp"):
         found = re.findall(rf"\b{name}\s+v\d+\.(?:8h|4s), v\d+\.(?:8b|16b|8h)", assembly)
         assert len(found) == in_32_bits, name

@@ -16,9 +16,11 @@ PIPELINES = {
     "cortex-a55": "cortex-a55",
     "cortex-a72": "cortex-a72",
     "cortex-a76": "neoverse-n1",
+    "cortex-a710": "neoverse-n2",
 }
 """The core whose model to use. LLVM takes A57's for A76, which issues one multiply-add of 128 bits
-a cycle; Neoverse N1 has A76's pipeline, two a cycle, and a model of its own."""
+a cycle; Neoverse N1 has A76's pipeline, two a cycle, and a model of its own.
+N2's is A710's."""
 _ITERATIONS = 100
 _FEATURES = "-mattr=+v8.2a,+dotprod,+fullfp16,+i8mm,+bf16"
 _TIMEOUT_S = 60.0
