@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import which
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from arm_machine import ArmMachine
+from arm_machine import EMULATOR, LIBRARIES, TRIPLE, ArmMachine, needs_everything
 from board import Board, once_it_serves
 
 import hetcomp
@@ -29,12 +27,7 @@ from hetcomp.remote import Remote
 from hetcomp.runtime import read_image
 from hetcomp.tuning import TuneOptions, tune
 
-TRIPLE, EMULATOR = "aarch64-linux-gnu", "qemu-aarch64-static"
-LIBRARIES = Path("/usr") / TRIPLE  # of the cross compiler
-pytestmark = [
-    pytest.mark.skipif(not os.environ.get("HETCOMP_TEST_ARM"), reason="slow: make test-arm"),
-    pytest.mark.skipif(not (which(EMULATOR) and which(f"{TRIPLE}-g++")), reason="no ARM tools"),
-]
+pytestmark = needs_everything
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,10 @@ from arm_harness import COMPILER, why_not
 from budget_cases import CASES
 from emulated_counts import count_blocks, why_no_counts
 from pipeline_model import PIPELINES, why_no_cycles
+from required import ARM
 
 WHY_NOT = why_not() or why_no_counts() or why_no_cycles()
-CORES = list(PIPELINES) if os.environ.get("HETCOMP_TEST_ARM") else ["cortex-a76"]
+CORES = list(PIPELINES) if ARM.here else ["cortex-a76"]
 
 INSTRUCTIONS, CYCLES = 0.01, 0.03
 """How far from its budget a kernel may be: what other releases of the tools may change."""
@@ -41,8 +42,7 @@ def core(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def costs(core: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Cost]:
     """What all cases take on `core`."""
-    if WHY_NOT:
-        pytest.skip(WHY_NOT)
+    ARM.skip_or_fail(WHY_NOT)
     return measure(core, list(CASES), tmp_path_factory.mktemp("budgets"))
 
 
@@ -73,7 +73,7 @@ def test_no_product_is_of_one_number(costs: dict[str, Cost]) -> None:
     assert not {name: cost for name, cost in costs.items() if cost.scalar_products}
 
 
-@pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
+@ARM.marker(WHY_NOT)
 def test_counts_are_exact(tmp_path: Path) -> None:
     """A loop of three instructions, whose number is an argument."""
     source, program = tmp_path / "loop.s", tmp_path / "loop"

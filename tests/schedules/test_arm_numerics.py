@@ -16,18 +16,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_harness import Range, lower, make_model, normal, with_algorithm
 from layer_case import Case, assert_within
+from required import ARM
 
 from hetcomp.schedules.winograd.schedule import TILES
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+pytestmark = ARM.marker(why_not())
 
 OF_EACH = 4
 """Layers of each family in a batch; the first batch has the smallest."""
+BATCHES_HERE = 6 if ARM.here else 3
 ALGORITHMS = (None, *(with_algorithm(tile.variant) for tile in TILES))
 """Small layers would all be direct by themselves."""
 
 
-@settings(BATCHES, max_examples=6)
+@settings(BATCHES, max_examples=BATCHES_HERE)
 @given(
     cases=st.tuples(*[st.tuples(*[family] * OF_EACH) for family in FAMILIES.values()]),
     seed=st.integers(0, 2**32 - 1),

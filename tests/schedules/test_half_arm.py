@@ -9,6 +9,7 @@ import pytest
 from arena import Trial, run_trials
 from arm_harness import NEON, Emulated, execute_on_arm, why_not
 from kernel_harness import lower, reference
+from required import ARM
 from test_half_kernels import CHAINED, NAMES, assert_near, half_case, roundings_of
 
 from hetcomp.codegen.kernels import _compile
@@ -19,7 +20,7 @@ FP16 = Emulated(arm_cpu(ARM_CORES["cortex-a76"], "cortex-a76"), "cortex-a76")
 CASES = [(NEON, F16), (NEON, BF16), (FP16, F16)]
 
 
-@pytest.mark.skipif(bool(why_not()), reason=why_not())
+@ARM.marker(why_not())
 @pytest.mark.parametrize(("cpu", "form"), CASES, ids=lambda v: getattr(v, "name", v))
 def test_on_an_emulated_core(cpu: Emulated, form: HalfFormat, tmp_path: Path) -> None:
     """Right values; random cuts that fit; nothing read or written beside a buffer."""

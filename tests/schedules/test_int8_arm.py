@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kernel_harness import EXACT, assert_close, lower
 from quantized_families import QUANTIZED_FAMILIES, QuantizedCase
+from required import ARM
 
 from hetcomp.codegen.kernels import _compile
 from hetcomp.cost.kernel_facts import KernelFacts
@@ -31,7 +32,7 @@ I8MM = Emulated(arm_cpu(ARM_CORES["cortex-a710"], "cortex-a710"), "max")
 CPUS = {cpu.facts.name: cpu for cpu in (NEON, DOT, I8MM)}
 
 
-@pytest.mark.skipif(bool(why_not()), reason=why_not())
+@ARM.marker(why_not())
 @pytest.mark.parametrize("cpu", CPUS)
 @BATCHES
 @given(

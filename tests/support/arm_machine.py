@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import platformdirs
 import pytest
+from required import ARM
 
 from hetcomp.codegen.target_library import fetch_ffi_library
 from hetcomp.codegen.toolchain import runtime_folder
@@ -26,7 +27,6 @@ from hetcomp.runtime import read_image
 
 __all__ = [
     "EMULATOR",
-    "EVERYTHING",
     "LIBRARIES",
     "TRIPLE",
     "ArmMachine",
@@ -38,13 +38,11 @@ __all__ = [
 TRIPLE = "aarch64-linux-gnu"
 EMULATOR = "qemu-aarch64-static"
 LIBRARIES = Path("/usr") / TRIPLE  # of the cross compiler
-EVERYTHING = bool(os.environ.get("HETCOMP_TEST_ARM"))
-"""Whether `make test-arm` runs; otherwise a part of the tests that takes a minute."""
 _ROOT = Path(__file__).resolve().parents[2]
 _SYSROOT_S = 600.0
 
 needs_everything = pytest.mark.skipif(
-    not EVERYTHING, reason="minutes under the emulator: make test-arm"
+    not ARM.here, reason="minutes under the emulator: make test-arm"
 )
 
 
@@ -63,9 +61,8 @@ def why_not() -> str:
 
 
 def require_arm() -> None:
-    """Skip a test where ARM programs cannot run."""
-    if why_not():
-        pytest.skip(why_not())
+    """Skip a test where ARM programs cannot run, unless `make test-arm` wants them."""
+    ARM.skip_or_fail(why_not())
 
 
 @cache
@@ -75,7 +72,7 @@ def sysroot() -> Path:
     command = [str(_ROOT / "scripts" / "arm_sysroot.sh"), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_SYSROOT_S)
     if done.returncode != 0:
-        pytest.skip(f"no arm64 system with PoCL: {done.stderr.strip()[-500:]}")
+        ARM.skip_or_fail(f"no arm64 system with PoCL: {done.stderr.strip()[-500:]}")
     return folder.resolve()  # the emulated program's access(2) sees no links within the emulator's
 
 

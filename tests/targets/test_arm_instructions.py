@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from arm_instructions import compare, fetch_peers
-from emulated_counts import why_no_counts
+from arm_machine import needs_everything
 
 MOST = 1.1
 """Instructions over ONNX Runtime's. 0.42 and 0.87 were counted at 64 pixels and tokens."""
 SMALL = 32
 
-pytestmark = [
-    pytest.mark.skipif(not os.environ.get("HETCOMP_TEST_ARM"), reason="run by make test-arm"),
-    pytest.mark.skipif(bool(why_no_counts()), reason=why_no_counts()),
-]
+pytestmark = needs_everything
 
 
 @pytest.mark.parametrize("network", ["mobilenetv2", "bert_tiny"])
