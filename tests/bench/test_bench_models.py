@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import onnx
 import pytest
+from blank_status import BLANK_STATUS
 
 import hetcomp
 from hetcomp.bench import models, peers, zoo
@@ -24,9 +25,6 @@ from hetcomp.errors import InputError
 from hetcomp.options import CompileOptions
 from hetcomp.runtime import SessionStatus
 
-KINDS: dict[str, Any] = {"str": "", "bool": False, "int": 0, "float": 0.0}
-KINDS |= {"Mapping[str, str]": {}, "Sequence[int]": ()}
-STATUS = SessionStatus(**{item.name: KINDS[str(item.type)] for item in fields(SessionStatus)})
 SHORT = TimingOptions(rounds=2, reps=1, settle_seconds=0.0)
 
 
@@ -51,7 +49,7 @@ class FakeSession:
 
     def status(self) -> SessionStatus:
         steps = 0 if self.plan == "cpu" else 3
-        return replace(STATUS, plan=self.plan, threads=self.threads, gpu_steps=steps)
+        return replace(BLANK_STATUS, plan=self.plan, threads=self.threads, gpu_steps=steps)
 
 
 @pytest.fixture
@@ -207,7 +205,7 @@ def test_gain_is_over_the_better_single_processor_within_rounds(
 def test_no_gain_unless_both_processors_were_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert gains("cpu", "auto")[("auto", 1)] is None
     assert gains("gpu", "auto")[("auto", 1)] is None
-    fallen = replace(STATUS, plan="cpu", threads=1, why_no_gpu="no device")
+    fallen = replace(BLANK_STATUS, plan="cpu", threads=1, why_no_gpu="no device")
     monkeypatch.setattr(FakeSession, "status", lambda self: fallen)
     assert set(gains("cpu", "gpu", "auto").values()) == {None}
 
@@ -253,7 +251,7 @@ def test_an_npu_that_does_not_run_is_no_row(
     options = BenchOptions(("squeezenet",), plans=("npu",), size=32, timing=SHORT, npu_driver="amx")
     assert [row.plan for row in bench_models(options).rows][:1] == ["npu"]
     assert compiled[0].npu_driver == "amx"
-    fell = replace(STATUS, plan="npu", threads=1, npu_fallbacks=1, why_no_npu="no tiles")
+    fell = replace(BLANK_STATUS, plan="npu", threads=1, npu_fallbacks=1, why_no_npu="no tiles")
     monkeypatch.setattr(FakeSession, "status", lambda _session: fell)
     found = bench_models(options)
     assert found.rows == ()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from blank_status import BLANK_STATUS
 from click.testing import CliRunner, Result
 
 import hetcomp
@@ -29,9 +30,7 @@ from hetcomp.plan.steps import make_table
 from hetcomp.runtime import Image, SessionStatus, TensorInfo
 from hetcomp.runtime.sizes import FileSizes
 
-KINDS: dict[str, Any] = {"str": "cpu", "bool": False, "int": 1, "float": 1.0}
-KINDS |= {"Mapping[str, str]": {}, "Sequence[int]": []}
-STATUS = SessionStatus(**{item.name: KINDS[str(item.type)] for item in fields(SessionStatus)})
+STATUS = replace(BLANK_STATUS, plan="cpu", tier="cpu", requested_plan="auto", threads=1, runs=1)
 GRAPH = TaskGraph(
     "net",
     tuple(Tensor(name, (1, 4), "float32", 16, Space.ARENA) for name in ("x", "y")),
@@ -74,7 +73,7 @@ class FakeSession:
         return {"y": feeds["x"] * np.float32(self.factor)}
 
     def status(self) -> SessionStatus:
-        return replace(STATUS, requested_plan="auto", why_no_gpu="no OpenCL loader")
+        return replace(STATUS, why_no_gpu="no OpenCL loader")
 
 
 @pytest.fixture

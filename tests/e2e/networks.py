@@ -61,6 +61,13 @@ def assert_close(
     assert not wrong, f"{where}: max|a-b|/max|b| beyond {tolerance:g}: {wrong}"
 
 
+def assert_same(got: Arrays, expected: Arrays) -> None:
+    """The same outputs, bit for bit."""
+    assert got.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(got[name], array, err_msg=name)
+
+
 class Networks:
     """Builds and compiles on first use. `auto` measures for a moment only: what is tested is that
     the way through trial .so, costs, choice and link holds, not the choice."""

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 from amx_build import modelled_runtime
 from emulated_amx import Counts, Emulator, run_in_emulator
+from networks import assert_same
 
 import hetcomp
 from hetcomp.bench import zoo
@@ -44,11 +45,6 @@ def run(path: Path, feeds: dict[str, Any], **options: Any) -> tuple[dict[str, An
     with hetcomp.load(path, **options) as session:
         session.run(feeds)
         return dict(session.run(feeds)), session.status()
-
-
-def assert_same(got: dict[str, Any], expected: dict[str, Any]) -> None:
-    for name, want in expected.items():
-        np.testing.assert_array_equal(got[name], want, err_msg=name)
 
 
 def test_modelled_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from networks import assert_same
 
 import hetcomp
 from hetcomp import auto_contest, auto_npu, auto_plan
@@ -160,7 +161,7 @@ def test_a_plan_file_may_share_tasks_with_the_npu(
         assert session.status().npu_steps > least
         session.use_plan("cpu")
         by_cpu = session.run(feeds)
-    assert all((by_both[name] == by_cpu[name]).all() for name in by_cpu)
+    assert_same(by_both, by_cpu)
     shown = CliRunner().invoke(main, ["explain", str(tmp_path / "halves.so")]).output
     assert f"split {axis.value} with npu" in shown
     data = json.loads(

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from networks import assert_same
 
 import hetcomp
 from hetcomp.bench import zoo
@@ -57,11 +57,6 @@ def model_of(name: str) -> Any:
 def by_cpu(path: Path, feeds: dict[str, Any]) -> dict[str, Any]:
     with hetcomp.load(path, plan="cpu", quiet=True) as session:
         return dict(session.run(feeds))
-
-
-def assert_same(got: dict[str, Any], expected: dict[str, Any]) -> None:
-    for name, want in expected.items():
-        np.testing.assert_array_equal(got[name], want, err_msg=name)
 
 
 @pytest.mark.parametrize("name", SIZES)
