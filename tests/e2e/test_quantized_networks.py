@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from quantized_outputs import with_quantized_outputs
 
 import hetcomp
 from hetcomp.bench import zoo
@@ -37,15 +38,6 @@ SHARE_OFF = 1e-3
 """Share of values that may be a quantum off."""
 FLOAT_TOLERANCE = 1e-5
 """Relative to the largest value: outputs behind a last float operator."""
-
-
-def with_quantized_outputs(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with every quantised value as an output."""
-    names = [node.output[0] for node in model.graph.node if node.op_type == "QuantizeLinear"]
-    for name in names:
-        kind = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, None)
-        model.graph.output.append(kind)
-    return onnx.shape_inference.infer_shapes(model)
 
 
 def reference(model: onnx.ModelProto, feeds: dict[str, Any], *, fused: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@
 
 #include "hetcomp.h"
 
-#define MOST 16
+#define MOST 512
 #define LOAD(name)                                      \
   do {                                                  \
     *(void**)&name = dlsym(library, "hetcomp_" #name);  \
