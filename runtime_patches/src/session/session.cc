@@ -73,6 +73,13 @@ const Table& Session::CpuTable() const {
   ThrowInternal("the model has lost its plan \"cpu\"");
 }
 
+// What takes the place of `table` without the GPU: one for the NPU, if that had a part.
+const Table& Session::TableWithoutGpu(const Table& table) const {
+  const auto serves = [](const Table& other) { return other.gpu.empty() && !other.npu.empty(); };
+  const auto found = std::find_if(model_.tables.begin(), model_.tables.end(), serves);
+  return table.npu.empty() || found == model_.tables.end() ? CpuTable() : *found;
+}
+
 // Call with mutex_ held (or from the constructor). Throws Error(kDevice).
 void Session::PrepareGpu() {
   if (options_.cpu_only()) {
@@ -237,10 +244,12 @@ void Session::InstallOrFallBack(const Table& table) {
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kDevice) throw;
     why_no_gpu_ = error.what();
+    const Table& instead = TableWithoutGpu(table);
     if (!options_.cpu_only()) {
-      NoticeOnce(why_no_gpu_ + "; running on the CPU alone", options_.quiet);
+      const char* there = instead.npu.empty() ? "the CPU alone" : "CPU and NPU";
+      NoticeOnce(why_no_gpu_ + "; running on " + there, options_.quiet);
     }
-    Install(MakeReady(CpuTable()));
+    Install(MakeReady(instead));
   }
 }
 

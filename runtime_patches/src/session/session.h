@@ -111,6 +111,7 @@ class Session {
   void MakePool();
   const Table& FindTable(const std::string& name) const;
   const Table& CpuTable() const;
+  const Table& TableWithoutGpu(const Table& table) const;
   void PrepareGpu();
   std::unique_ptr<Ready> MakeReady(const Table& table, bool measured = false,
                                    double warm_up_us = kWarmUpLimitUs);

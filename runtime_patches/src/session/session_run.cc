@@ -88,7 +88,7 @@ void Session::RunCpu() {
   if (Walk(Context(*ready_), &ready_->times) != WalkResult::kDone) ThrowKernelFailure();
 }
 
-// False: the GPU is given up and the CPU's table is installed; the inference must be repeated.
+// False: the GPU is given up and a table without it installed; the inference must be repeated.
 bool Session::RunGpu() {
   const Fault fault = fault_;
   fault_ = Fault::kNone;
@@ -164,11 +164,11 @@ void Session::AbandonDevice(const std::string& why) {
   if (ready_->lane != nullptr) LeaveGpu();
 }
 
-// Goes over to the CPU's table; kernels of the old one may be running still.
+// Goes over to a table without the GPU; kernels of the old one may be running still.
 void Session::LeaveGpu() {
   KeepForEver(ready_->memory.tickets);
   KeepForEver(std::move(ready_->lane));
-  ready_ = MakeReady(CpuTable());
+  ready_ = MakeReady(TableWithoutGpu(ready_->table));
 }
 
 // Stops what waits on the device for the CPU.
