@@ -180,7 +180,7 @@ def _for_target(options: CompileOptions, target: CompileTarget) -> CompileOption
     """`options` as far as the target can follow them; what is missing is found out before work."""
     if target.triple is None or target.gpu is None:
         return options
-    find_toolchain(target.triple)
+    find_toolchain(target.triple, options.ndk)
     if options.npu == "amx":
         raise InputError(f"npu_driver 'amx' is for x86-64 CPUs, not for target '{target.name}'")
     if options.tuned and not options.rpc:
@@ -348,7 +348,7 @@ def _link(
         versions=kernels.target.versions,
         cores=kernels.target.cores if options.cores is None else options.cores,
     )
-    toolchain = find_toolchain(kernels.target.triple)
+    toolchain = find_toolchain(kernels.target.triple, options.ndk)
     code = kernels.code
     link_model(code.objects, code.symbols, image, output, toolchain=toolchain, form=form)
 

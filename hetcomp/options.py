@@ -127,6 +127,8 @@ class CompileOptions:
         `library` is a model.so; `program` runs the model from its own command line and needs the C
         library alone, by which it finds OpenCL; `static` does not even need that, but has no
         OpenCL: a static program cannot load a driver. Plan `auto` is then plan `cpu`.
+    ndk
+        Folder of Android's NDK, for Android targets; empty: that of $ANDROID_NDK_HOME.
 
     Raises
     ------
@@ -161,6 +163,7 @@ class CompileOptions:
     keep_float: tuple[str, ...] = ()
     cores: tuple[int, ...] | None = None
     form: str = "library"
+    ndk: str = ""
 
     def __post_init__(self) -> None:
         if not self.plan:

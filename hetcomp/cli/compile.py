@@ -110,6 +110,10 @@ __all__ = ["compile_command"]
     help="What to make: an .so; a program with a command line (--help), which needs the C library "
     "alone; or one that is static and for the CPU.",
 )  # fmt: skip
+@click.option(
+    "--ndk", metavar="FOLDER", type=click.Path(path_type=Path),
+    help="Android's NDK, for Android targets; default: $ANDROID_NDK_HOME.",
+)  # fmt: skip
 @goal_options
 @click.option(
     "--strict",
@@ -141,6 +145,7 @@ def compile_command(
     watts: str,
     memory_limit: str,
     form: str,
+    ndk: Path | None,
     strict: bool,
     as_json: bool,
 ) -> None:
@@ -160,6 +165,7 @@ def compile_command(
         soc=soc,
         exact=exact,
         form=form,
+        ndk=str(ndk or ""),
         precision=precision,
         calibrate=str(calibrate or ""),
         keep_float=split_names(keep_float),

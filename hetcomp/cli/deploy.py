@@ -23,13 +23,17 @@ __all__ = ["deploy"]
     help="Take libtvm_ffi.so as TVM publishes it, three times as large; for devices where other "
     "programs use it too.",
 )  # fmt: skip
+@click.option(
+    "--ndk", metavar="FOLDER", type=click.Path(path_type=Path),
+    help="Android's NDK, for models for Android; default: $ANDROID_NDK_HOME.",
+)  # fmt: skip
 @command_options
-def deploy(model: Path, output: Path, published: bool, as_json: bool) -> None:
+def deploy(model: Path, output: Path, published: bool, ndk: Path | None, as_json: bool) -> None:
     """Put what a device needs of a compiled model into FOLDER: M.so without symbols, and
     libtvm_ffi.so. Libraries of the system are named, not copied."""
     from hetcomp.codegen.deploy import deploy_model
 
-    done = deploy_model(model, output, published=published)
+    done = deploy_model(model, output, published=published, ndk=str(ndk or ""))
     if as_json:
         sizes = {file.name: file.stat().st_size for file in done.files}
         print_json(

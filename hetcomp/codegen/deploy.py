@@ -39,7 +39,9 @@ class Deployment:
         return sum(file.stat().st_size for file in self.files)
 
 
-def deploy_model(model: Path, folder: Path, *, published: bool = False) -> Deployment:
+def deploy_model(
+    model: Path, folder: Path, *, published: bool = False, ndk: str = ""
+) -> Deployment:
     """Put a stripped copy of a model, and the libtvm_ffi.so that it needs, into a folder.
 
     Parameters
@@ -52,6 +54,9 @@ def deploy_model(model: Path, folder: Path, *, published: bool = False) -> Deplo
         Take libtvm_ffi.so as TVM publishes it, for devices on which other programs use it too;
         else the small one of `hetcomp.codegen.ffi_library`.
 
+    ndk
+        Folder of Android's NDK, where the model is for Android; empty: $ANDROID_NDK_HOME.
+
     Raises
     ------
     ArtifactError
@@ -63,7 +68,7 @@ def deploy_model(model: Path, folder: Path, *, published: bool = False) -> Deplo
     """
     if model.absolute().parent.resolve() == folder.absolute().resolve():
         raise InputError(f"'{folder}' is where '{model.name}' is: give another folder")
-    tools = find_toolchain(_triple(model))
+    tools = find_toolchain(_triple(model), ndk)
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / model.name]
     with atomic_path(files[0]) as temporary:

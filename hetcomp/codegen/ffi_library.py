@@ -15,10 +15,10 @@ from tvm_ffi import libinfo
 from hetcomp.codegen.toolchain import Sources, Toolchain, compiled, run_tool
 from hetcomp.errors import ToolchainError
 
-__all__ = ["LIBRARY", "ffi_objects", "small_ffi_library"]
+__all__ = ["LIBRARY", "PARTS", "ffi_objects", "small_ffi_library"]
 
 LIBRARY = "libtvm_ffi.so"
-_PARTS = (
+PARTS = (
     "backtrace",
     "container",
     "custom_allocator",
@@ -57,7 +57,7 @@ def ffi_objects(tools: Toolchain) -> list[Path]:
     """
     headers = Path(libinfo.find_include_path())
     folder = headers.parent / "src" / "ffi"
-    files = tuple(folder / f"{part}.cc" for part in _PARTS)
+    files = tuple(folder / f"{part}.cc" for part in PARTS)
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
         raise ToolchainError(f"apache-tvm-ffi was installed without its sources: no {missing[0]}")

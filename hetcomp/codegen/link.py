@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hetcomp.codegen.ffi_library import ffi_objects
+from hetcomp.codegen.ffi_library import ffi_objects, small_ffi_library
 from hetcomp.codegen.toolchain import (
     Toolchain,
     find_toolchain,
@@ -119,19 +119,22 @@ def link_model(
         with atomic_path(output) as temporary:
             command = [*tools.cxx, *_FLAGS, *_FORM_FLAGS[form], *tools.link_flags]
             command += [str(path) for path in (*kernel_objects, *generated, *runtime)]
-            command += _library(tools, folder) if form == "library" else _program(tools, form)
+            library = form == "library"
+            command += _library(tools, folder, output) if library else _program(tools, form)
             run_tool([*command, "-ldl", "-lm", "-o", str(temporary)])
             seal(temporary)
         if form != "library":
             output.chmod(output.stat().st_mode | _execute_bits(output))
 
 
-def _library(tools: Toolchain, folder: Path) -> list[str]:
+def _library(tools: Toolchain, folder: Path, output: Path) -> list[str]:
     """What a model.so shows, and libtvm_ffi.so, which it needs."""
     exports = folder / "exports.map"
     names = " ".join(f"{symbol};" for symbol in EXPORTED_SYMBOLS)
     exports.write_text(f"{{ global: {names} local: *; }};\n")
-    return [f"-Wl,--version-script={exports}", *_library_flags(tools, folder)]
+    # Elsewhere files may be renamed: what is linked with them remembers the file's name.
+    name = [f"-Wl,-soname,{output.name}"] if tools.is_android else []
+    return [f"-Wl,--version-script={exports}", *name, *_library_flags(tools, folder)]
 
 
 def _program(tools: Toolchain, form: str) -> list[str]:
@@ -209,8 +212,11 @@ hetcomp_image_end:
 
 
 def _library_flags(tools: Toolchain, folder: Path) -> list[str]:
-    if tools.ffi_library_folder is not None:
-        return ["-Wl,--no-undefined", f"-L{tools.ffi_library_folder}", "-ltvm_ffi"]
+    found = tools.ffi_library_folder
+    if found is None and tools.is_android:  # nobody publishes it
+        found = small_ffi_library(tools).parent
+    if found is not None:
+        return ["-Wl,--no-undefined", f"-L{found}", "-ltvm_ffi"]
     # Without the target's library: a stub of the same name, so that the loader looks for it.
     stub = folder / "libtvm_ffi.so"
     source = folder / "stub.cc"

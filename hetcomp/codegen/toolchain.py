@@ -25,6 +25,7 @@ from tvm_ffi import libinfo
 import hetcomp
 from hetcomp.errors import InternalError, ToolchainError
 
+from .ndk import ANDROID_LINK_FLAGS, ndk_compiler
 from .target_library import kept_ffi_folder
 
 __all__ = [
@@ -101,17 +102,25 @@ class Toolchain:
     ffi_library_folder: Path | None = None
     link_flags: tuple[str, ...] = ()
 
+    @property
+    def is_android(self) -> bool:
+        """Whether the target's loader goes by the names that libraries have for themselves."""
+        return self.triple is not None and "android" in self.triple
 
-def find_toolchain(triple: str | None = None) -> Toolchain:
+
+def find_toolchain(triple: str | None = None, ndk: str = "") -> Toolchain:
     """The compiler for a target.
 
     Parameters
     ----------
     triple
         None for the host: $CXX, else g++, c++ or clang++. Otherwise for instance
-        `aarch64-linux-gnu`: `<triple>-g++` or `<triple>-clang++`; Android triples take $TVM_NDK_CC.
+        `aarch64-linux-gnu`: `<triple>-g++` or `<triple>-clang++`; for Android the one of its NDK.
         A folder with the target's libtvm_ffi.so may be given in $HETCOMP_TARGET_LIB; else the one
         that `hetcomp targets --fetch` has downloaded is taken, else a stub.
+    ndk
+        Folder of Android's NDK; empty: $TVM_NDK_CC is its compiler, or $ANDROID_NDK_HOME the
+        folder.
 
     Raises
     ------
@@ -126,8 +135,10 @@ def find_toolchain(triple: str | None = None) -> Toolchain:
     given = os.environ.get("HETCOMP_TARGET_LIB")
     folder = Path(given) if given else kept_ffi_folder(triple)
     if "android" in triple:
-        names = [os.environ.get("TVM_NDK_CC", f"{triple}-clang++")]
-        return Toolchain(_first(names, "set $TVM_NDK_CC to the NDK's clang++"), triple, folder)
+        known = "" if ndk else os.environ.get("TVM_NDK_CC", "")
+        names = [known or ndk_compiler(triple, ndk)]
+        compiler = _first(names, "set $TVM_NDK_CC to the NDK's clang++")
+        return Toolchain(compiler, triple, folder, ANDROID_LINK_FLAGS)
     short = triple.replace("-unknown-", "-")
     names = [f"{short}-g++", f"{short}-clang++", f"{triple}-g++", f"{triple}-clang++"]
     return Toolchain(

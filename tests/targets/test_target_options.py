@@ -19,7 +19,7 @@ from hetcomp.options import CompileOptions
 @pytest.fixture(autouse=True)
 def any_toolchain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compilers are looked for by another test."""
-    monkeypatch.setattr(driver, "find_toolchain", lambda _triple: find_toolchain())
+    monkeypatch.setattr(driver, "find_toolchain", lambda _triple, _ndk: find_toolchain())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 #include "model/image.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -58,11 +59,16 @@ bool ExtentsFit(const Header& header, size_t available) {
          header.constants_size <= header.total_size - header.constants_offset;
 }
 
-// From a page's beginning. A failure costs memory, nothing else. The pages are those of a file,
-// mapped read-only.
+// The whole pages of what is given, of 4 KiB or more. A failure costs memory, nothing else. The
+// pages are those of a file, mapped read-only.
 void Release(const char* begin, size_t size) {
-  const size_t pages = size / kPageBytes * kPageBytes;
-  static_cast<void>(madvise(const_cast<char*>(begin), pages, MADV_DONTNEED));
+  static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto address = reinterpret_cast<uintptr_t>(begin);
+  const uintptr_t first = (address + page - 1) / page * page;
+  const uintptr_t last = (address + size) / page * page;
+  if (first < last) {
+    static_cast<void>(madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED));
+  }
 }
 
 }  // namespace

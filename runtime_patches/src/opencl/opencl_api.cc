@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -15,8 +16,22 @@ namespace {
   throw Error(ErrorKind::kDevice, message);
 }
 
+#if defined(__ANDROID__)
+// Applications reach a vendor's library by its bare name, where their manifest asks for it;
+// programs of the shell by its path. Mali's and PowerVR's are their drivers themselves.
+constexpr const char* kLibraries[] = {"libOpenCL.so",
+                                      "/vendor/lib64/libOpenCL.so",
+                                      "/system/vendor/lib64/libOpenCL.so",
+                                      "/vendor/lib64/egl/libGLES_mali.so",
+                                      "/vendor/lib64/libGLES_mali.so",
+                                      "/vendor/lib64/libPVROCL.so",
+                                      "/system/lib64/libOpenCL.so"};
+#else
+constexpr const char* kLibraries[] = {"libOpenCL.so.1", "libOpenCL.so"};
+#endif
+
 void* OpenLibrary(const std::string& library) {
-  std::vector<std::string> names = {"libOpenCL.so.1", "libOpenCL.so"};
+  std::vector<std::string> names(std::begin(kLibraries), std::end(kLibraries));
   if (!library.empty()) names = {library};
   std::string reason;
   for (const std::string& name : names) {

@@ -1,0 +1,139 @@
+"""Android as far as it can be tested without an NDK and a phone: a stand-in's flags, and the JNI
+bridge of the sample under a desktop's Java."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import standin
+from tvm_ffi import libinfo
+
+from hetcomp.codegen.ndk import LEAST_API, ndk_compiler
+from hetcomp.codegen.toolchain import find_toolchain, runtime_objects
+from hetcomp.errors import ToolchainError
+
+TRIPLE = "aarch64-linux-android"
+SAMPLE = Path(__file__).parents[2] / "examples" / "android" / "app" / "src" / "main"
+_JAVA = """
+package dev.hetcomp.sample;
+
+import java.io.FileOutputStream;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+class Library {
+    static { System.loadLibrary("sample"); }
+    native long open(String options);
+    native ByteBuffer input(long handle, int index);
+    native ByteBuffer output(long handle, int index);
+    native void run(long handle);
+    native String status(long handle);
+    native void close(long handle);
+
+    public static void main(String[] files) throws Exception {
+        Library library = new Library();
+        try {
+            library.open("{\\"plan\\": \\"nobody's\\"}");
+        } catch (IllegalStateException error) {
+            System.out.println(error.getMessage());
+        }
+        long model = library.open("{\\"plan\\": \\"cpu\\"}");
+        library.input(model, 0).put(Files.readAllBytes(Path.of(files[0])));
+        library.input(model, 1).put(Files.readAllBytes(Path.of(files[1])));
+        library.run(model);
+        try (FileOutputStream stream = new FileOutputStream(files[2])) {
+            stream.getChannel().write(library.output(model, 0));
+        }
+        System.out.println(library.status(model));
+        library.close(model);
+    }
+}
+"""
+
+
+def make_ndk(folder: Path, *levels: int) -> Path:
+    """A folder laid out like the NDK, whose compilers are the host's."""
+    programs = folder / "toolchains" / "llvm" / "prebuilt" / "linux-x86_64" / "bin"
+    programs.mkdir(parents=True)
+    for level in levels:
+        program = programs / f"{TRIPLE}{level}-clang++"
+        program.write_text(f'#!/bin/sh\nexec {find_toolchain().cxx[0]} "$@"\n')
+        program.chmod(0o755)
+    return folder
+
+
+def test_oldest_compiler_that_serves(tmp_path: Path) -> None:
+    ndk = make_ndk(tmp_path, 21, 26, 30, 35)
+    assert ndk_compiler(TRIPLE, str(ndk), {}).endswith(f"/linux-x86_64/bin/{TRIPLE}30-clang++")
+    by_variable = ndk_compiler(TRIPLE, "", {"ANDROID_NDK_HOME": str(ndk)})
+    assert by_variable == ndk_compiler(TRIPLE, str(ndk), {})
+
+
+def test_no_ndk(tmp_path: Path) -> None:
+    with pytest.raises(ToolchainError, match="give its folder by --ndk or in "):
+        ndk_compiler(TRIPLE, "", {})
+    with pytest.raises(ToolchainError, match=f"is no NDK: .*{TRIPLE}{LEAST_API}-clang"):
+        ndk_compiler(TRIPLE, str(tmp_path), {})
+    with pytest.raises(ToolchainError, match="API 27 at most, expected 28 or more"):
+        ndk_compiler(TRIPLE, str(make_ndk(tmp_path / "old", 21, 27)), {})
+
+
+def test_what_a_model_for_android_says_of_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own name, segments of 16 KiB, and none of the C++ libraries, which phones lack."""
+    host = runtime_objects()
+    monkeypatch.setattr("hetcomp.codegen.link.runtime_objects", lambda _tools: host)
+    tools = find_toolchain(TRIPLE, str(make_ndk(tmp_path, LEAST_API)))
+    assert tools.is_android
+    tools = replace(tools, ffi_library_folder=Path(libinfo.find_libtvm_ffi()).parent)
+    model = standin.build(tmp_path, "libmodel.so", toolchain=tools)
+    command = ["readelf", "-dlW", model]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "soname: [libmodel.so]" in text
+    assert "NEEDED" in text
+    assert "libstdc++" not in text
+    segments = [line.split()[-1] for line in text.splitlines() if line.split()[:1] == ["LOAD"]]
+    assert set(segments) == {"0x4000"}
+
+
+def test_bridge_under_a_desktops_java(tmp_path: Path) -> None:
+    """model_jni.cc, built by its own CMakeLists.txt, as object Library sees it."""
+    missing = [tool for tool in ("javac", "java", "cmake") if shutil.which(tool) is None]
+    home = Path(str(shutil.which("javac"))).resolve().parents[1]
+    if missing or not (home / "include" / "jni.h").is_file():
+        pytest.skip(f"no Java to load it: {', '.join(missing) or 'jni.h is missing'}")
+    libraries = tmp_path / "jniLibs"
+    libraries.mkdir()
+    standin.build(libraries, "libmodel.so")
+    (libraries / "libtvm_ffi.so").symlink_to(libinfo.find_libtvm_ffi())
+    env = {**os.environ, "JAVA_HOME": str(home), "LD_LIBRARY_PATH": str(libraries)}
+
+    def run(*command: str | Path) -> str:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120.0, env=env)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    build = tmp_path / "build"
+    run("cmake", "-S", SAMPLE / "cpp", "-B", build, f"-DMODEL_LIBRARIES={libraries}")
+    run("cmake", "--build", build)
+    source = tmp_path / "Library.java"
+    source.write_text(_JAVA)
+    run("javac", "-d", build, source)
+    feeds, output = standin.feeds(3), tmp_path / "out"
+    for name, array in feeds.items():
+        (tmp_path / name).write_bytes(array.tobytes())
+    java = ["java", f"-Djava.library.path={build}", "-cp", build, "dev.hetcomp.sample.Library"]
+    refusal, status = run(*java, tmp_path / "x", tmp_path / "y", output).splitlines()
+    assert "nobody's" in refusal
+    assert '"plan":"cpu"' in status
+    expected = standin.reference(feeds["x"], feeds["y"])["out"]
+    result = np.frombuffer(output.read_bytes(), expected.dtype).reshape(expected.shape)
+    np.testing.assert_array_equal(result, expected)
