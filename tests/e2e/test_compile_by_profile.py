@@ -23,6 +23,7 @@ from hetcomp.goal import Goal
 from hetcomp.options import CompileOptions
 from hetcomp.runtime import read_image
 
+NETWORK = zoo.build("bert_tiny", size=16)
 LIMITS = {
     f"{processor}.{name}": value
     for processor in ("cpu", "gpu")
@@ -43,7 +44,7 @@ def profile() -> DeviceProfile:
 def test_plans_are_made_by_the_profile_and_measured(tmp_path: Path) -> None:
     model = zoo.build("squeezenet", size=64)
     save_profile(profile(), tmp_path / "device.json")
-    options = CompileOptions(profile=str(tmp_path / "device.json"), pin="on")
+    options = CompileOptions(profile=str(tmp_path / "device.json"), pin="on", measure_seconds=0.5)
     hetcomp.compile(model, output=tmp_path / "m.so", options=options)
     image = read_image(tmp_path / "m.so")
     candidates = image.build["candidates"]
@@ -70,7 +71,9 @@ def test_plans_are_made_by_the_profile_and_measured(tmp_path: Path) -> None:
 @pytest.mark.parametrize("goal", [Goal(gpu_cap=0.2), Goal("throughput")])
 def test_a_goal_is_noted_with_what_was_measured(tmp_path: Path, goal: Goal) -> None:
     save_profile(profile(), tmp_path / "device.json")
-    options = CompileOptions(profile=str(tmp_path / "device.json"), pin="on", goal=goal)
+    options = CompileOptions(
+        profile=str(tmp_path / "device.json"), pin="on", goal=goal, measure_seconds=2.0
+    )
     hetcomp.compile(zoo.build("bert_tiny"), output=tmp_path / "m.so", options=options)
     text = read_image(tmp_path / "m.so").build["auto"]
     assert text.startswith(f"planned for {goal.text}; ")
@@ -84,7 +87,7 @@ def test_another_devices_profile_is_refused(tmp_path: Path) -> None:
     save_profile(dataclasses.replace(profile(), device="elsewhere"), tmp_path / "device.json")
     options = CompileOptions(profile=str(tmp_path / "device.json"), pin="on")
     with pytest.raises(ProfileError, match="elsewhere"):
-        hetcomp.compile(zoo.build("bert_tiny"), output=tmp_path / "m.so", options=options)
+        hetcomp.compile(NETWORK, output=tmp_path / "m.so", options=options)
     assert not (tmp_path / "m.so").exists()
 
 
@@ -93,17 +96,17 @@ def test_other_pinning_is_refused(tmp_path: Path) -> None:
     save_profile(profile(), tmp_path / "device.json")
     options = CompileOptions(profile=str(tmp_path / "device.json"), pin="off")
     with pytest.raises(ProfileError, match="pinned to one core"):
-        hetcomp.compile(zoo.build("bert_tiny"), output=tmp_path / "m.so", options=options)
+        hetcomp.compile(NETWORK, output=tmp_path / "m.so", options=options)
 
 
 def test_a_profile_of_no_use_is_said_and_refused_when_strict(tmp_path: Path) -> None:
     save_profile(profile(), tmp_path / "device.json")
     options = CompileOptions(profile=str(tmp_path / "device.json"), gpu=False)
-    hetcomp.compile(zoo.build("bert_tiny"), output=tmp_path / "m.so", options=options)
+    hetcomp.compile(NETWORK, output=tmp_path / "m.so", options=options)
     assert "was not used" in read_image(tmp_path / "m.so").build["auto"]
     with pytest.raises(PlanError, match=r"device\.json is of no use"):
         hetcomp.compile(
-            zoo.build("bert_tiny"),
+            NETWORK,
             output=tmp_path / "m.so",
             options=dataclasses.replace(options, strict=True),
         )

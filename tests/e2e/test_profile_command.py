@@ -12,7 +12,7 @@ from hetcomp.errors import ProfileError
 from hetcomp.profile.options import ProfileOptions
 from hetcomp.profile.run import _Run, profile_device
 
-SHORT = ProfileOptions(quick=True, workers=1, budget_s=20.0)
+SHORT = ProfileOptions(quick=True, workers=1, budget_s=8.0)
 
 
 def test_a_device_is_measured(tmp_path: Path) -> None:

@@ -78,10 +78,12 @@ def fails_as_told(module: Any, to_device: Any, protocol: Protocol) -> Evaluation
 
 
 def test_a_failing_candidate_costs_only_itself() -> None:
-    with TrialRunner(run_seconds=15.0, evaluator=fails_as_told) as runner:
+    with TrialRunner(run_seconds=30.0, evaluator=fails_as_told) as runner:
         check(runner.run(trial(height=5), CPU).evaluation)
         assert runner.run(trial(height=5), Protocol(2, ("cpu",), 1.0)).status == "crash"
+        runner._run_seconds = 3.0  # of the next worker, which hangs
         assert runner.run(trial(height=5), Protocol(2, ("cpu",), 2.0)).status == "timeout"
+        runner._run_seconds = 30.0
         illegal = runner.run(trial(height=999), CPU)
         assert illegal.status == "build"
         assert "height=999" in illegal.message
