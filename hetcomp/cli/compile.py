@@ -14,6 +14,7 @@ from hetcomp.cli.goal import goal_options, parse_goal, parse_size
 from hetcomp.cli.output import print_json, progress_bar, size_text, split_names
 from hetcomp.cli.shapes import parse_shapes
 from hetcomp.devices.htp import SOCS
+from hetcomp.devices.npu import describe_npus
 from hetcomp.errors import PlanError
 from hetcomp.files import check_writable
 from hetcomp.options import (
@@ -25,6 +26,7 @@ from hetcomp.options import (
     PRECISIONS,
     CompileOptions,
 )
+from hetcomp.plan.plan import Place
 
 __all__ = ["compile_command"]
 
@@ -184,7 +186,7 @@ def compile_command(
             options=options,
             progress=progress,
         )
-    result = _result(artifact)
+    result = {**_result(artifact), "why_no_npu": _why_no_npu(options, artifact, target)}
     if as_json:
         print_json(result)
         return
@@ -193,6 +195,8 @@ def compile_command(
         f"{result['output']}: {size_text(result['size_bytes'])}, plan {result['plan']} with "
         f"{places}; compiled in {sum(result['seconds'].values()):.1f} s"
     )
+    if result["why_no_npu"]:
+        click.echo(f"  here the CPU computes what is for the NPU: {result['why_no_npu']}")
     if result["why"]:
         click.echo(f"  {result['plan']}: {result['why']}")
     for answer, names in _by_answer(result["tuned"]).items():
@@ -210,6 +214,15 @@ def _by_answer(tuned: dict[str, str]) -> dict[str, list[str]]:
 def _check_plan_name(plan: str) -> None:
     if plan not in PLAN_NAMES and not Path(plan).is_file():
         raise PlanError(f"'{plan}' is neither a plan ({', '.join(PLAN_NAMES)}) nor a file")
+
+
+def _why_no_npu(options: CompileOptions, artifact: Any, target: str) -> str:
+    """Why no NPU of this machine runs what the plan puts there; empty if one does."""
+    places = {decision.place for decision in artifact.plan.decisions}
+    if Place.NPU not in places or target != "host" or options.rpc:
+        return ""
+    (verdict,) = (npu.verdict for npu in describe_npus() if npu.name == options.npu)
+    return "" if verdict.ok else f"driver {options.npu}: {verdict.reason}"
 
 
 def _result(artifact: Any) -> dict[str, Any]:

@@ -175,7 +175,7 @@ def _print_tasks(graph: TaskGraph, plan: Plan) -> None:
             (*row, graph.kernels[task.kernel].tuned)
             for row, (task, _) in zip(rows, pairs, strict=True)
         ]
-    if any(task.npu for task in graph.tasks):
+    if graph.asked_npu:
         columns += ["npu µs", "npu"]
         rows = [
             (*row, number(decision.npu_us), _npu(task))

@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 4
+_NOT_ASKED = "compiled without NPU programs"
 
 
 class Space(str, Enum):
@@ -204,7 +205,7 @@ class Task:
     in_place: tuple[int, ...] = ()
     row_spans: tuple[RowSpan | None, ...] = ()
     npu: bool = False
-    why_no_npu: str = "compiled without NPU programs"
+    why_no_npu: str = _NOT_ASKED
     npu_rows: int = 0
     npu_columns: int = 0
 
@@ -229,6 +230,11 @@ class TaskGraph:
         """The tensor whose memory `tensor` uses, aliases followed."""
         alias = self.tensors[tensor].alias_of
         return tensor if alias is None else self.root(alias)
+
+    @property
+    def asked_npu(self) -> bool:
+        """Whether it was compiled with an NPU in mind, whatever that took."""
+        return any(task.npu or task.why_no_npu != _NOT_ASKED for task in self.tasks)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""

@@ -6,6 +6,7 @@ Compiler and runtime are replaced by doubles; the whole way is tested elsewhere.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +22,12 @@ from click.testing import CliRunner, Result
 import hetcomp
 import hetcomp.runtime
 from hetcomp.cli import explain_sizes, main
+from hetcomp.devices import DeviceInfo, Verdict
 from hetcomp.errors import DeviceError, PlanError
 from hetcomp.plan.cpu_version import CpuVersion
 from hetcomp.plan.graph import Grid, Kernel, Space, Task, TaskGraph, Tensor
 from hetcomp.plan.io import read_plan
+from hetcomp.plan.plan import Decision, Place, Plan
 from hetcomp.plan.planners import fixed_split
 from hetcomp.plan.steps import make_table
 from hetcomp.runtime import Image, SessionStatus, TensorInfo
@@ -176,6 +179,23 @@ def test_compile_passes_everything_on(tmp_path: Path, compiled: list[dict[str, A
     assert data["size_bytes"] == 2
 
 
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("here", [True, False])
+def test_compile_tells_that_the_npu_is_not_here(
+    here: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = Plan("npu", (Decision(GRAPH.tasks[0].name, Place.NPU),))
+    npu = DeviceInfo("npu", "amx", Verdict(here, "the CPU has no amx-tile"))
+    monkeypatch.setattr(sys.modules[__name__], "fixed_split", lambda _graph: plan)
+    monkeypatch.setattr("hetcomp.cli.compile.describe_npus", lambda: (npu,))
+    output, driver = str(tmp_path / "m.so"), ("--plan", "npu", "--npu-driver", "amx")
+    told = hetcomp_cli("compile", "m.onnx", "-o", output, *driver).stdout
+    text = "here the CPU computes what is for the NPU: driver amx: the CPU has no amx-tile"
+    assert (text in told) is not here
+    data = json.loads(hetcomp_cli("compile", "m.onnx", "-o", output, *driver, "--json").stdout)
+    assert (data["why_no_npu"] == "") is here
+
+
 def test_compile_without_json_says_what_was_made(
     tmp_path: Path, compiled: list[dict[str, Any]]
 ) -> None:
@@ -294,6 +314,16 @@ def image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hetcomp.runtime, "read_image", lambda _: made)
     sizes = FileSizes(5_000_000, 80_000, 0, 9000, 900_000, 200_000, 6_189_000, ("libtvm_ffi.so",))
     monkeypatch.setattr(explain_sizes, "file_sizes", lambda _: sizes)
+
+
+@pytest.mark.usefixtures("image")
+def test_explain_tells_why_the_npu_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = replace(GRAPH.tasks[0], why_no_npu="a sum of floats")
+    graph = replace(GRAPH, tasks=(task, *GRAPH.tasks[1:]))
+    plan = fixed_split(graph)
+    made = Image("1.0", "host", graph, (plan,), (make_table(graph, plan),), {})
+    monkeypatch.setattr(hetcomp.runtime, "read_image", lambda _: made)
+    assert "a sum of floats" in hetcomp_cli("explain", "m.so").stdout
 
 
 @pytest.mark.usefixtures("image")

@@ -1,6 +1,6 @@
 // How fast driver `amx` is, and what it takes beside the tiles' instructions.
 //
-//   tile_rates amx    rate of a product of 512 x 512 x 512 in tiles alone, and of layers
+//   tile_rates amx    the best rate of a square product in tiles alone, and those of layers
 //   tile_rates none   the layers with tiles that do nothing, on any CPU
 //
 // A line a layer: name, multiply-adds in millions, least time in microseconds of 20; of `amx` TOPS
@@ -40,22 +40,38 @@ struct NoTiles {
   void DotFloats() {}
 };
 
-// A convolution of a square map, padded so that stride alone shrinks it.
+// A convolution, padded so that stride alone shrinks its map; a product is one of a single pixel.
 struct Layer {
-  int64_t size, ins, outs, kernel, stride;
+  int64_t height, width, ins, outs, kernel, stride;
 
-  int64_t out_size() const { return (size + kernel / 2 * 2 - kernel) / stride + 1; }
+  int64_t out_height() const { return Shrunk(height); }
+  int64_t out_width() const { return Shrunk(width); }
+  int64_t pixels() const { return height * width; }
+  int64_t out_pixels() const { return out_height() * out_width(); }
   double mmac() const {
-    return 1e-6 * static_cast<double>(out_size() * out_size() * outs * kernel * kernel * ins);
+    return 1e-6 * static_cast<double>(out_pixels() * outs * kernel * kernel * ins);
   }
+
+ private:
+  int64_t Shrunk(int64_t size) const { return (size + kernel / 2 * 2 - kernel) / stride + 1; }
 };
 
-// ResNet-50's.
-constexpr Layer kLayers[] = {{224, 4, 64, 7, 2},    {56, 64, 64, 3, 1},   {56, 64, 256, 1, 1},
-                             {56, 256, 64, 1, 1},   {28, 128, 128, 3, 1}, {28, 128, 512, 1, 1},
-                             {28, 512, 128, 1, 1},  {14, 256, 256, 3, 1}, {14, 256, 1024, 1, 1},
-                             {14, 1024, 256, 1, 1}, {7, 512, 512, 3, 1},  {7, 512, 2048, 1, 1},
-                             {7, 2048, 512, 1, 1}};
+constexpr Layer Square(int64_t size, int64_t ins, int64_t outs, int64_t kernel, int64_t stride) {
+  return {size, size, ins, outs, kernel, stride};
+}
+
+constexpr Layer Product(int64_t rows, int64_t depth, int64_t columns) {
+  return {rows, 1, depth, columns, 1, 1};
+}
+
+// ResNet-50's, and those of BERT-base with 128 tokens.
+constexpr Layer kLayers[] = {
+    Square(224, 4, 64, 7, 2),    Square(56, 64, 64, 3, 1),   Square(56, 64, 256, 1, 1),
+    Square(56, 256, 64, 1, 1),   Square(28, 128, 128, 3, 1), Square(28, 128, 512, 1, 1),
+    Square(28, 512, 128, 1, 1),  Square(14, 256, 256, 3, 1), Square(14, 256, 1024, 1, 1),
+    Square(14, 1024, 256, 1, 1), Square(7, 512, 512, 3, 1),  Square(7, 512, 2048, 1, 1),
+    Square(7, 2048, 512, 1, 1),  Product(128, 768, 768),     Product(128, 768, 3072),
+    Product(128, 3072, 768)};
 
 double LeastUs(const std::function<void()>& run) {
   double least = 1e30;
@@ -85,8 +101,10 @@ NpuOperator OperatorOf(const Layer& layer) {
   w.weights = 1;
   w.data_pitch = w.depth = layer.ins;
   w.batch = w.groups = w.dilation_h = w.dilation_w = 1;
-  w.height = w.width = layer.size;
-  w.out_height = w.out_width = layer.out_size();
+  w.height = layer.height;
+  w.width = layer.width;
+  w.out_height = layer.out_height();
+  w.out_width = layer.out_width();
   w.kernel_h = w.kernel_w = layer.kernel;
   w.stride_h = w.stride_w = layer.stride;
   w.pad_top = w.pad_left = layer.kernel / 2;
@@ -129,60 +147,59 @@ NpuOperator OperatorOf(const Layer& layer) {
 template <typename Tiles>
 double LayerUs(const Layer& layer) {
   const Operands operands(layer);
-  NpuLines map(static_cast<size_t>(layer.size * layer.size * layer.ins) + kHostSlack);
-  NpuLines output(static_cast<size_t>(layer.out_size() * layer.out_size() * layer.outs));
+  NpuLines map(static_cast<size_t>(layer.pixels() * layer.ins) + kHostSlack);
+  NpuLines output(static_cast<size_t>(layer.out_pixels() * layer.outs));
   HostCall call;
   call.operation = std::make_shared<NpuOperator>(OperatorOf(layer));
   const auto bytes = [](const auto& numbers) {
     return NpuArray{reinterpret_cast<const char*>(numbers.data()),
                     numbers.size() * sizeof(numbers[0])};
   };
-  call.operands = {{map.data(), static_cast<size_t>(layer.size * layer.size * layer.ins)},
+  call.operands = {{map.data(), static_cast<size_t>(layer.pixels() * layer.ins)},
                    bytes(operands.weights),
                    bytes(operands.bias),
                    bytes(operands.numbers)};
   call.constant = {false, true, true, true};
   call.output = output.data();
-  call.output_bytes = static_cast<size_t>(layer.out_size() * layer.out_size() * layer.outs);
+  call.output_bytes = static_cast<size_t>(layer.out_pixels() * layer.outs);
   const auto step = MakeTileStep(call, std::make_unique<TileEngineOf<Tiles>>());
   return LeastUs([&] { step->Run(); });
 }
 
 // Multiply-adds in a microsecond, in millions, of tiles alone.
 template <typename Tiles>
-double ProductRate() {
-  constexpr int64_t kSize = 512;
+double ProductRate(int64_t size) {
   std::vector<TileChunk> chunks;
-  AppendChunks(0, 0, kSize, &chunks);
+  AppendChunks(0, 0, size, &chunks);
   std::vector<int64_t> offsets;
   for (const TileChunk& chunk : chunks) offsets.push_back(chunk.left);
-  const std::vector<char> words(kSize * kSize, 3);
-  TileWords packed(chunks, kSize);
-  packed.Pack(words.data(), kSize);
-  NpuLines left(kSize * kSize);
-  NpuLines sums(2 * kTileRows * kSize * sizeof(int32_t));
+  const std::vector<char> words(size * size, 3);
+  TileWords packed(chunks, size);
+  packed.Pack(words.data(), size);
+  NpuLines left(size * size);
+  NpuLines sums(2 * kTileRows * size * sizeof(int32_t));
   TileJob job;
-  job.left_stride = kSize;
+  job.left_stride = size;
   job.chunks = offsets.data();
   job.n_chunks = offsets.size();
   job.right = packed.right().data;
   job.panel_step = packed.right().panel_step;
   job.chunk_step = packed.right().chunk_step;
   job.right_stride = packed.right().stride;
-  job.panels = kSize / kTileColumns;
+  job.panels = size / kTileColumns;
   job.sums = reinterpret_cast<int32_t*>(sums.data());
-  job.sums_stride = kSize;
+  job.sums_stride = size;
   TileEngineOf<Tiles> engine;
   engine.Configure(kTileRows);
   const double us = LeastUs([&] {
-    for (int64_t row = 0; row < kSize; row += 2 * kTileRows) {
-      job.left[0] = left.data() + row * kSize;
-      job.left[1] = job.left[0] + kTileRows * kSize;
+    for (int64_t row = 0; row < size; row += 2 * kTileRows) {
+      job.left[0] = left.data() + row * size;
+      job.left[1] = job.left[0] + kTileRows * size;
       engine.Multiply(job);
     }
   });
   engine.Release();
-  return 1e-6 * static_cast<double>(kSize * kSize * kSize) / us;
+  return 1e-6 * static_cast<double>(size * size * size) / us;
 }
 
 template <typename Tiles>
@@ -190,8 +207,8 @@ void PrintLayers(double rate) {
   std::vector<double> shares;
   for (const Layer& layer : kLayers) {
     const double us = LayerUs<Tiles>(layer);
-    std::printf("%ldx%ld %ld->%ld k%ld s%ld\t%.1f MMAC\t%.1f us", layer.size, layer.size, layer.ins,
-                layer.outs, layer.kernel, layer.stride, layer.mmac(), us);
+    std::printf("%ldx%ld %ld->%ld k%ld s%ld\t%.1f MMAC\t%.1f us", layer.height, layer.width,
+                layer.ins, layer.outs, layer.kernel, layer.stride, layer.mmac(), us);
     if (rate > 0.0) {
       std::printf("\t%.3f TOPS\t%.0f%%", 2.0 * layer.mmac() / us, 100.0 * layer.mmac() / us / rate);
     }
@@ -211,8 +228,12 @@ int Main(const std::string& tiles) {
 #if defined(__x86_64__)
   const std::string missing = WhyNoAmx(ProbeAmx());
   if (missing.empty()) {
-    const double rate = ProductRate<AmxTiles>();
-    std::printf("512x512x512 in tiles alone\t%.3f TOPS\n", 2.0 * rate);
+    double rate = 0.0;
+    for (const int64_t size : {256, 512, 1024}) {
+      const double found = ProductRate<AmxTiles>(size);
+      std::printf("%ldx%ldx%ld in tiles alone\t%.3f TOPS\n", size, size, size, 2.0 * found);
+      rate = std::max(rate, found);
+    }
     PrintLayers<AmxTiles>(rate);
     return 0;
   }
