@@ -11,11 +11,17 @@ from networks import Networks
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 
 from fresh_process import Script, require_opencl, script_runner
+from npu_networks import NpuNetworks
 
 
 @pytest.fixture(scope="session")
 def networks(tmp_path_factory: pytest.TempPathFactory) -> Networks:
     return Networks(tmp_path_factory.mktemp("networks"))
+
+
+@pytest.fixture(scope="session")
+def npu_networks(tmp_path_factory: pytest.TempPathFactory) -> NpuNetworks:
+    return NpuNetworks(tmp_path_factory.mktemp("npu_networks"))
 
 
 @pytest.fixture(scope="session")

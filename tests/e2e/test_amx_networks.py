@@ -9,11 +9,13 @@ from typing import Any
 
 import npu_comparison
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from amx_build import modelled_runtime
 from emulated_amx import Counts, Emulator, run_in_emulator
 from networks import assert_same
+from npu_networks import SIZES, NpuNetworks
 
 import hetcomp
 from hetcomp.bench import zoo
@@ -22,13 +24,6 @@ from hetcomp.options import CompileOptions
 from hetcomp.runtime import SessionStatus
 
 OPTIONS = CompileOptions(plan="npu", npu_driver="amx", gpu=False)
-SIZES: dict[str, dict[str, Any]] = {
-    "resnet50": {"size": 32, "width": 0.25},
-    "bert_tiny": {"size": 16},
-    "mobilenetv2": {"size": 32, "width": 0.25},
-    "yolov8n": {"size": 32, "width": 0.25},
-}
-
 FLOATS: dict[str, dict[str, Any]] = {
     "resnet18": {"size": 32, "width": 0.5},
     "bert_tiny": {"size": 16},
@@ -37,8 +32,8 @@ BF16_TOLERANCE = 3e-2
 """Of the largest output, as for the CPU's bf16: 2^-9 of each number between tasks."""
 
 
-def model_of(name: str) -> Any:
-    return zoo.build(name, qdq=True, **SIZES[name])
+def bert_tiny() -> onnx.ModelProto:
+    return zoo.build("bert_tiny", qdq=True, size=16)
 
 
 def run(path: Path, feeds: dict[str, Any], **options: Any) -> tuple[dict[str, Any], SessionStatus]:
@@ -49,8 +44,8 @@ def run(path: Path, feeds: dict[str, Any], **options: Any) -> tuple[dict[str, An
 
 def test_modelled_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hetcomp.codegen.link.runtime_objects", modelled_runtime(tmp_path))
-    path, feeds = tmp_path / "model.so", zoo.random_inputs(model_of("bert_tiny"))
-    hetcomp.compile(model_of("bert_tiny"), output=path, options=OPTIONS)
+    path, feeds = tmp_path / "model.so", zoo.random_inputs(bert_tiny())
+    hetcomp.compile(bert_tiny(), output=path, options=OPTIONS)
     expected, _ = run(path, feeds, npu="reference")
     assert_same(run(path, feeds, plan="cpu")[0], expected)
     got, status = run(path, feeds)
@@ -60,12 +55,13 @@ def test_modelled_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_instructions_in_a_fresh_process(amx_emulator: Emulator, name: str, tmp_path: Path) -> None:
+def test_instructions_in_a_fresh_process(
+    amx_emulator: Emulator, name: str, npu_networks: NpuNetworks, tmp_path: Path
+) -> None:
     """A trap emulator executes the driver's instructions, of two sessions' threads."""
-    path, feeds, counted = tmp_path / "model.so", tmp_path / "feeds.npz", tmp_path / "counts"
-    hetcomp.compile(model_of(name), output=path, options=OPTIONS)
-    np.savez(feeds, **zoo.random_inputs(model_of(name)))
-    command = [sys.executable, npu_comparison.__file__, str(path), str(feeds)]
+    network, feeds, counted = npu_networks(name), tmp_path / "feeds.npz", tmp_path / "counts"
+    np.savez(feeds, **network.feeds)
+    command = [sys.executable, npu_comparison.__file__, str(network.path), str(feeds)]
     done = run_in_emulator(amx_emulator, command, counted)
     assert done.returncode == 0, done.stdout + done.stderr
     counts = Counts.read(counted)
@@ -97,8 +93,8 @@ def test_bfloat16_in_a_fresh_process(amx_emulator: Emulator, name: str, tmp_path
 
 def test_this_machine(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """With AMX or without: the same bits, and the reason that `hetcomp devices` gives too."""
-    path, feeds = tmp_path / "model.so", zoo.random_inputs(model_of("bert_tiny"))
-    hetcomp.compile(model_of("bert_tiny"), output=path, options=OPTIONS)
+    path, feeds = tmp_path / "model.so", zoo.random_inputs(bert_tiny())
+    hetcomp.compile(bert_tiny(), output=path, options=OPTIONS)
     expected, _ = run(path, feeds, plan="cpu")
     capfd.readouterr()
     got, status = run(path, feeds)

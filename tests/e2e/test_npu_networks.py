@@ -1,28 +1,27 @@
-"""QDQ networks on the NPU's reference driver: the CPU's bits, whatever the plan and what fails."""
+"""QDQ networks on the NPU's reference driver: NumPy's bits, the CPU's, ONNX Runtime's; and when
+the driver fails."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from networks import assert_same
+from npu_networks import SIZES, NpuNetworks
+from onnxruntime_values import assert_same_values
 
 import hetcomp
 from hetcomp.bench import zoo
 from hetcomp.options import CompileOptions
 from hetcomp.plan.plan import Place
 
-SIZES: dict[str, dict[str, Any]] = {
-    "mobilenetv2": {"size": 32, "width": 0.25},
-    "resnet50": {"size": 32, "width": 0.25},
-    "bert_tiny": {"size": 16},
-}
-ON_CPU = {"mobilenetv2": 1, "resnet50": 1, "bert_tiny": 12}
-"""Tasks that the NPU takes not: sums of floats, embeddings, normalisations."""
+ON_CPU = {"mobilenetv2": 1, "resnet50": 1, "yolov8n": 4, "bert_base": 8}
+"""Tasks that the NPU takes not: sums of floats, softmax, embeddings."""
 FAULTS = {
     "missing": "it is missing",
     "refuse": "it refuses",
@@ -33,43 +32,40 @@ FAULTS = {
     "exhaust": "there is not enough memory",
 }
 
-Compiled = Callable[[str], Path]
+
+@dataclass(frozen=True)
+class Faulty:
+    """A network whose driver will fail, what it is fed, and what the CPU makes of it."""
+
+    path: Path
+    feeds: dict[str, Any]
+    expected: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
-    folder, done = tmp_path_factory.mktemp("npu"), dict[str, Path]()
-
-    def find(name: str) -> Path:
-        if name not in done:
-            done[name] = folder / f"{name}.so"
-            options = CompileOptions(plan="npu", gpu=False)
-            hetcomp.compile(model_of(name), output=done[name], options=options)
-        return done[name]
-
-    return find
-
-
-def model_of(name: str) -> Any:
-    return zoo.build(name, qdq=True, **SIZES[name])
-
-
-def by_cpu(path: Path, feeds: dict[str, Any]) -> dict[str, Any]:
+def mobilenet(tmp_path_factory: pytest.TempPathFactory) -> Faulty:
+    """Its memory is shared among tensors, as in any file."""
+    model = zoo.build("mobilenetv2", qdq=True, **SIZES["mobilenetv2"])
+    path, feeds = tmp_path_factory.mktemp("npu") / "m.so", zoo.random_inputs(model)
+    hetcomp.compile(model, output=path, options=CompileOptions(plan="npu", gpu=False))
     with hetcomp.load(path, plan="cpu", quiet=True) as session:
-        return dict(session.run(feeds))
+        return Faulty(path, feeds, dict(session.run(feeds)))
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_equals_the_cpu(name: str, compiled: Compiled) -> None:
-    path, feeds = compiled(name), zoo.random_inputs(model_of(name))
-    expected = by_cpu(path, feeds)
-    with hetcomp.load(path) as session:
+def test_every_value(name: str, npu_networks: NpuNetworks) -> None:
+    """Every tensor between tasks is NumPy's and the CPU kernels', and ONNX Runtime's where that
+    has it."""
+    network = npu_networks(name)
+    with hetcomp.load(network.path, npu="reference") as session:
         for _ in range(2):
-            assert_same(session.run(feeds), expected)
-        status = session.status()
+            got = session.run(network.feeds)
+            assert_same(got, network.by_cpu)
+        status, stats = session.status(), session.stats()
         assert session.plan is not None
         places = [decision.place for decision in session.plan.decisions]
-        stats = session.stats()
+    assert network.compiled.differences(network.feeds, got) == []
+    assert_same_values(got, network.by_onnxruntime, exact=True)
     assert (status.plan, status.npu, status.why_no_npu) == ("npu", "reference", "")
     assert (status.npu_fallbacks, status.runs) == (0, 2)
     assert status.npu_steps > 0
@@ -79,16 +75,26 @@ def test_equals_the_cpu(name: str, compiled: Compiled) -> None:
     assert all(step.count == 2 and step.mean_us > 0 for step in regions)
 
 
+def test_the_oracle_sees_one_wrong_element(npu_networks: NpuNetworks) -> None:
+    """In the middle of a region, by its task; what reads it is computed from what is right."""
+    network = npu_networks("mobilenetv2")
+    graph = network.compiled.lowered.graph
+    task = next(task for task in graph.tasks[20:] if task.npu)
+    name = graph.tensors[task.outputs[0]].name
+    got = {key: np.array(value) for key, value in network.by_cpu.items()}
+    got[name].flat[5] ^= 1
+    (found,) = network.compiled.differences(network.feeds, got)
+    assert found == f"{task.name}: 1 of {got[name].size} differ"
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_cpu_takes_over(
-    fault: str, compiled: Compiled, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    fault: str, mobilenet: Faulty, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    path, feeds = compiled("mobilenetv2"), zoo.random_inputs(model_of("mobilenetv2"))
-    expected = by_cpu(path, feeds)
     capfd.readouterr()
-    with hetcomp.load(path, npu_fault=fault, timeout_ms=400, trace=True) as session:
+    with hetcomp.load(mobilenet.path, npu_fault=fault, timeout_ms=400, trace=True) as session:
         for _ in range(3):
-            assert_same(session.run(feeds), expected)
+            assert_same(session.run(mobilenet.feeds), mobilenet.expected)
         status = session.status()
         session.trace(tmp_path / "trace.json")
     assert FAULTS[fault] in status.why_no_npu
@@ -101,22 +107,22 @@ def test_the_cpu_takes_over(
     assert len(ran) == (2 if fault == "die" else 0)
 
 
-def test_closing_leaves_a_stuck_driver_alone(compiled: Compiled) -> None:
+def test_closing_leaves_a_stuck_driver_alone(mobilenet: Faulty) -> None:
     """It is gone on with for 2.5 s, of which closing waits for one."""
-    path, feeds = compiled("mobilenetv2"), zoo.random_inputs(model_of("mobilenetv2"))
+    path, feeds, expected = mobilenet.path, mobilenet.feeds, mobilenet.expected
     with hetcomp.load(path, npu_fault="stuck", timeout_ms=300, quiet=True) as session:
-        assert_same(session.run(feeds), by_cpu(path, feeds))
+        assert_same(session.run(feeds), expected)
         begin = time.monotonic()
     assert 0.9 < time.monotonic() - begin < 2.2
     time.sleep(2.0)  # it ends, and what it wrote to was its own
     with hetcomp.load(path) as session:
-        assert_same(session.run(feeds), by_cpu(path, feeds))
+        assert_same(session.run(feeds), expected)
 
 
-def test_switched_off(compiled: Compiled, capfd: pytest.CaptureFixture[str]) -> None:
-    path, feeds = compiled("mobilenetv2"), zoo.random_inputs(model_of("mobilenetv2"))
+def test_switched_off(mobilenet: Faulty, capfd: pytest.CaptureFixture[str]) -> None:
+    path, feeds, expected = mobilenet.path, mobilenet.feeds, mobilenet.expected
     with hetcomp.load(path, npu="off") as session:
-        assert_same(session.run(feeds), by_cpu(path, feeds))
+        assert_same(session.run(feeds), expected)
         assert "switched off" in session.status().why_no_npu
     assert capfd.readouterr().err == ""
     with pytest.raises(hetcomp.InputError, match=r'"off", "amx", "htp", "reference", got "tpu"'):

@@ -1,10 +1,4 @@
-"""Zoo networks in QDQ form: every quantised value is ONNX Runtime's.
-
-ONNX Runtime's fused int8 operators round as ours do, except its softmax, which is a table of
-integers and differs from what the model says by a quantum; so a network with a softmax is compared
-with ONNX Runtime's unfused operators. Behind operators that stay in float32 the last bit of a
-float decides some roundings: there a few values may be a quantum off.
-"""
+"""Zoo networks in QDQ form: every quantised value is ONNX Runtime's (see onnxruntime_values.py)."""
 
 from __future__ import annotations
 
@@ -13,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
+from onnxruntime_values import assert_same_values, onnxruntime_values
 from quantized_outputs import with_quantized_outputs
 
 import hetcomp
@@ -34,33 +28,6 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 WITH_SOFTMAX = {"bert_tiny"}
 WITH_FLOATS = {"squeezenet"}
-SHARE_OFF = 1e-3
-"""Share of values that may be a quantum off."""
-FLOAT_TOLERANCE = 1e-5
-"""Relative to the largest value: outputs behind a last float operator."""
-
-
-def reference(model: onnx.ModelProto, feeds: dict[str, Any], *, fused: bool) -> dict[str, Any]:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    if not fused:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, feeds), strict=True))
-
-
-def assert_same(got: dict[str, Any], expected: dict[str, Any], *, exact: bool) -> None:
-    for name, want in expected.items():
-        if want.dtype.kind == "f":
-            limit = FLOAT_TOLERANCE * float(np.abs(want).max())
-            np.testing.assert_allclose(got[name], want, rtol=0, atol=limit, err_msg=name)
-            continue
-        off = np.abs(got[name].astype(np.int32) - want)
-        assert off.max(initial=0) <= (0 if exact else 1), name
-        assert (off > 0).mean() <= SHARE_OFF, name
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -71,8 +38,8 @@ def test_every_quantised_value(name: str, tmp_path: Path) -> None:
     hetcomp.compile(model, output=path, options=CompileOptions(plan="cpu", gpu=False))
     with hetcomp.load(path, quiet=True) as session:
         got = session.run(feeds)
-    expected = reference(model, feeds, fused=name not in WITH_SOFTMAX)
-    assert_same(got, expected, exact=name not in WITH_FLOATS)
+    expected = onnxruntime_values(model, feeds, fused=name not in WITH_SOFTMAX)
+    assert_same_values(got, expected, exact=name not in WITH_FLOATS)
 
 
 def small_network() -> onnx.ModelProto:
@@ -100,7 +67,7 @@ def test_shared_with_opencl(device_class: str, tmp_path: Path) -> None:
     graph = hetcomp.compile(model, output=tmp_path / "model.so", options=options).graph
     assert all(kernel.opencl for kernel in graph.kernels)
     assert all((kernel.items == (1, 1)) == (device_class == "cpu-like") for kernel in graph.kernels)
-    expected = reference(model, feeds, fused=True)
+    expected = onnxruntime_values(model, feeds, fused=True)
     plans = (
         *(single(graph, Place.GPU), fixed_split(graph, 0.5, Axis.ROWS)),
         fixed_split(graph, 0.4, Axis.CHANNELS),
@@ -124,7 +91,7 @@ def test_precision(precision: str, tmp_path: Path) -> None:
     artifact = hetcomp.compile(model, output=tmp_path / "model.so", options=options)
     kinds = {tensor.dtype for tensor in artifact.graph.tensors}
     assert ("uint8" in kinds) == (precision == "int8")
-    expected = reference(model, feeds, fused=True)
+    expected = onnxruntime_values(model, feeds, fused=True)
     with hetcomp.load(tmp_path / "model.so", quiet=True) as session:
         got = session.run(feeds)
     for name, want in expected.items():
