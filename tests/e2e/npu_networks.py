@@ -27,7 +27,6 @@ SIZES: dict[str, dict[str, Any]] = {
     "yolov8n": {"size": 32, "width": 0.25},
     "bert_base": {"size": 16, "width": 0.125, "depth": 0.1},
 }
-WITH_SOFTMAX = {"yolov8n", "bert_base"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class NpuNetwork:
     @cached_property
     def by_onnxruntime(self) -> Arrays:
         """Every quantised value as ONNX Runtime computes it."""
-        return onnxruntime_values(self.model, self.feeds, fused=self.name not in WITH_SOFTMAX)
+        return onnxruntime_values(self.model, self.feeds)
 
 
 class NpuNetworks:

@@ -26,7 +26,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "squeezenet": {"size": 64},
     "shufflenetv2": {"size": 64},
 }
-WITH_SOFTMAX = {"bert_tiny"}
 WITH_FLOATS = {"squeezenet"}
 
 
@@ -38,7 +37,7 @@ def test_every_quantised_value(name: str, tmp_path: Path) -> None:
     hetcomp.compile(model, output=path, options=CompileOptions(plan="cpu", gpu=False))
     with hetcomp.load(path, quiet=True) as session:
         got = session.run(feeds)
-    expected = onnxruntime_values(model, feeds, fused=name not in WITH_SOFTMAX)
+    expected = onnxruntime_values(model, feeds)
     assert_same_values(got, expected, exact=name not in WITH_FLOATS)
 
 
@@ -67,7 +66,7 @@ def test_shared_with_opencl(device_class: str, tmp_path: Path) -> None:
     graph = hetcomp.compile(model, output=tmp_path / "model.so", options=options).graph
     assert all(kernel.opencl for kernel in graph.kernels)
     assert all((kernel.items == (1, 1)) == (device_class == "cpu-like") for kernel in graph.kernels)
-    expected = onnxruntime_values(model, feeds, fused=True)
+    expected = onnxruntime_values(model, feeds)
     plans = (
         *(single(graph, Place.GPU), fixed_split(graph, 0.5, Axis.ROWS)),
         fixed_split(graph, 0.4, Axis.CHANNELS),
@@ -91,7 +90,7 @@ def test_precision(precision: str, tmp_path: Path) -> None:
     artifact = hetcomp.compile(model, output=tmp_path / "model.so", options=options)
     kinds = {tensor.dtype for tensor in artifact.graph.tensors}
     assert ("uint8" in kinds) == (precision == "int8")
-    expected = onnxruntime_values(model, feeds, fused=True)
+    expected = onnxruntime_values(model, feeds)
     with hetcomp.load(tmp_path / "model.so", quiet=True) as session:
         got = session.run(feeds)
     for name, want in expected.items():
