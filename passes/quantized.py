@@ -5,9 +5,9 @@ operands of convolutions and matrix products are replaced by the integers behind
 
     conv2d(dequantize(x), dequantize(w))  is  dequantize(conv2d(x - zero_point, w))
 
-with the scale of the product; biases, ReLU and everything that only moves values follow onto the
-integers, and `quantize` of a dequantised value becomes one multiplication. All of it is written in
-ordinary operators on integer tensors. What has no such form stays as it is, in float32.
+with the scale of the product; means, biases, ReLU and everything that only moves values follow onto
+the integers, and `quantize` of a dequantised value becomes one multiplication. All of it is written
+in ordinary operators on integer tensors. What has no such form stays as it is, in float32.
 
 Computed 8-bit tensors become unsigned (the zero point moves by 128): x86's dot product wants one
 operand unsigned and the other signed, and weights are signed.
@@ -25,6 +25,7 @@ import tvm
 from tvm import relax
 
 from .quantized_grid import BYTES, Grid, Term, grid_of, positive, quantize_tail, scalar
+from .quantized_pooling import average_pool, mean
 from .quantized_values import (
     Dequantized,
     along_axis,
@@ -305,6 +306,16 @@ class _Rewriter(relax.PyExprMutator):  # type: ignore[misc]
         moved = self._emit(relax.Call(call.op, arguments, call.attrs, call.ty_args))
         return self._again(moved, found)
 
+    def _mean(self, call: Any) -> Any | None:
+        found = self._bytes(call.args[0])
+        return None if found is None else mean(call, found, self._emit)
+
+    def _average_pool(self, call: Any) -> Any | None:
+        found = self._bytes(call.args[0])
+        if found is None:
+            return None
+        return average_pool(call, found, self._centred(found), self._emit)
+
     def _concat(self, call: Any) -> Any | None:
         fields = self._lookup(call.args[0])
         if not isinstance(fields, relax.Tuple):
@@ -346,6 +357,8 @@ _RULES: Mapping[str, str] = {
     "relax.add": "_add",
     "relax.nn.relu": "_relu",
     "relax.concat": "_concat",
+    "relax.mean": "_mean",
+    "relax.nn.avg_pool2d": "_average_pool",
     **dict.fromkeys(
         (
             *("relax.reshape", "relax.permute_dims", "relax.expand_dims", "relax.squeeze"),

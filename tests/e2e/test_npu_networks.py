@@ -20,8 +20,8 @@ from hetcomp.bench import zoo
 from hetcomp.options import CompileOptions
 from hetcomp.plan.plan import Place
 
-ON_CPU = {"mobilenetv2": 1, "resnet50": 1, "yolov8n": 4, "bert_base": 8}
-"""Tasks that the NPU takes not: sums of floats, softmax, embeddings."""
+ON_CPU = {"mobilenetv2": 0, "resnet50": 0, "yolov8n": 4, "bert_base": 8}
+"""Tasks that the NPU takes not: softmax, embeddings, indices that divide."""
 FAULTS = {
     "missing": "it is missing",
     "refuse": "it refuses",
@@ -104,7 +104,7 @@ def test_the_cpu_takes_over(
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
     assert any(event["ph"] == "i" and FAULTS[fault] in event["name"] for event in events)
     ran = [event for event in events if event.get("args", {}).get("processor") == "npu"]
-    assert len(ran) == (2 if fault == "die" else 0)
+    assert len(ran) == (1 if fault == "die" else 0)
 
 
 def test_closing_leaves_a_stuck_driver_alone(mobilenet: Faulty) -> None:

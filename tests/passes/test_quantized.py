@@ -89,6 +89,36 @@ def test_moves_on_the_same_grid_touch_bytes_only(nodes: str) -> None:
     assert kinds == {"uint8"}
 
 
+@pytest.mark.parametrize(
+    ("node", "found"),
+    [
+        ("m = GlobalAveragePool(d)", "sum"),
+        ("m = ReduceMean<axes=[2,3]>(d)", "sum"),
+        ("m = AveragePool<kernel_shape=[2,2], strides=[2,2]>(d)", "nn.conv2d"),
+        ("m = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1]>(d)", "nn.conv2d"),
+    ],
+)
+def test_means_are_sums_of_bytes(node: str, found: str) -> None:
+    text = f"""g (uint8[1,4,6,6] x) => (uint8[a,b,c,d] y) {{ d = DequantizeLinear(x, s, z)
+        {node} y = QuantizeLinear(m, r, t) }}"""
+    mod = rewritten(text)
+    sums = {
+        str(binding.var.ty.dtype)
+        for block in mod["main"].body.blocks
+        for binding in block.bindings
+        if getattr(binding.value, "op", None) == tvm.ir.Op.get(f"relax.{found}")
+    }
+    assert sums == {"int32"}
+    assert not {"mean", "nn.avg_pool2d"} & set(operators(mod))
+
+
+def test_windows_beyond_the_padding_stay_floats() -> None:
+    text = """g (uint8[1,4,5,5] x) => (uint8[1,4,3,3] y) { d = DequantizeLinear(x, s, z)
+        m = AveragePool<kernel_shape=[2,2], strides=[2,2], ceil_mode=1>(d)
+        y = QuantizeLinear(m, r, t) }"""
+    assert "nn.avg_pool2d" in operators(rewritten(text))
+
+
 REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "weights that are not bytes once centred": (
         "e = DequantizeLinear(w, r, t) c = MatMul(d, e)",

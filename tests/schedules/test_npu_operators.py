@@ -176,6 +176,58 @@ def requantised() -> Case:
     return Case(make_model(text, weights), {"x": x}, expected)
 
 
+def averaged(x: Array, window: int, stride: int, pad: int, *, counts_pad: bool) -> Array:
+    """Average pooling in integers, on the same grid: one rounding a window, half to even."""
+    around = ((0, 0), (0, 0), (pad, pad), (pad, pad))
+    centred = np.pad(x.astype(np.int64) - 7, around)
+    inside = np.pad(np.ones(x.shape, np.int64), around, constant_values=int(counts_pad))
+    windows = (
+        np.lib.stride_tricks.sliding_window_view(padded, (window, window), axis=(2, 3))
+        for padded in (centred, inside)
+    )
+    total, count = (w[:, :, ::stride, ::stride].sum(axis=(4, 5)) for w in windows)
+    return np.clip(np.rint(total / count) + 7, 0, 255).astype(np.uint8)
+
+
+def averages() -> list[Case]:
+    """Of windows with and without padding, of whole maps, of odd counts so that none is a tie."""
+    x = integers("uint8", 2, 5, 9, 9)
+    pool = "AveragePool<kernel_shape=[3,3], strides=[2,2]"
+    whole = averaged(x, 9, 1, 0, counts_pad=True)
+    return [
+        moved(f"{pool}>(d)", x, averaged(x, 3, 2, 0, counts_pad=True)),
+        moved(
+            f"{pool}, pads=[1,1,1,1], count_include_pad=1>(d)",
+            x,
+            averaged(x, 3, 2, 1, counts_pad=True),
+        ),
+        moved("GlobalAveragePool(d)", x, whole),
+        moved("ReduceMean<axes=[2,3], keepdims=0>(d)", x, whole[:, :, 0, 0]),
+    ]
+
+
+def test_averages(tmp_path: Path) -> None:
+    check(averages(), tmp_path / "model.so", {"depthwise", "rowwise"})
+
+
+def test_averages_of_windows_of_several_sizes(tmp_path: Path) -> None:
+    """At the edges, without the padding, 4 and 6 are counted: ties, where a quantum is free."""
+    x, path = integers("uint8", 2, 5, 9, 9), tmp_path / "model.so"
+    expected = averaged(x, 3, 2, 1, counts_pad=False)
+    case = moved("AveragePool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(d)", x, expected)
+    options = CompileOptions(plan="npu", gpu=False, strict=True)
+    hetcomp.compile(case.model, output=path, options=options)
+    with hetcomp.load(path) as session, hetcomp.load(path, plan="cpu") as cpu:
+        got = session.run(case.feeds)["y"]
+        np.testing.assert_array_equal(got, cpu.run(case.feeds)["y"])
+    (onnx_runtime,) = reference(case.model, case.feeds)
+    for want in (expected, onnx_runtime):
+        off = np.abs(got.astype(int) - want)
+        assert off.max() <= 1
+        assert (off > 0).mean() < 0.1
+        assert (off[:, :, 1:-1, 1:-1] == 0).all()
+
+
 def test_maps_and_reductions(tmp_path: Path) -> None:
     check([sum_of_two(), requantised(), *moves()], tmp_path / "model.so", {"rowwise"})
 

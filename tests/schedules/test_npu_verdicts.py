@@ -28,10 +28,10 @@ def lowered(model: onnx.ModelProto, *, npu: bool = True) -> Lowered:
     return lower_tasks(imported, module, HOST.cpu, gpu=False, npu=npu)
 
 
-def between_bytes(operator: str, out: str = "1,3,8,8") -> onnx.ModelProto:
-    """`operator` on floats that come from bytes and go to bytes."""
+def between_bytes(operator: str, out: str = "1,3,8,8", before: str = "") -> onnx.ModelProto:
+    """`operator` on floats that come from bytes, `before` on them, and go to bytes."""
     text = (
-        f"g (uint8[1,3,8,8] x) => (uint8[{out}] y) {{ d = {DEQUANTIZE % 'x'} "
+        f"g (uint8[1,3,8,8] x) => (uint8[{out}] y) {{ d = {DEQUANTIZE % 'x'} {before} "
         f"m = {operator} y = {QUANTIZE % 'm'} }}"
     )
     return make_model(text, {**GRID, "shape": np.array([1, 24, 8])})
@@ -40,6 +40,7 @@ def between_bytes(operator: str, out: str = "1,3,8,8") -> onnx.ModelProto:
 FLOAT_CONV = make_model(
     "g (float[1,4,6,6] x) => (float[1,8,4,4] y) { y = Conv(x, w) }", {"w": normal(8, 4, 3, 3)}
 )
+MEAN_OF_FLOATS = between_bytes("GlobalAveragePool(e)", out="1,3,1,1", before="e = Tanh(d)")
 INDICES = make_model("g (int64[4] x) => (float[4,8] y) { y = Gather(w, x) }", {"w": normal(16, 8)})
 
 
@@ -47,7 +48,7 @@ INDICES = make_model("g (int64[4] x) => (float[4,8] y) { y = Gather(w, x) }", {"
     ("model", "reason"),
     [
         (FLOAT_CONV, "conv2d computes in float32, not on bytes"),
-        (between_bytes("GlobalAveragePool(d)", out="1,3,1,1"), "it sums floats"),
+        (MEAN_OF_FLOATS, "it sums floats"),
         (between_bytes("Softmax<axis=-1>(d)"), "it reduces more than once"),
         (between_bytes("Sqrt(d)"), "it computes sqrt"),
         (INDICES, "a tensor of it is int64"),
@@ -90,7 +91,7 @@ def test_a_product_and_what_follows_it_are_one_operator() -> None:
 
 
 def test_strict_names_what_stays_on_the_cpu(tmp_path: Path) -> None:
-    model, path = between_bytes("GlobalAveragePool(d)", out="1,3,1,1"), tmp_path / "m.so"
+    model, path = MEAN_OF_FLOATS, tmp_path / "m.so"
     options = CompileOptions(plan="npu", gpu=False, strict=True)
     with pytest.raises(PlanError, match=r"cannot follow plan 'npu': .*not on the npu: it sums"):
         hetcomp.compile(model, output=path, options=options)

@@ -15,11 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-__all__ = [
-    "assert_same_values",
-    "onnxruntime_layers",
-    "onnxruntime_values",
-]
+__all__ = ["assert_same_values", "onnxruntime_layers", "onnxruntime_values"]
 
 SHARE_OFF = 1e-3
 """Share of values that may be a quantum off."""
