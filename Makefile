@@ -3,7 +3,7 @@
 .PHONY: help setup demo test test-exact test-npu-plans test-faults test-sanitizers test-arm stress lint format clean
 
 BIN := .venv/bin
-CXX_SOURCES := $(wildcard runtime_patches/*/*.h runtime_patches/*/*.cc runtime_patches/src/*/*.h runtime_patches/src/*/*.cc examples/*/*.c examples/*/*.cc tests/schedules/*.[ch] tests/support/*.[ch] tests/support/*.cc)
+CXX_SOURCES := $(wildcard runtime_patches/*/*.h runtime_patches/*/*.cc runtime_patches/src/*/*.h runtime_patches/src/*/*.cc examples/*/*.c examples/*/*.cc examples/*/app/src/main/cpp/*.cc tests/schedules/*.[ch] tests/support/*.[ch] tests/support/*.cc)
 
 help:
 	@echo "make setup    .venv with the tool in .venv/bin/hetcomp; system packages through apt"

@@ -339,6 +339,7 @@ def _link(
         {
             "model": kernels.model_name,
             "objective": options.goal.objective,
+            "form": form,
             "triple": kernels.target.triple or "",
             "kernel_bytes": sum(map(loaded_bytes, kernels.code.objects)),
             **placement.notes,

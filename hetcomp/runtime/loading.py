@@ -205,6 +205,8 @@ def _unless_auto(value: str) -> str | None:
 
 
 def _check_machine(file: Path, image: Image) -> None:
+    if image.build.get("form", "library") != "library":
+        raise ArtifactError(f"{file} is a program: run it, or compile the model to an .so")
     machine = host_machine()
     if machine is not None and image.machine != machine:
         raise ArtifactError(

@@ -18,9 +18,9 @@ import hetcomp
 from hetcomp.bench import zoo
 from hetcomp.bench.reference import reference_outputs
 from hetcomp.codegen.deploy import deploy_model
-from hetcomp.errors import InputError
+from hetcomp.errors import ArtifactError, InputError
 from hetcomp.options import CompileOptions
-from hetcomp.runtime import read_image
+from hetcomp.runtime import load, read_image
 from hetcomp.runtime.elf import needed_libraries
 
 SEED = 9
@@ -102,6 +102,11 @@ def test_stripped(program: Path, folder: Path, tmp_path: Path) -> None:
     assert read_image(copy).graph.name == read_image(program).graph.name
     run(copy, "--input", folder / "feeds.npz", "--output", tmp_path)
     assert_right(folder, tmp_path)
+
+
+def test_programs_are_no_libraries(program: Path) -> None:
+    with pytest.raises(ArtifactError, match="is a program: run it"):
+        load(program)
 
 
 @pytest.mark.parametrize("program", ["static"], indirect=True)  # of the same objects
