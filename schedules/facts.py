@@ -38,6 +38,8 @@ class DeviceFacts:
     f16_products
         Whether it multiplies and adds float16 at twice the rate of float32 (AVX512-FP16, ARM's
         `asimdhp`).
+    bf16_products
+        Whether it multiplies pairs of bfloat16 and adds them in float32 (ARM's `bf16`).
     by_lane
         Whether a product takes a lane of a register for all lanes (ARM). What all lanes need is
         then loaded a vector at a time; else each load spreads one number.
@@ -52,6 +54,7 @@ class DeviceFacts:
     scratch_bytes: int = 1 << 19
     f16: bool = False
     f16_products: bool = False
+    bf16_products: bool = False
     by_lane: bool = False
 
     @property

@@ -15,6 +15,8 @@ Where a CPU multiplies float16 at twice float32's rate, and in OpenCL's class `g
 `CompileOptions.opencl_f16` says, `--precision f16` lets convolutions and linear layers add up to
 `hetcomp.schedules.blocks.half_tile.CHAIN` products in float16 before a sum goes to float32; such a
 partial sum must stay below 65504. `--exact` and every other precision keep all sums in float32.
+Where a CPU multiplies bfloat16 (ARM's `bf16`), convolutions and linear layers of `--precision bf16`
+take its products, which are exact, and its sums in float32, to which numbers below 1e-38 are 0.
 
 With `--npu-driver` in precision `bf16` convolutions and linear layers between tasks may run there,
 products of bf16 summed in float32 in an order of their own (`hetcomp.npu.operators`): the result
@@ -119,6 +121,11 @@ class HalfBuffer:
     def is_f16(self) -> bool:
         """Whether memory holds float16 that the processor may know."""
         return self._typed or (self._opencl and self._form.is_f16)
+
+    @property
+    def is_bf16(self) -> bool:
+        """Whether memory holds the bits of bfloat16."""
+        return self._form is BF16
 
     @property
     def numbers(self) -> Any:

@@ -83,6 +83,8 @@ def _facts(used: frozenset[str]) -> DeviceFacts:
     facts = CpuFacts.NEON
     if "asimdhp" in used:
         facts = replace(facts, name=f"{facts.name}-fp16", f16_products=True)
+    if "bf16" in used:
+        facts = replace(facts, name=f"{facts.name}-bf16", bf16_products=True)
     if "i8mm" in used:
         return replace(facts, name=f"{facts.name}-i8mm", dot="usdot")
     if "asimddp" in used:

@@ -16,6 +16,7 @@ from tvm import tirx
 from ..facts import DeviceFacts
 from ..half import HalfBuffer
 from ..int8.dot import dot, has_surplus, signed, signed_dot, surplus, word_at
+from .bf16_tile import LEAST_DEPTH, Bf16Tile
 from .frame import Frame
 from .half_tile import LEAST_CHAIN, ChainTile, StagedTile
 from .matrix_tile import MatrixTile
@@ -171,6 +172,9 @@ class Arithmetic:
         time, with the buffers as its tile wants them."""
         if self is not FLOAT32 or not isinstance(left, HalfBuffer):
             return Operands(self, left, right)
+        paired = frame.facts.bf16_products and depth >= LEAST_DEPTH
+        if paired and left.is_bf16 and isinstance(right, HalfBuffer) and right.is_bf16:
+            return Operands(PAIRED, left.memory, right.memory)
         chained = frame.facts.f16_products and depth >= LEAST_CHAIN
         if chained and left.is_f16 and isinstance(right, HalfBuffer) and right.is_f16:
             return Operands(CHAINED, left.numbers, right.numbers)
@@ -198,4 +202,5 @@ def _byte_tile(frame: Frame, rows: int, width: int) -> RegisterTile:
 FLOAT32 = Arithmetic("", 1, ("float32", "float32"), "float32", RegisterTile)
 STAGED = replace(FLOAT32, tile=StagedTile)
 CHAINED = replace(FLOAT32, tile=ChainTile)
+PAIRED = replace(FLOAT32, tile=Bf16Tile)
 BYTES = Arithmetic("int8 ", 4, ("uint8", "int8"), "int32", _byte_tile)

@@ -30,10 +30,10 @@ class MatrixTile(RegisterTile):
     In a step of some of the rows the others' activations are 0.
     """
 
-    def __init__(self, frame: Frame, rows: int, width: int) -> None:
-        super().__init__(frame, rows, width, "int32")
+    def __init__(self, frame: Frame, rows: int, width: int, dtype: str = "int32") -> None:
+        super().__init__(frame, rows, width, dtype)
         self._blocks = [
-            [frame.local("block", _LANES, "int32") for _ in range(width // _PAIR)]
+            [frame.local("block", _LANES, dtype) for _ in range(width // _PAIR)]
             for _ in range(0, rows, _PAIR)
         ]
         zero = tirx.Broadcast(self._zero, _LANES)
@@ -96,11 +96,15 @@ class MatrixTile(RegisterTile):
     def _add(self, blocks: Sequence[Any], both: Any, columns: Sequence[Sequence[Any]]) -> None:
         """The products of two rows with all columns."""
         frame, whole = self._frame, self.vector(0)
-        left = frame.bind("x", _as_bytes(both))
+        left = frame.bind("x", both)
         of_two = [column for vector in columns for column in vector]
         for block, column in zip(blocks, of_two, strict=True):
-            operands = (block[whole], left, column)
-            frame.store(block, whole, tirx.call_llvm_pure_intrin("int32x4", _USMMLA, *operands))
+            frame.store(block, whole, self._product(block[whole], left, column))
+
+    def _product(self, total: Any, left: Any, right: Any) -> Any:
+        """`total` plus the products of two rows and two columns of eight bytes."""
+        operands = (tirx.reinterpret("int8x16", words) for words in (left, right))
+        return tirx.call_llvm_pure_intrin("int32x4", _USMMLA, total, *operands)
 
     def finish(self, store: Callable[[int, Any, Any], None], valid: int | None = None) -> None:
         """As in `RegisterTile`, in a loop over the rows."""
@@ -116,15 +120,11 @@ class MatrixTile(RegisterTile):
 
 def _zipped(even: Any, odd: Any) -> list[Any]:
     """Two words of each of four channels as vectors of two channels."""
-    return [_as_bytes(tirx.Shuffle([even, odd], _places(c, 4 + c, 1 + c, 5 + c))) for c in (0, 2)]
+    return [tirx.Shuffle([even, odd], _places(c, 4 + c, 1 + c, 5 + c)) for c in (0, 2)]
 
 
 def _places(*numbers: int) -> list[Any]:
     return [_i(number) for number in numbers]
-
-
-def _as_bytes(words: Any) -> Any:
-    return tirx.reinterpret("int8x16", words)
 
 
 def _i(value: int) -> Any:

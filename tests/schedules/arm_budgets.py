@@ -30,7 +30,7 @@ __all__ = ["BUDGETS", "Cost", "load_budgets", "measure"]
 BUDGETS = Path(__file__).resolve().parent.parent / "data" / "arm_budgets.json"
 _SHARE = 0.95
 """Of a kernel's instructions whose cycles are looked at, its hottest stretches first."""
-_PRODUCT = r"fml[as]|[su]+dot|[su]+mmla|smull2?|smlsl2?"
+_PRODUCT = r"fml[as]|[su]+dot|(us|bf)mmla|smull2?|smlsl2?"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from kernel_harness import make_model, normal
 
-from hetcomp.schedules.half import F16, HalfFormat
+from hetcomp.schedules.half import BF16, F16, HalfFormat
 
 __all__ = ["CASES", "BudgetCase"]
 
@@ -131,4 +131,5 @@ CASES: Mapping[str, BudgetCase] = {
         (32, 1, 3, 3),
     ),
     "f16 gemm": BudgetCase("linear", _HALF_GEMM, {"w": normal(128, 64)}, half=F16),
+    "bf16 gemm": BudgetCase("linear", _HALF_GEMM, {"w": normal(128, 64)}, half=BF16),
 }  # fmt: skip

@@ -17,7 +17,9 @@ from hetcomp.schedules.half import BF16, F16, HalfFormat
 from hetcomp.targets.arm_cores import ARM_CORES, arm_cpu
 
 FP16 = Emulated(arm_cpu(ARM_CORES["cortex-a76"], "cortex-a76"), "cortex-a76")
-CASES = [(NEON, F16), (NEON, BF16), (FP16, F16)]
+MATRIX = Emulated(arm_cpu(ARM_CORES["cortex-a710"], "cortex-a710"), "max")
+"""QEMU before 8.1 names no CPU that has bf16 and lacks something."""
+CASES = [(NEON, F16), (NEON, BF16), (FP16, F16), (MATRIX, BF16)]
 
 
 @ARM.marker(why_not())
@@ -32,10 +34,20 @@ def test_on_an_emulated_core(cpu: Emulated, form: HalfFormat, tmp_path: Path) ->
         assert_near(got, reference(model, feeds), form, roundings)
 
 
-def test_eight_products_an_instruction() -> None:
-    model, _ = half_case("linear", F16)
-    lowered = lower(model, FP16.facts, half=F16)
+def code_of_a_product(cpu: Emulated, form: HalfFormat) -> str:
+    model, _ = half_case("linear", form)
+    lowered = lower(model, cpu.facts, half=form)
     kernel = next(k for k in lowered.kernels if k.scheduled.kind == "linear")
-    functions = {kernel.symbol: kernel.scheduled.emit(kernel.symbol, FP16.facts)}
-    text = str(_compile(functions, FP16.llvm).inspect_source("asm"))
+    functions = {kernel.symbol: kernel.scheduled.emit(kernel.symbol, cpu.facts)}
+    return str(_compile(functions, cpu.llvm).inspect_source("asm"))
+
+
+def test_products_of_matrices() -> None:
+    text = code_of_a_product(MATRIX, BF16)
+    assert len(re.findall(r"\bbfmmla\s+v\d+\.4s", text)) >= 2 * MATRIX.facts.max_rows
+    assert "bl\thetcomp_bfmmla" not in text
+
+
+def test_eight_products_an_instruction() -> None:
+    text = code_of_a_product(FP16, F16)
     assert len(re.findall(r"\bfmla\s+v\d+\.8h", text)) >= FP16.facts.max_rows - 1
