@@ -21,6 +21,7 @@ from emulated_counts import count_blocks
 
 import hetcomp
 from hetcomp.bench import zoo
+from hetcomp.bench.reference import relative_error
 from hetcomp.codegen.target_library import fetch_ffi_library
 from hetcomp.codegen.toolchain import find_toolchain, runtime_folder
 from hetcomp.options import CompileOptions
@@ -75,7 +76,7 @@ def compare(network: str, size: int, core: str, folder: Path, peers: Path) -> Ro
     (folder / "outputs").unlink()
     theirs = _counted(_peer_command(folder, peers), folder, core)
     expected = np.fromfile(folder / "outputs", np.float32)
-    deviation = float(np.abs(mine - expected).max() / np.abs(expected).max())
+    deviation = relative_error(mine, expected)
     assert deviation <= TOLERANCE, f"{network}: outputs differ by {deviation}"
     return Row(network, ours, theirs, deviation)
 
