@@ -19,6 +19,8 @@ from hetcomp.runtime import load
 
 TOLERANCE = 1e-5
 """Relative to the largest value: both add the same float32 products in another order."""
+BF16_TOLERANCE = 1.3e-2
+"""What networks were found to lose, see schedules/README.md."""
 SEED = 11
 OPEN = Path(__file__).parents[1] / "support" / "open.c"
 FLOAT32 = {
@@ -105,7 +107,7 @@ def test_on_both(name: str, tmp_path: Path) -> None:
             "mobilenetv2",
             TRIPLE,
             {"cortex-a53": "aarch64 neon", "neoverse-n1": "aarch64 neon-dotprod",
-             "max": "aarch64 neon-i8mm"},
+             "max": "aarch64 neon-bf16-i8mm"},
             marks=needs_everything,
         ),
     ],
@@ -123,6 +125,20 @@ def test_one_file_for_several_cpus(
         assert ran.status["cpu_version"] == version
         for output, array in expected.items():
             np.testing.assert_array_equal(ran.outputs[output], array)
+
+
+@needs_everything
+def test_bf16(tmp_path: Path) -> None:
+    """Products of bfloat16, and numbers that are widened, in one file."""
+    model, so = zoo.build("bert_tiny", **FLOAT32["bert_tiny"]), tmp_path / "arm.so"
+    feeds = zoo.random_inputs(model, SEED)
+    options = CompileOptions(plan="cpu", gpu=False, precision="bf16")
+    hetcomp.compile(model, output=so, target=TRIPLE, options=options)
+    expected = on_x86(model, feeds, tmp_path)
+    for cpu, version in (("cortex-a53", "aarch64 neon"), ("max", "aarch64 neon-bf16-i8mm")):
+        ran = ArmMachine(tmp_path, cpu).infer(so, feeds)
+        assert ran.status["cpu_version"] == version
+        assert_close(ran.outputs, expected, cpu, BF16_TOLERANCE)
 
 
 def test_another_cpu_is_refused(tmp_path: Path) -> None:
