@@ -7,7 +7,7 @@ Layout, little-endian; `runtime_patches/src/model/image.cc` and `hetcomp.runtime
     56    u64 word_sum of the constants
     64    u32 CRC-32 of JSON and source, u32 CRC-32 of the linked file without the image
     72    u32 CRC-32 of this header with zero here, u32 zero
-    80    JSON, OpenCL source, zeros up to a page, constants
+    80    JSON, packed OpenCL source, zeros up to a page, constants
 
 A flipped bit anywhere is found: `hetcomp.load` checks the code before the dynamic loader sees the
 file, the runtime checks the rest when the model is opened.
@@ -31,6 +31,7 @@ from hetcomp.plan.graph import FORMAT_VERSION, Space, TaskGraph, Tensor
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.table import StepTable
 from hetcomp.runtime.image_header import HEADER_BYTES, PAGE_BYTES, Header
+from hetcomp.runtime.packed_text import pack_text
 
 __all__ = ["constant_tensors", "word_sum", "write_image"]
 
@@ -99,7 +100,7 @@ def write_image(
         "npu": None if npu is None else dict(npu),
     }
     text = json.dumps(description, separators=(",", ":"), allow_nan=False).encode()
-    source = opencl_source.encode()
+    source = pack_text(opencl_source)
     constants_offset = _round_up(HEADER_BYTES + len(text) + len(source), PAGE_BYTES)
     total = constants_offset + graph.constants_bytes
     with path.open("w+b") as stream:

@@ -16,6 +16,7 @@ from hetcomp.plan.plan import Plan
 from hetcomp.plan.table import StepTable
 from hetcomp.runtime.elf import read_elf
 from hetcomp.runtime.image_header import HEADER_BYTES, image_section, read_header
+from hetcomp.runtime.packed_text import unpack_text
 
 __all__ = ["Image", "parse_description", "read_image"]
 
@@ -84,7 +85,7 @@ def read_image(path: str | os.PathLike[str]) -> Image:
         source = stream.read(header.source_size)
     if zlib.crc32(source, zlib.crc32(text)) != header.text_crc:
         raise ArtifactError(f"{file} is damaged: the checksum of its description is wrong")
-    return parse_description(file, text, source.decode(), elf.machine)
+    return parse_description(file, text, unpack_text(source), elf.machine)
 
 
 def parse_description(

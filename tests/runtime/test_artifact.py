@@ -17,6 +17,7 @@ from hetcomp.errors import ArtifactError, InputError
 from hetcomp.runtime import load, read_image
 from hetcomp.runtime.elf import read_elf
 from hetcomp.runtime.image_header import SECTION
+from hetcomp.runtime.packed_text import pack_text
 
 
 def test_read_image(model: Path) -> None:
@@ -119,7 +120,7 @@ def test_damaged_description(model: Path, tmp_path: Path) -> None:
 
 
 def test_damaged_opencl_source(model: Path, tmp_path: Path) -> None:
-    source = model.read_bytes().index(b"__kernel void bias")
+    source = model.read_bytes().index(pack_text(standin.opencl_source())) + 200
     begin = read_elf(model).sections[SECTION].offset
     with pytest.raises(ArtifactError, match="checksum"):
         load(flip(model, tmp_path, source - begin))

@@ -20,7 +20,7 @@ namespace hetcomp {
 namespace {
 
 constexpr char kMagic[8] = {'H', 'E', 'T', 'C', 'O', 'M', 'P', '\0'};
-constexpr uint32_t kFormat = 5;
+constexpr uint32_t kFormat = 6;
 constexpr size_t kPageBytes = 4096;
 constexpr size_t kMoveBytes = size_t{4} << 20;
 

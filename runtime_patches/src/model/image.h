@@ -11,7 +11,7 @@ namespace hetcomp {
 // Views into the mapped file; they live as long as the process (model.so is linked nodelete).
 struct Image {
   std::string_view json;
-  std::string_view opencl_source;
+  std::string_view opencl_source;   // packed, see inflate.h
   const char* constants = nullptr;  // 4096-aligned
   size_t constants_bytes = 0;
   uint64_t constants_sum = 0;

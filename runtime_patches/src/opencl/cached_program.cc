@@ -1,6 +1,7 @@
 #include "opencl/cached_program.h"
 
 #include "base/error.h"
+#include "base/inflate.h"
 
 namespace hetcomp {
 namespace {
@@ -30,15 +31,16 @@ CachedProgram::CachedProgram(const ClHandles& cl, const DeviceChoice& device, Me
                              const AtomicsSpelling& spelling, std::string_view kernels,
                              const CacheChoice& choice)
     : cl_(cl), cache_(FolderFor(device, choice)) {
-  const std::string source = std::string(InstructionMacros(device)).append(kernels);
+  const std::string macros(InstructionMacros(device));
   if (cache_.on()) {
     key_ = ProgramKey({device.name, device.version, device.driver, device.platform,
                        spelling.build_options, MemoryMacros(memory), spelling.macros, kPrologue,
-                       source});
+                       macros, kernels});
     program_ = LoadProgram(cl_, spelling, cache_.Read(key_));
     hit_ = program_ != nullptr;
   }
-  if (program_ == nullptr) program_ = BuildProgram(cl_, memory, spelling, source);
+  if (program_ != nullptr) return;
+  program_ = BuildProgram(cl_, memory, spelling, macros + Unpack(kernels));
 }
 
 const char* CachedProgram::outcome() const {

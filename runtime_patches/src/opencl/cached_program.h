@@ -20,7 +20,7 @@ struct CacheChoice {
 // Never released: it belongs to the device, which is never torn down.
 class CachedProgram {
  public:
-  // Throws Error(kDevice) where the source does not compile.
+  // `kernels` is packed, see inflate.h. Throws Error(kDevice) where the source does not compile.
   CachedProgram(const ClHandles& cl, const DeviceChoice& device, MemoryKind memory,
                 const AtomicsSpelling& spelling, std::string_view kernels,
                 const CacheChoice& choice);
