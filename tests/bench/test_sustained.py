@@ -126,7 +126,7 @@ def test_sustained_command(tmp_path: Path) -> None:
 def test_frames_command(monkeypatch: pytest.MonkeyPatch) -> None:
     brief = partial(CompileOptions, measure_seconds=0.5)  # which plan it is does not count here
     monkeypatch.setattr(frames, "CompileOptions", brief)
-    arguments = ["bench", "frames", "--model", "squeezenet", "--size", "64", "--seconds", "0.5"]
+    arguments = ["bench", "frames", "--model", "deepfm", "--seconds", "0.5"]
     result = CliRunner().invoke(main, [*arguments, "--busy", "1", "--json"])
     rows = json.loads(result.stdout)["rows"]
     assert [row["arm"] for row in rows] == [
