@@ -54,18 +54,21 @@ ProbeKernel::Shared::~Shared() {
   Store(&sync->control.abort, kAbortByHost);
   try {
     Finish();
-  } catch (const Error&) {  // it is leaked
+  } catch (const TimeoutError&) {  // it is leaked
+  } catch (const Error&) {
+    Leak();
   }
 }
 
 void ProbeKernel::Shared::Finish() {
-  running = false;  // whatever comes: nobody waits for it again
   try {
     FinishProbe(cl);
-  } catch (const Error&) {
+  } catch (const TimeoutError&) {  // nobody waits for it again; after other errors the destructor
+    running = false;
     Leak();
     throw;
   }
+  running = false;
 }
 
 void ProbeKernel::Shared::Leak() {
