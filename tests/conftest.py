@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
 
 from board import Board
 from emulated_amx import Emulator, build_emulator, why_no_emulator
+from required import AMX_EMULATOR
 from shared_device import given_up
 
 
@@ -28,8 +29,7 @@ def _device_is_kept() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def amx_emulator(tmp_path_factory: pytest.TempPathFactory) -> Emulator:
     """Executes AMX where the CPU has none; skips where the CPU cannot be emulated so."""
-    if missing := why_no_emulator():
-        pytest.skip(missing)
+    AMX_EMULATOR.skip_or_fail(why_no_emulator())
     return build_emulator(tmp_path_factory.mktemp("amx_emulator"))
 
 

@@ -14,9 +14,11 @@ from pathlib import Path
 
 from hetcomp.devices.cpu import cpu_features
 
-__all__ = ["permitted_states", "why_no_amx"]
+__all__ = ["BF16", "permitted_states", "why_no_amx"]
 
 _FEATURES = ("amx_tile", "amx_int8")
+BF16 = "amx_bf16"
+"""What products of bfloat16 need beside."""
 _TILE_DATA = 18
 """Number of the tiles' data among the states of a thread."""
 _SYS_ARCH_PRCTL, _ARCH_GET_XCOMP_SUPP = 158, 0x1021
@@ -56,9 +58,12 @@ def why_no_amx(
     """
     if (machine or platform.machine()) != "x86_64":
         return "AMX is for x86-64 CPUs"
-    missing = [name for name in _FEATURES if name not in cpu_features(root)]
+    features = cpu_features(root)
+    missing = [name for name in _FEATURES if name not in features]
     if missing:
-        return f"/proc/cpuinfo has no {', '.join(missing)}"
+        has = [name for name in (*_FEATURES, BF16) if name in features]
+        but = f"{', '.join(has)}, but " if has else ""
+        return f"/proc/cpuinfo has {but}no {', '.join(missing)}"
     try:
         permitted = states()
     except OSError as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
-from hetcomp.devices.amx import why_no_amx
+from hetcomp.devices.amx import BF16, why_no_amx
+from hetcomp.devices.cpu import cpu_features
 from hetcomp.devices.htp import LICENCE, htp_libraries
 from hetcomp.devices.info import DeviceInfo
 from hetcomp.devices.verdict import Verdict
@@ -26,6 +27,8 @@ def _reference() -> DeviceInfo:
 def _amx(root: Path) -> DeviceInfo:
     missing = why_no_amx(root)
     reason = missing or "tiles of the CPU: `compile --plan npu --npu-driver amx` uses them"
+    if not missing and BF16 not in cpu_features(root):
+        reason += f"; not with `--precision bf16`: /proc/cpuinfo has no {BF16}"
     return DeviceInfo("npu", "amx", Verdict(not missing, reason))
 
 

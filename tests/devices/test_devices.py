@@ -53,7 +53,20 @@ def test_amx_needs_cpu_and_kernel(tmp_path: Path) -> None:
     assert why_no_amx(root, "x86_64", refuses).endswith("AMX: Operation not supported")
     assert "x86-64" in why_no_amx(root, "riscv64", refuses)
     (root / "proc/cpuinfo").write_text(X86.replace("amx_int8", ""))
-    assert npus(root)["amx"].verdict == Verdict(False, "/proc/cpuinfo has no amx_int8")
+    assert npus(root)["amx"].verdict == Verdict(
+        False, "/proc/cpuinfo has amx_tile, but no amx_int8"
+    )
+
+
+@pytest.mark.parametrize("bf16", [True, False])
+def test_amx_says_whether_it_multiplies_bfloat16(
+    bf16: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = machine(tmp_path, X86.replace("amx_int8", "amx_int8 amx_bf16") if bf16 else X86)
+    monkeypatch.setattr("hetcomp.devices.npu.why_no_amx", lambda _root: "")
+    verdict = npus(root)["amx"].verdict
+    assert verdict.ok
+    assert ("/proc/cpuinfo has no amx_bf16" in verdict.reason) is not bf16
 
 
 def test_machine_that_tells_nothing(tmp_path: Path) -> None:

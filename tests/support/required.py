@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-__all__ = ["ARM", "OPENCL", "Required"]
+__all__ = ["AMX_EMULATOR", "ARM", "OPENCL", "Required"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Required:
             pytest.skip(why_not)
 
 
+AMX_EMULATOR = Required("HETCOMP_REQUIRE_AMX_EMULATOR")
+"""For CI on a machine whose CPU can trap CPUID."""
 OPENCL = Required("HETCOMP_REQUIRE_OPENCL")
 ARM = Required("HETCOMP_TEST_ARM")
 """Set by `make test-arm`."""
