@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import standin
+import standin_npu
 from fault_shim import TIMEOUT_MS, Fault, HostMemory, Mode, Shim, build_allocator, build_shim
 
 from hetcomp.errors import HetcompError
@@ -51,6 +52,7 @@ class Scenario:
     tier: str = "auto"
     memory: str = "auto"
     pipeline: str = "off"
+    npu_fault: str = ""
     cache: str = "none"
     changes: tuple[str, ...] = ()
 
@@ -70,6 +72,10 @@ SCENARIOS = {
     "pipeline": Scenario(pipeline="on", plan="gpu"),
     "changes": Scenario(changes=("gpu", "channels", "cpu", "rows")),
     "changes-buffer": Scenario(tier="event", memory="buffer", changes=("cpu", "gpu", "rows")),
+    "npu": Scenario(plan="npu"),
+    "npu-dies": Scenario(plan="npu", npu_fault="die"),
+    "npu-refuses": Scenario(plan="npu", npu_fault="refuse"),
+    "npu-late": Scenario(plan="npu", npu_fault="hang"),
     "cold-cache": Scenario(cache="cold"),
     "warm-cache": Scenario(cache="warm"),
 }
@@ -116,9 +122,14 @@ class Answer:
 def build(folder: Path) -> Files:
     """Make what every run needs."""
     tickets = standin.make_table("tickets", [standin.Placing(Axis.ROWS, 1, 2)] * 8)
-    tables = [*standin.tables(), tickets]
-    objects = [build_allocator(folder)]
-    model = standin.build(folder, model_tables=tables, more_objects=objects)
+    tables = [*standin.tables(), tickets, standin_npu.npu_table()]
+    model = standin.build(
+        folder,
+        model_tables=tables,
+        more_objects=[build_allocator(folder)],
+        edit_graph=standin_npu.npu_graph,
+        npu=standin_npu.description(),
+    )
     return Files(model, build_shim(folder), folder / "cache")
 
 

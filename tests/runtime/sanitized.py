@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import standin
+import standin_npu
 
 from hetcomp.codegen.toolchain import Toolchain, find_toolchain, runtime_folder
 from hetcomp.plan.plan import Axis
@@ -46,6 +47,10 @@ _SCENARIOS: tuple[Mapping[str, object], ...] = (
     {"pipeline": True},
     {"plan": "gpu", "gpu_slice_us": 1000},
     {"pretended_load": [[0, 1, 1], [20, 2.5, 1], [60, 1, 1]], "trace": True},
+    {"plan": "npu", "threads": 2, "trace": True},
+    {"plan": "npu", "npu_fault": "die", "quiet": True},
+    {"plan": "npu", "npu_fault": "refuse", "quiet": True},
+    {"plan": "npu", "npu_fault": "hang", "timeout_ms": 300, "quiet": True},
     {"plan": "rows", "fault": "enqueue", "quiet": True},
     {"plan": "rows", "fault": "wedge", "timeout_ms": 300, "quiet": True},
 )
@@ -72,8 +77,16 @@ def _check(sanitizer: str, folder: Path, inferences: int, only: str) -> int:
     models = []
     for seed in (7, 8):
         (folder / str(seed)).mkdir()
-        target = folder / str(seed)
-        models.append(standin.build(target, seed=seed, model_tables=_tables(), toolchain=tools))
+        models.append(
+            standin.build(
+                folder / str(seed),
+                seed=seed,
+                model_tables=_tables(),
+                toolchain=tools,
+                edit_graph=standin_npu.npu_graph,
+                npu=standin_npu.description(),
+            )
+        )
     hammer = folder / "hammer"
     source = [str(_SUPPORT / "hammer.cc"), f"-I{runtime_folder() / 'include'}"]
     command = [*tools.cxx, "-std=c++17", "-O1", "-pthread", *source, "-o", str(hammer), "-ldl"]
@@ -102,14 +115,14 @@ def _check(sanitizer: str, folder: Path, inferences: int, only: str) -> int:
 
 
 def _tables() -> list[StepTable]:
-    """The stand-in's, before them some to adapt with, and one with tickets."""
+    """The stand-in's, before them some to adapt with, one with tickets, one with the NPU."""
     shares = {"home": 6, "less-cpu": 3, "less-gpu": 9}
     tables = [
         standin.make_table(name, [standin.Placing(Axis.ROWS, cut)] * 8)
         for name, cut in shares.items()
     ]
     tickets = standin.make_table("tickets", [standin.Placing(Axis.ROWS, 1, 2)] * 8)
-    return [*map(standin.timed, [*tables, *standin.tables()]), tickets]
+    return [*map(standin.timed, [*tables, *standin.tables()]), tickets, standin_npu.npu_table()]
 
 
 def _environment(host: Toolchain) -> dict[str, str]:

@@ -8,7 +8,7 @@ wide. Everything is integer-valued float32, so that results are equal to NumPy's
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -374,6 +374,7 @@ def build(
     toolchain: Toolchain | None = None,
     cores: Sequence[int] = (),
     needs: Sequence[str] = (),
+    npu: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write image and kernels and link them to folder/name."""
     chosen = list(model_tables) if model_tables is not None else tables()
@@ -384,7 +385,8 @@ def build(
     data = [*constants(seed), *more_constants]
     note = {"note": "stand-in"}
     versions = [CpuVersion("here", tuple(needs))]
-    write_image(image, model, plans, chosen, source, data, note, versions=versions, cores=cores)
+    parts = {"versions": versions, "cores": cores, "npu": npu}
+    write_image(image, model, plans, chosen, source, data, note, **parts)
     output = folder / name
     objects = [compile_c(edit_c(C_SOURCE), folder, "standin"), *more_objects]
     link_model(objects, own_symbols(model), image, output, toolchain=toolchain)
