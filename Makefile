@@ -45,7 +45,7 @@ test-sanitizers: setup
 
 test-arm:
 	@HETCOMP_WITH_ARM=1 scripts/setup.sh
-	HETCOMP_TEST_ARM=1 $(BIN)/python -m pytest --durations=15 $(PYTEST) $(wildcard tests/*/test_*arm*.py) tests/remote/test_board_profile.py
+	HETCOMP_TEST_ARM=1 HETCOMP_REQUIRE_ARM=1 HETCOMP_REQUIRE_OPENCL=1 $(BIN)/python -m pytest --durations=15 $(PYTEST) $(wildcard tests/*/test_*arm*.py) tests/remote/test_board_profile.py
 
 lint: setup
 	$(BIN)/ruff check .

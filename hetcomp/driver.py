@@ -350,8 +350,16 @@ def _link(
         cores=kernels.target.cores if options.cores is None else options.cores,
     )
     toolchain = find_toolchain(kernels.target.triple, options.ndk)
-    code = kernels.code
-    link_model(code.objects, code.symbols, image, output, toolchain=toolchain, form=form)
+    code, versions = kernels.code, len(kernels.target.versions)
+    link_model(
+        code.objects,
+        code.symbols,
+        image,
+        output,
+        versions=versions,
+        toolchain=toolchain,
+        form=form,
+    )
 
 
 @dataclass

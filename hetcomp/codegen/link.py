@@ -15,6 +15,7 @@ from hetcomp.codegen.toolchain import (
     run_tool,
     runtime_objects,
 )
+from hetcomp.errors import InternalError
 from hetcomp.files import atomic_path
 from hetcomp.runtime.elf import read_elf
 from hetcomp.runtime.image_header import (
@@ -81,6 +82,7 @@ def link_model(
     image: Path,
     output: Path,
     *,
+    versions: int = 1,
     toolchain: Toolchain | None = None,
     form: str = "library",
 ) -> None:
@@ -96,6 +98,8 @@ def link_model(
         File written by `hetcomp.codegen.image.write_image`.
     output
         The file to write; an existing one is replaced.
+    versions
+        How many versions each kernel has, and the image names.
     toolchain
         None takes the host's.
     form
@@ -113,7 +117,7 @@ def link_model(
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".hetcomp-link-") as name:
         folder = Path(name)
         generated = [
-            _compile(tools, folder / "kernels.cc", _kernel_table(kernels)),
+            _compile(tools, folder / "kernels.cc", _kernel_table(kernels, versions)),
             _compile(tools, folder / "image.s", _image_assembly(image.absolute())),
         ]
         with atomic_path(output) as temporary:
@@ -165,8 +169,10 @@ def _compile(tools: Toolchain, source: Path, text: str) -> Path:
     return target
 
 
-def _kernel_table(kernels: Mapping[str, Sequence[str]]) -> str:
+def _kernel_table(kernels: Mapping[str, Sequence[str]], versions: int) -> str:
     """C++ text of the table that `runtime_patches/src/model/kernels.h` declares."""
+    if any(len(symbols) != versions for symbols in kernels.values()):
+        raise InternalError(f"kernels of other numbers of versions than {versions}")
     names = dict.fromkeys(symbol for symbols in kernels.values() for symbol in symbols)
     declarations = "".join(f"{_RESULT} __tvm_ffi_{name}{_PARAMETERS};\n" for name in names)
     columns, rows = "", ""
@@ -174,7 +180,6 @@ def _kernel_table(kernels: Mapping[str, Sequence[str]]) -> str:
         functions = ", ".join(f"__tvm_ffi_{symbol}" for symbol in symbols)
         columns += f"const HetcompFunction versions_{index}[] = {{{functions}}};\n"
         rows += f'  {{"{kernel}", versions_{index}}},\n'
-    count = len(next(iter(kernels.values()), ("",)))
     return f"""\
 extern "C" {{
 {declarations}
@@ -190,7 +195,7 @@ const struct HetcompKernel hetcomp_kernels[] = {{
 {rows}  {{nullptr, nullptr}}
 }};
 const int hetcomp_kernel_count = {len(kernels)};
-const int hetcomp_version_count = {count};
+const int hetcomp_version_count = {versions};
 }}
 """
 

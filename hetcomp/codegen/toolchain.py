@@ -6,12 +6,14 @@ kept under the user's cache folder by a hash of sources, flags and compiler.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shlex
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -50,6 +52,7 @@ _COMPILE_FLAGS = (
     "-ffunction-sections",  # so that the linker leaves out what nobody calls
     "-fdata-sections",
 )
+_LEFT_S = 86400.0
 _STDERR_LINES = 20
 _OF_SERVER = ("opencl_api",)
 """Objects of the runtime that the server for boards uses."""
@@ -265,8 +268,17 @@ def _fingerprint(tools: Toolchain, sources: Sources) -> str:
     return digest.hexdigest()[:20]
 
 
+def _remove_leftovers(folder: Path) -> None:
+    """Folders of compilations that were killed, which nobody works in any more."""
+    for left in folder.glob("building-*"):
+        with contextlib.suppress(FileNotFoundError):  # somebody else is as fast
+            if time.time() - left.stat().st_mtime > _LEFT_S:
+                shutil.rmtree(left, ignore_errors=True)
+
+
 def _compile_into(tools: Toolchain, sources: Sources, final: Path) -> None:
     final.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(final.parent)
     with tempfile.TemporaryDirectory(dir=final.parent, prefix="building-") as name:
         built = Path(name) / "objects"
         built.mkdir()

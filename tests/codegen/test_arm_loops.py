@@ -19,8 +19,17 @@ from hetcomp.pipeline import fusion_pipeline
 from hetcomp.targets import find_target
 
 A76 = find_target("aarch64-linux-gnu,cpu=cortex-a76")
-SCALAR = {"fmadd", "fmsub", "fnmadd", "fnmsub"}
-VECTOR = {"fmla", "fmls"}
+OF_ONE = {"fmadd", "fmsub", "fnmadd", "fnmsub"}
+OF_LANES = {"fmla", "fmls"}
+
+
+def is_scalar(one: Instruction) -> bool:
+    """Whether it multiplies and adds single numbers: `fmla s0, s1, v2.s[1]` does, too."""
+    return one.name in OF_ONE or (one.name in OF_LANES and one.operands[0] in "hsd")
+
+
+def is_vector(one: Instruction) -> bool:
+    return one.name in OF_LANES and not is_scalar(one)
 
 
 def innermost_loops(code: Mapping[int, Instruction]) -> Iterator[list[Instruction]]:
@@ -52,8 +61,22 @@ def test_no_loop_multiplies_single_numbers(name: str, size: int, tmp_path: Path)
         code = disassembly(path).items()
         for function, part in groupby(code, lambda item: item[1].function):
             for loop in innermost_loops(dict(part)):
-                names = [one.name for one in loop]
-                vector += sum(found in VECTOR for found in names)
-                scalar += [f"{function}: {found}" for found in names if found in SCALAR]
+                vector += sum(map(is_vector, loop))
+                scalar += [f"{function}: {one.text}" for one in loop if is_scalar(one)]
     assert vector > len(lowered.kernels)
     assert not scalar
+
+
+@pytest.mark.parametrize(
+    ("text", "scalar"),
+    [
+        ("fmadd s0, s1, s2, s3", True),
+        ("fmla s0, s1, v2.s[1]", True),
+        ("fmla v0.4s, v1.4s, v2.s[1]", False),
+        ("fadd s0, s1, s2", False),
+    ],
+)
+def test_what_multiplies_single_numbers(text: str, scalar: bool) -> None:
+    name, operands = text.split(" ", 1)
+    one = Instruction("kernel", name, operands, None)
+    assert is_scalar(one) is scalar

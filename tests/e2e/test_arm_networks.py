@@ -15,7 +15,7 @@ import hetcomp
 from hetcomp.bench import zoo
 from hetcomp.bench.zoo.quantize import quantize
 from hetcomp.options import CompileOptions
-from hetcomp.runtime import load
+from hetcomp.runtime import load, read_image
 
 TOLERANCE = 1e-5
 """Relative to the largest value: both add the same float32 products in another order."""
@@ -125,6 +125,24 @@ def test_one_file_for_several_cpus(
         assert ran.status["cpu_version"] == version
         for output, array in expected.items():
             np.testing.assert_array_equal(ran.outputs[output], array)
+
+
+def test_a_model_without_kernels_for_several_cpus(tmp_path: Path) -> None:
+    """Its output is its input; it opens all the same."""
+    x, y = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, 3]) for name in "xy"
+    )
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", ["x"], ["y"])], "identity", [x], [y]
+    )
+    opset = [onnx.helper.make_opsetid("", 17)]
+    model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=9)
+    so, options = tmp_path / "arm.so", CompileOptions(plan="cpu", gpu=False)
+    hetcomp.compile(model, output=so, target=TRIPLE, options=options)
+    assert not read_image(so).graph.kernels
+    machine = ArmMachine(tmp_path, "cortex-a53")
+    done = machine.run([machine.build(OPEN), so])
+    assert done.returncode == 0, done.stderr
 
 
 @needs_everything

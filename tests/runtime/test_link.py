@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import standin
 
+from hetcomp.codegen import toolchain
 from hetcomp.codegen.image import write_image
 from hetcomp.codegen.link import link_model
 from hetcomp.codegen.toolchain import Toolchain, find_toolchain, runtime_objects
@@ -40,6 +42,22 @@ def test_existing_file_survives_a_failure(tmp_path: Path, image: Path) -> None:
     with pytest.raises(ToolchainError):
         link_model([tmp_path / "absent.o"], standin.own_symbols(standin.graph()), image, output)
     assert output.read_bytes() == b"old"
+
+
+def test_another_number_of_versions(tmp_path: Path, image: Path) -> None:
+    with pytest.raises(InternalError, match="versions than 2"):
+        link_model(
+            [], standin.own_symbols(standin.graph()), image, tmp_path / "model.so", versions=2
+        )
+
+
+def test_what_killed_compilations_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Yesterday's are removed, another process's stays."""
+    for name, age_s in (("building-old", 2e5), ("building-now", 0.0)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age_s,) * 2)
+    toolchain._remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["building-now"]
 
 
 def test_strange_paths(tmp_path: Path) -> None:

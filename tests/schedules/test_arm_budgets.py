@@ -16,10 +16,10 @@ from arm_harness import COMPILER, why_not
 from budget_cases import CASES
 from emulated_counts import count_blocks, why_no_counts
 from pipeline_model import PIPELINES, why_no_cycles
-from required import ARM
+from required import ARM, ARM_IN_FULL
 
 WHY_NOT = why_not() or why_no_counts() or why_no_cycles()
-CORES = list(PIPELINES) if ARM.here else ["cortex-a76"]
+CORES = list(PIPELINES) if ARM_IN_FULL.here else ["cortex-a76"]
 
 INSTRUCTIONS, CYCLES = 0.01, 0.03
 """How far from its budget a kernel may be: what other releases of the tools may change."""

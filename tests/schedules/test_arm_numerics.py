@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_harness import Range, lower, make_model, normal, with_algorithm
 from layer_case import Case, assert_within
-from required import ARM
+from required import ARM, ARM_IN_FULL
 
 from hetcomp.schedules.winograd.schedule import TILES
 
@@ -24,7 +24,7 @@ pytestmark = ARM.marker(why_not())
 
 OF_EACH = 4
 """Layers of each family in a batch; the first batch has the smallest."""
-BATCHES_HERE = 6 if ARM.here else 3
+BATCHES_HERE = 6 if ARM_IN_FULL.here else 3
 ALGORITHMS = (None, *(with_algorithm(tile.variant) for tile in TILES))
 """Small layers would all be direct by themselves."""
 

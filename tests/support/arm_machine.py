@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import platformdirs
 import pytest
-from required import ARM
+from required import ARM, ARM_IN_FULL
 
 from hetcomp.codegen.target_library import fetch_ffi_library
 from hetcomp.codegen.toolchain import runtime_folder
@@ -42,7 +42,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _SYSROOT_S = 600.0
 
 needs_everything = pytest.mark.skipif(
-    not ARM.here, reason="minutes under the emulator: make test-arm"
+    not ARM_IN_FULL.here, reason="minutes under the emulator: make test-arm"
 )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-__all__ = ["AMX_EMULATOR", "ARM", "OPENCL", "Required"]
+__all__ = ["AMX_EMULATOR", "ARM", "ARM_IN_FULL", "OPENCL", "Required"]
 
 
 @dataclass(frozen=True)
@@ -36,5 +36,6 @@ class Required:
 AMX_EMULATOR = Required("HETCOMP_REQUIRE_AMX_EMULATOR")
 """For CI on a machine whose CPU can trap CPUID."""
 OPENCL = Required("HETCOMP_REQUIRE_OPENCL")
-ARM = Required("HETCOMP_TEST_ARM")
-"""Set by `make test-arm`."""
+ARM = Required("HETCOMP_REQUIRE_ARM")
+ARM_IN_FULL = Required("HETCOMP_TEST_ARM")
+"""Tests that take minutes, too; set by `make test-arm`."""
