@@ -4,53 +4,35 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import onnx
 
 from hetcomp import cpu_alone
-from hetcomp.codegen.image import write_image
-from hetcomp.codegen.kernels import opencl_source
-from hetcomp.codegen.link import link_model
-from hetcomp.codegen.lower import Lowered, lower_tasks
 from hetcomp.codegen.toolchain import find_toolchain
-from hetcomp.codegen.versions import CpuCode, cpu_code
 from hetcomp.cost.profile_file import load_profile
-from hetcomp.device_class import find_groups, find_local_bytes
 from hetcomp.errors import InputError
 from hetcomp.files import check_writable
 from hetcomp.frontend import ImportedModel, import_onnx
+from hetcomp.generate import Kernels, generate, link
 from hetcomp.goal import Goal
-from hetcomp.memory import give_back, peak_bytes
+from hetcomp.memory import peak_bytes
 from hetcomp.npu.htp import check_installed
-from hetcomp.npu.part import NpuTasks
 from hetcomp.options import CompileOptions
-from hetcomp.passes.static_shapes import require_static_shapes
-from hetcomp.pipeline import fusion_pipeline
 from hetcomp.placement import choose_plan
 from hetcomp.plan.graph import TaskGraph
 from hetcomp.plan.io import read_plan
 from hetcomp.plan.placement import Placement
 from hetcomp.plan.plan import Plan
 from hetcomp.plan.planners import base_plans
-from hetcomp.precision import computes_integers
-from hetcomp.runtime.elf import loaded_bytes
-from hetcomp.schedules.facts import GroupFacts
-from hetcomp.schedules.half import FORMATS
+from hetcomp.stages import Progress, Stages
 from hetcomp.targets import CompileTarget, target_for
-from hetcomp.tune.winners import TunedChoices
-from hetcomp.tuning import tuned_choices
 from hetcomp.unmeasured import unmeasured_placement
 
 __all__ = ["Artifact", "compile"]
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -138,7 +120,7 @@ def compile(
         load_profile(options.profile)
     if options.npu == "htp":
         check_installed()
-    stages = _Stages(progress or (lambda _stage, _done: None))
+    stages = Stages(progress or (lambda _stage, _done: None))
     with stages.stage("import", 0.05):
         imported = import_onnx(model, shapes=shapes)
     notes: dict[str, Any] = {}
@@ -146,7 +128,7 @@ def compile(
         with stages.stage("calibrate", 0.06):
             imported, notes = _quantized(imported, options, stages)
     with tempfile.TemporaryDirectory(prefix="hetcomp-") as folder:
-        kernels = _generate(imported, compile_target, options, Path(folder), stages)
+        kernels = generate(imported, compile_target, options, Path(folder), stages)
         with stages.stage("plan", 0.75):
             placement = _place(kernels, options, Path(folder), stages)
         measures = _is_reachable(compile_target, options)
@@ -156,7 +138,7 @@ def compile(
                 kernels, placement = rival.better(kernels, placement)
         with stages.stage("link", 0.95):
             placement = replace(placement, notes={**placement.notes, **notes})
-            _link(kernels, placement, options, path, options.form)
+            link(kernels, placement, options, path, options.form)
     stages.report("done", 1.0)
     peaks = {"compiler": peak_bytes(), "trial": placement.peak_bytes}
     return Artifact(
@@ -199,7 +181,7 @@ def _for_target(options: CompileOptions, target: CompileTarget) -> CompileOption
 
 
 def _quantized(
-    imported: ImportedModel, options: CompileOptions, stages: _Stages
+    imported: ImportedModel, options: CompileOptions, stages: Stages
 ) -> tuple[ImportedModel, dict[str, Any]]:
     """The model in QDQ form, and what the file is to remember of that."""
     # Only quantisation needs ONNX Runtime.
@@ -209,71 +191,7 @@ def _quantized(
     return found.imported, {KEY: found.record.to_json()}
 
 
-@dataclass(frozen=True)
-class _Kernels:
-    """Everything of the .so except its plans; `groups` if OpenCL kernels are of class `gpu`."""
-
-    lowered: Lowered
-    groups: GroupFacts | None
-    code: CpuCode
-    opencl: str
-    target: CompileTarget
-    folder: Path
-    model_name: str
-    npu: NpuTasks
-
-
-def _generate(
-    imported: ImportedModel,
-    target: CompileTarget,
-    options: CompileOptions,
-    folder: Path,
-    stages: _Stages,
-) -> _Kernels:
-    with stages.stage("fuse", 0.1):
-        require_static_shapes(imported.mod)
-        groups = _groups(options, target)
-        if options.gpu and groups is None and target.triple is None:
-            target = target.within(find_local_bytes())
-        integers = computes_integers(imported, options.precision)
-        module = fusion_pipeline(integers=integers, fuse_attention=groups is None)(imported.mod)
-    with stages.stage("schedule and pack", 0.15):
-        choose = _choices(options, groups)
-        lowered = lower_tasks(
-            imported,
-            module,
-            target.cpu,
-            gpu=options.gpu,
-            groups=groups,
-            choose=choose,
-            exact=options.exact,
-            half=FORMATS.get(options.precision),
-            npu=bool(options.npu),
-        )
-        npu = NpuTasks.of(options.npu, lowered.graph, lowered.operators, lowered.constant)
-        lowered = replace(lowered, graph=npu.graph)
-    with stages.stage("CPU kernels", 0.25):
-        code = cpu_code(lowered.kernels, target, folder)
-    with stages.stage("OpenCL kernels", 0.55):
-        opencl = opencl_source(lowered.kernels, target.opencl) if options.gpu else ""
-    return _Kernels(lowered, groups, code, opencl, target, folder, imported.name, npu)
-
-
-def _groups(options: CompileOptions, target: CompileTarget) -> GroupFacts | None:
-    """The OpenCL device if it is of class `gpu`: the CPU gives up kernels for its sake, but not
-    where the CPU computes everything."""
-    if not options.gpu or options.plan == "cpu":
-        return None
-    opencl_f16 = options.opencl_f16 if options.multiplies_f16 else "off"
-    find = find_groups if target.gpu is None else target.gpu.groups_for
-    return find(options.device_class, opencl_f16)
-
-
-def _choices(options: CompileOptions, groups: GroupFacts | None) -> TunedChoices | None:
-    return tuned_choices(options, groups) if options.tuned else None
-
-
-def _place(kernels: _Kernels, options: CompileOptions, folder: Path, stages: _Stages) -> Placement:
+def _place(kernels: Kernels, options: CompileOptions, folder: Path, stages: Stages) -> Placement:
     """Choose the plans; `auto` links a trial .so and measures, where the target can be reached."""
     graph = kernels.lowered.graph
     if options.plan != "auto":
@@ -281,7 +199,7 @@ def _place(kernels: _Kernels, options: CompileOptions, folder: Path, stages: _St
     if not _is_reachable(kernels.target, options):
         return unmeasured_placement(graph, options, kernels.target.name)
     trial = folder / "trial.so"
-    _link(kernels, Placement(base_plans(graph), {}), options, trial)
+    link(kernels, Placement(base_plans(graph), {}), options, trial)
     return choose_plan(graph, options, trial, stages.report)
 
 
@@ -299,17 +217,17 @@ class _CpuAlone:
     options: CompileOptions
     folder: Path
 
-    def better(self, kernels: _Kernels, placement: Placement) -> tuple[_Kernels, Placement]:
+    def better(self, kernels: Kernels, placement: Placement) -> tuple[Kernels, Placement]:
         """What takes less time: what is given, or this."""
         if not cpu_alone.may_win(placement, self.options):
             return kernels, placement
         self.folder.mkdir()
         options = replace(self.options, plan="cpu", gpu=False, goal=Goal(), profile="")
-        own = _generate(self.imported, self.target, options, self.folder, _Stages(_silent))
+        own = generate(self.imported, self.target, options, self.folder, Stages(_silent))
         graph, trial = own.lowered.graph, self.folder / "trial.so"
         if not cpu_alone.has_own_kernels(graph):
             return kernels, placement
-        _link(own, Placement(base_plans(graph), {}), options, trial)
+        link(own, Placement(base_plans(graph), {}), options, trial)
         time_us = cpu_alone.time_alone_us(graph, trial, self.options)
         found = cpu_alone.faster(graph, time_us, placement)
         return (kernels, cpu_alone.noted(time_us, placement)) if found is None else (own, found)
@@ -317,62 +235,3 @@ class _CpuAlone:
 
 def _silent(_stage: str, _done: float) -> None:
     """Reports nothing."""
-
-
-def _link(
-    kernels: _Kernels,
-    placement: Placement,
-    options: CompileOptions,
-    output: Path,
-    form: str = "library",
-) -> None:
-    npu = kernels.npu.part(placement.plans, options.soc)
-    graph = npu.graph
-    image = kernels.folder / "image.bin"
-    write_image(
-        image,
-        graph,
-        placement.plans,
-        placement.tables(graph, options.memory_limit),
-        kernels.opencl,
-        chain(kernels.lowered.constants, npu.arrays),
-        {
-            "model": kernels.model_name,
-            "objective": options.goal.objective,
-            "form": form,
-            "triple": kernels.target.triple or "",
-            "kernel_bytes": sum(map(loaded_bytes, kernels.code.objects)),
-            **placement.notes,
-        },
-        target=kernels.target.name,
-        npu=npu.description,
-        versions=kernels.target.versions,
-        cores=kernels.target.cores if options.cores is None else options.cores,
-    )
-    toolchain = find_toolchain(kernels.target.triple, options.ndk)
-    code, versions = kernels.code, len(kernels.target.versions)
-    link_model(
-        code.objects,
-        code.symbols,
-        image,
-        output,
-        versions=versions,
-        toolchain=toolchain,
-        form=form,
-    )
-
-
-@dataclass
-class _Stages:
-    """Times stages, passes progress on, and keeps no stage's memory."""
-
-    report: Progress
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str, done: float) -> Iterator[None]:
-        self.report(name, done)
-        begin = time.perf_counter()
-        yield
-        give_back()
-        self.seconds[name] = time.perf_counter() - begin

@@ -38,7 +38,7 @@ LAYERS = (
         "machine",
         "precision",
     ),
-    ("driver", "tuning", "profile"),
+    ("stages", "generate", "driver", "tuning", "profile"),
     ("bench", "cli", "__main__"),
 )
 RANKS = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

@@ -74,7 +74,7 @@ def compile_tapped(model: onnx.ModelProto, path: Path, options: CompileOptions) 
         made.append(_with_taps(lower_tasks(*args, **kwargs)))
         return made[-1]
 
-    with mock.patch("hetcomp.driver.lower_tasks", tapped):
+    with mock.patch("hetcomp.generate.lower_tasks", tapped):
         hetcomp.compile(model, output=path, options=options)
     return TappedNetwork(path, made[-1])
 
