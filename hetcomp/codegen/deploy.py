@@ -8,8 +8,9 @@ from pathlib import Path
 
 from hetcomp.codegen.ffi_library import LIBRARY, small_ffi_library
 from hetcomp.codegen.link import seal
+from hetcomp.codegen.strip import find_strip
 from hetcomp.codegen.target_library import fetch_ffi_library
-from hetcomp.codegen.toolchain import Toolchain, find_strip, find_toolchain, run_tool
+from hetcomp.codegen.toolchain import Toolchain, find_toolchain, run_tool
 from hetcomp.errors import InputError
 from hetcomp.files import atomic_path
 from hetcomp.runtime.elf import needed_libraries
@@ -53,7 +54,6 @@ def deploy_model(
     published
         Take libtvm_ffi.so as TVM publishes it, for devices on which other programs use it too;
         else the small one of `hetcomp.codegen.ffi_library`.
-
     ndk
         Folder of Android's NDK, where the model is for Android; empty: $ANDROID_NDK_HOME.
 
@@ -72,7 +72,7 @@ def deploy_model(
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / model.name]
     with atomic_path(files[0]) as temporary:
-        run_tool([*find_strip(tools), "-o", str(temporary), str(model)])
+        run_tool([str(find_strip(tools)), "-o", str(temporary), str(model)])
         seal(temporary)
     shutil.copymode(model, files[0])
     needed = needed_libraries(model)

@@ -34,7 +34,6 @@ __all__ = [
     "Sources",
     "Toolchain",
     "compiled",
-    "find_strip",
     "find_toolchain",
     "program_objects",
     "run_tool",
@@ -147,23 +146,6 @@ def find_toolchain(triple: str | None = None, ndk: str = "") -> Toolchain:
     return Toolchain(
         _first(dict.fromkeys(names), f"on Debian: apt-get install g++-{short}"), triple, folder
     )
-
-
-def find_strip(tools: Toolchain) -> tuple[str, ...]:
-    """The command that belongs to a compiler and takes symbols out of what it has linked.
-
-    Raises
-    ------
-    ToolchainError
-        There is none.
-    """
-    for name in ("strip", "llvm-strip"):
-        found = run_tool([*tools.cxx, f"-print-prog-name={name}"]).strip()
-        if tools.triple is not None and found == "strip":
-            continue  # the compiler knows none: this would be the host's
-        if shutil.which(found):
-            return (found,)
-    raise ToolchainError(f"{shlex.join(tools.cxx)} knows no strip: install its binutils")
 
 
 def runtime_folder() -> Path:

@@ -14,11 +14,14 @@ import pytest
 import standin
 from tvm_ffi import libinfo
 
+from hetcomp.codegen.deploy import deploy_model
 from hetcomp.codegen.ndk import LEAST_API, ndk_compiler
+from hetcomp.codegen.target_library import LIBRARIES
 from hetcomp.codegen.toolchain import find_toolchain, runtime_objects
 from hetcomp.errors import ToolchainError
 
 TRIPLE = "aarch64-linux-android"
+RUNTIME = LIBRARIES[1]
 SAMPLE = Path(__file__).parents[2] / "examples" / "android" / "app" / "src" / "main"
 _JAVA = """
 package dev.hetcomp.sample;
@@ -59,14 +62,23 @@ class Library {
 
 
 def make_ndk(folder: Path, *levels: int) -> Path:
-    """A folder laid out like the NDK, whose compilers are the host's."""
+    """A folder laid out like the NDK, whose programs are the host's. The compilers find other
+    programs in PATH, as clang does; llvm-strip, the only strip there, leaves a mark."""
     programs = folder / "toolchains" / "llvm" / "prebuilt" / "linux-x86_64" / "bin"
     programs.mkdir(parents=True)
     for level in levels:
-        program = programs / f"{TRIPLE}{level}-clang++"
-        program.write_text(f'#!/bin/sh\nexec {find_toolchain().cxx[0]} "$@"\n')
-        program.chmod(0o755)
+        write_program(
+            programs / f"{TRIPLE}{level}-clang++",
+            'case "$1" in -print-prog-name=*) command -v "${1#*=}"; exit 0;; esac\n'
+            f'exec {find_toolchain().cxx[0]} "$@"',
+        )
+    write_program(programs / "llvm-strip", 'touch "$0.ran"\nexec strip "$@"')
     return folder
+
+
+def write_program(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
 
 
 def test_oldest_compiler_that_serves(tmp_path: Path) -> None:
@@ -95,13 +107,34 @@ def test_what_a_model_for_android_says_of_itself(
     assert tools.is_android
     tools = replace(tools, ffi_library_folder=Path(libinfo.find_libtvm_ffi()).parent)
     model = standin.build(tmp_path, "libmodel.so", toolchain=tools)
-    command = ["readelf", "-dlW", model]
+    said = dynamic_section(model)
+    assert "soname: [libmodel.so]" in said
+    assert "NEEDED" in said
+    assert "libstdc++" not in said
+    assert page_sizes(model) == {"0x4000"}
+
+
+def dynamic_section(file: Path) -> str:
+    command = ["readelf", "-dW", file]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def page_sizes(file: Path) -> set[str]:
+    """What its segments are aligned to."""
+    command = ["readelf", "-lW", file]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "soname: [libmodel.so]" in text
-    assert "NEEDED" in text
-    assert "libstdc++" not in text
-    segments = [line.split()[-1] for line in text.splitlines() if line.split()[:1] == ["LOAD"]]
-    assert set(segments) == {"0x4000"}
+    return {line.split()[-1] for line in text.splitlines() if line.split()[:1] == ["LOAD"]}
+
+
+def test_deploy_takes_the_ndks_strip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the host's, which binutils builds for the host's files alone."""
+    model, ndk = standin.build(tmp_path), make_ndk(tmp_path / "ndk", LEAST_API)
+    ffi = Path(libinfo.find_libtvm_ffi())
+    monkeypatch.setattr("hetcomp.codegen.deploy._triple", lambda _model: TRIPLE)
+    monkeypatch.setattr("hetcomp.codegen.deploy.small_ffi_library", lambda _tools: ffi)
+    deployed, library = deploy_model(model, tmp_path / "phone", ndk=str(ndk)).files
+    assert len(list(ndk.rglob("llvm-strip.ran"))) == 1
+    assert (deployed.stat().st_size < model.stat().st_size, library.name) == (True, ffi.name)
 
 
 def test_bridge_under_a_desktops_java(tmp_path: Path) -> None:
