@@ -25,8 +25,14 @@ __all__ = ["rpc_server"]
     help="Where libtvm_ffi.so and libtvm_runtime.so of TRIPLE are; else they are downloaded once, "
     "some 100 MB.",
 )  # fmt: skip
+@click.option(
+    "--ndk", metavar="FOLDER", type=click.Path(path_type=Path),
+    help="Android's NDK, for Android's TRIPLE; default: $ANDROID_NDK_HOME.",
+)  # fmt: skip
 @command_options
-def rpc_server(output: Path, target: str | None, libraries: Path | None, as_json: bool) -> None:
+def rpc_server(
+    output: Path, target: str | None, libraries: Path | None, ndk: Path | None, as_json: bool
+) -> None:
     """Build the program that lets a board be measured from here.
 
     On the board: FOLDER/hetcomp_rpc --help. Here: hetcomp devices, compile, profile, tune, bench or
@@ -34,7 +40,7 @@ def rpc_server(output: Path, target: str | None, libraries: Path | None, as_json
     """
     from hetcomp.codegen.rpc_server import build_rpc_server
 
-    files = build_rpc_server(output, libraries, target)
+    files = build_rpc_server(output, libraries, target, str(ndk or ""))
     if as_json:
         print_json({"files": {file.name: file.stat().st_size for file in files}})
         return

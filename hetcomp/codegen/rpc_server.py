@@ -30,7 +30,7 @@ _LINK = (
 
 
 def build_rpc_server(
-    folder: Path, libraries: Path | None = None, triple: str | None = None
+    folder: Path, libraries: Path | None = None, triple: str | None = None, ndk: str = ""
 ) -> tuple[Path, ...]:
     """Compile the server and put it into a folder with the libraries that it needs.
 
@@ -43,6 +43,8 @@ def build_rpc_server(
         None takes those that this process uses, or downloads the target's, once.
     triple
         Target triple; None is the host.
+    ndk
+        Folder of Android's NDK, where `triple` is Android's; empty: $ANDROID_NDK_HOME.
 
     Returns
     -------
@@ -57,12 +59,13 @@ def build_rpc_server(
         The compiler is missing or fails, or TVM is not published for the target.
     """
     found = _libraries(libraries, triple)
-    tools = find_toolchain(triple)
+    tools = find_toolchain(triple, ndk)
     objects = server_objects(tools)
     folder.mkdir(parents=True, exist_ok=True)
     program, copied = folder / _NAME, [_copied(library, folder) for library in found]
     with atomic_path(program) as temporary:  # the one that is there may be running
-        run_tool([*tools.cxx, *map(str, objects), "-L", str(folder), *_LINK, "-o", str(temporary)])
+        command = [*tools.cxx, *tools.link_flags, *map(str, objects), "-L", str(folder), *_LINK]
+        run_tool([*command, "-o", str(temporary)])
     program.chmod(_EXECUTABLE)
     return program, *copied
 

@@ -12,12 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import standin
+import tvm
+from click.testing import CliRunner
 from tvm_ffi import libinfo
 
+from hetcomp.cli import main
 from hetcomp.codegen.deploy import deploy_model
 from hetcomp.codegen.ndk import LEAST_API, ndk_compiler
 from hetcomp.codegen.target_library import LIBRARIES
-from hetcomp.codegen.toolchain import find_toolchain, runtime_objects
+from hetcomp.codegen.toolchain import find_toolchain, runtime_objects, server_objects
 from hetcomp.errors import ToolchainError
 
 TRIPLE = "aarch64-linux-android"
@@ -124,6 +127,24 @@ def page_sizes(file: Path) -> set[str]:
     command = ["readelf", "-lW", file]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return {line.split()[-1] for line in text.splitlines() if line.split()[:1] == ["LOAD"]}
+
+
+def test_server_for_android(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is linked as models are."""
+    host = server_objects(find_toolchain())
+    monkeypatch.setattr("hetcomp.codegen.rpc_server.server_objects", lambda _tools: host)
+    libraries = tmp_path / "libraries"
+    libraries.mkdir()
+    for library in (Path(libinfo.find_libtvm_ffi()), Path(tvm.__file__).parent / "lib" / RUNTIME):
+        (libraries / library.name).symlink_to(library)
+    command = ["rpc-server", "--target", TRIPLE, "--ndk", make_ndk(tmp_path / "ndk", LEAST_API)]
+    command += ["--libraries", libraries, "-o", tmp_path / "board"]
+    result = CliRunner().invoke(main, list(map(str, command)))
+    assert result.exit_code == 0, result.output
+    program = tmp_path / "board" / "hetcomp_rpc"
+    assert page_sizes(program) == {"0x4000"}
+    assert RUNTIME in dynamic_section(program)
+    assert "libstdc++" not in dynamic_section(program)
 
 
 def test_deploy_takes_the_ndks_strip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
