@@ -7,6 +7,7 @@ for targets for which none is published, and into a program. Its ABI and its ver
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from pathlib import Path
 
@@ -65,14 +66,15 @@ def ffi_objects(tools: Toolchain) -> list[Path]:
 
 
 def small_ffi_library(tools: Toolchain) -> Path:
-    """The shared library of `ffi_objects`, stripped; in the cache."""
+    """The shared library of `ffi_objects`, stripped; in the cache, by how it was linked."""
     objects = ffi_objects(tools)
-    folder = objects[0].parent
-    library = folder / LIBRARY
+    command = [*tools.cxx, *_LINK, *tools.link_flags, f"-Wl,-soname,{LIBRARY}"]
+    digest = hashlib.sha256("\0".join(command).encode()).hexdigest()[:12]
+    library = objects[0].parent / f"linked-{digest}" / LIBRARY
     if not library.is_file():
-        with tempfile.TemporaryDirectory(dir=folder) as name:
+        library.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=library.parent) as name:
             linked = Path(name) / LIBRARY
-            command = [*tools.cxx, *_LINK, *tools.link_flags, f"-Wl,-soname,{LIBRARY}"]
             run_tool([*command, *map(str, objects), "-ldl", "-o", str(linked)])
             linked.replace(library)
     return library

@@ -18,7 +18,8 @@ from tvm_ffi import libinfo
 
 from hetcomp.cli import main
 from hetcomp.codegen.deploy import deploy_model
-from hetcomp.codegen.ndk import LEAST_API, ndk_compiler
+from hetcomp.codegen.ffi_library import small_ffi_library
+from hetcomp.codegen.ndk import ANDROID_LINK_FLAGS, LEAST_API, ndk_compiler
 from hetcomp.codegen.target_library import LIBRARIES
 from hetcomp.codegen.toolchain import find_toolchain, runtime_objects, server_objects
 from hetcomp.errors import ToolchainError
@@ -145,6 +146,15 @@ def test_server_for_android(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert page_sizes(program) == {"0x4000"}
     assert RUNTIME in dynamic_section(program)
     assert "libstdc++" not in dynamic_section(program)
+
+
+def test_small_library_is_kept_by_how_it_was_linked() -> None:
+    """Else one made before the flags changed would go on to phones that cannot load it."""
+    host = find_toolchain()
+    assert page_sizes(small_ffi_library(host)) != {"0x4000"}
+    android = small_ffi_library(replace(host, link_flags=ANDROID_LINK_FLAGS))
+    assert page_sizes(android) == {"0x4000"}
+    assert "libstdc++" not in dynamic_section(android)
 
 
 def test_deploy_takes_the_ndks_strip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
