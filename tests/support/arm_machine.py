@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -78,10 +79,11 @@ def sysroot() -> Path:
 
 @dataclass(frozen=True)
 class Ran:
-    """What the application left of one inference."""
+    """What the application left of one inference, and how long the emulator ran."""
 
     outputs: dict[str, np.ndarray[Any, Any]]
     status: dict[str, Any]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,9 @@ class ArmMachine:
         tensors = image.graph.tensors
         given.write_bytes(b"".join(feeds[tensors[i].name].tobytes() for i in image.graph.inputs))
         program = self._application()
+        begin = time.monotonic()
         done = self.run([program, so, json.dumps(options), given, answer])
+        seconds = time.monotonic() - begin
         assert done.returncode == 0, f"exit status {done.returncode}: {done.stderr[-2000:]}"
         data, outputs = answer.read_bytes(), {}
         for index in image.graph.outputs:
@@ -161,7 +165,7 @@ class ArmMachine:
             part, data = data[: tensor.size_bytes], data[tensor.size_bytes :]
             outputs[tensor.name] = np.frombuffer(part, tensor.dtype).reshape(tensor.shape)
         assert not data
-        return Ran(outputs, json.loads(done.stdout.splitlines()[-1]))
+        return Ran(outputs, json.loads(done.stdout.splitlines()[-1]), seconds)
 
     def _application(self) -> Path:
         if "application" not in self._built:
