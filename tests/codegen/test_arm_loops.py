@@ -49,7 +49,6 @@ def innermost_loops(code: Mapping[int, Instruction]) -> Iterator[list[Instructio
     ("name", "size"),
     [
         ("bert_tiny", 16),
-        pytest.param("squeezenet", 32, marks=needs_everything),
         pytest.param("mobilenetv2", 32, marks=needs_everything),
     ],
 )

@@ -24,7 +24,7 @@ pytestmark = ARM.marker(why_not())
 
 OF_EACH = 4
 """Layers of each family in a batch; the first batch has the smallest."""
-BATCHES_HERE = 6 if ARM_IN_FULL.here else 3
+BATCHES_HERE = 5 if ARM_IN_FULL.here else 3
 ALGORITHMS = (None, *(with_algorithm(tile.variant) for tile in TILES))
 """Small layers would all be direct by themselves."""
 
