@@ -26,7 +26,7 @@ from hetcomp.errors import ToolchainError
 
 TRIPLE = "aarch64-linux-android"
 RUNTIME = LIBRARIES[1]
-SAMPLE = Path(__file__).parents[2] / "examples" / "android" / "app" / "src" / "main"
+SAMPLE = Path(__file__).parents[2] / "examples" / "09_android" / "app" / "src" / "main"
 _JAVA = """
 package dev.hetcomp.sample;
 
