@@ -114,6 +114,8 @@ def test_save_json_works() -> None:
         "tvm.ir.assert_structural_equal(copy, function)\n"
         "print('equal')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=600.0
+    )
     assert done.returncode == 0, f"exit status {done.returncode}\n{done.stderr}"
     assert done.stdout.strip() == "equal"

@@ -228,7 +228,7 @@ def test_cli_writes_samples(tmp_path: Path) -> None:
 
 def test_cli_module_names_the_networks_when_refusing() -> None:
     command = [sys.executable, "-m", "hetcomp.bench.zoo", "lenet", "-o", "F.onnx"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120.0)
     assert result.returncode == 2
     assert "no network named 'lenet'" in result.stderr
     assert "gpt2" in result.stderr

@@ -67,7 +67,9 @@ def assert_right(folder: Path, made: Path) -> None:
 def test_needs(program: Path) -> None:
     needed = {name for name in needed_libraries(program) if not name.startswith("ld-linux")}
     assert needed == (set() if program.name == "static" else {"libc.so.6", "libm.so.6"})
-    headers = subprocess.run(["readelf", "-lW", program], capture_output=True, text=True).stdout
+    headers = subprocess.run(
+        ["readelf", "-lW", program], capture_output=True, text=True, timeout=120.0
+    ).stdout
     assert ("INTERP" in headers) == (program.name == "program")
 
 

@@ -48,7 +48,9 @@ def test_nothing_else_is_needed(deployment: Deployment) -> None:
 
 def needed_by(file: Path) -> tuple[str, ...]:
     """Libraries as binutils sees them, which has its own reader."""
-    done = subprocess.run(["readelf", "-dW", file], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["readelf", "-dW", file], capture_output=True, text=True, check=True, timeout=120.0
+    )
     lines = [line for line in done.stdout.splitlines() if "(NEEDED)" in line]
     return tuple(line.split("[")[1].rstrip("]") for line in lines)
 

@@ -25,7 +25,9 @@ def driver(folder: Path, does: str) -> str:
     source.write_text(
         f"#include <unistd.h>\n__attribute__((constructor)) static void loaded(void) {{ {does} }}\n"
     )
-    subprocess.run(["cc", "-shared", "-fPIC", str(source), "-o", str(library)], check=True)
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", str(source), "-o", str(library)], check=True, timeout=120.0
+    )
     return str(library)
 
 

@@ -122,7 +122,9 @@ def build_shim(folder: Path, *options: str) -> Path:
     output = folder / "libfaulty.so"
     flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-Wall", f"-I{runtime_folder() / 'src'}"]
     source = str(_SUPPORT / "faulty_opencl.cc")
-    subprocess.run(["g++", *flags, *options, source, "-o", str(output), "-ldl"], check=True)
+    subprocess.run(
+        ["g++", *flags, *options, source, "-o", str(output), "-ldl"], check=True, timeout=120.0
+    )
     return output
 
 
@@ -131,5 +133,5 @@ def build_allocator(folder: Path) -> Path:
     output = folder / "scarce_memory.o"
     source = str(_SUPPORT / "scarce_memory.cc")
     flags = ["-std=c++17", "-O1", "-fPIC", "-Wall"]
-    subprocess.run(["g++", *flags, "-c", source, "-o", str(output)], check=True)
+    subprocess.run(["g++", *flags, "-c", source, "-o", str(output)], check=True, timeout=120.0)
     return output

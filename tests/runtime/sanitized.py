@@ -90,7 +90,7 @@ def _check(sanitizer: str, folder: Path, inferences: int, only: str) -> int:
     hammer = folder / "hammer"
     source = [str(_SUPPORT / "hammer.cc"), f"-I{runtime_folder() / 'include'}"]
     command = [*tools.cxx, "-std=c++17", "-O1", "-pthread", *source, "-o", str(hammer), "-ldl"]
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, timeout=600.0)
     failed = 0
     for scenario in (item for item in _SCENARIOS if only in json.dumps(item)):
         arguments = [str(hammer), str(THREADS), str(inferences), json.dumps(scenario)]

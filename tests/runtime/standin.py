@@ -351,7 +351,7 @@ def compile_c(source: str, folder: Path, name: str) -> Path:
     output = folder / f"{name}.o"
     include = libinfo.find_include_path()
     command = ["gcc", "-O2", "-fPIC", "-ffp-contract=off", "-I", include, "-c", str(file)]
-    subprocess.run([*command, "-o", str(output)], check=True)
+    subprocess.run([*command, "-o", str(output)], check=True, timeout=120.0)
     return output
 
 

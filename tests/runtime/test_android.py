@@ -120,13 +120,13 @@ def test_what_a_model_for_android_says_of_itself(
 
 def dynamic_section(file: Path) -> str:
     command = ["readelf", "-dW", file]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120.0).stdout
 
 
 def page_sizes(file: Path) -> set[str]:
     """What its segments are aligned to."""
     command = ["readelf", "-lW", file]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120.0).stdout
     return {line.split()[-1] for line in text.splitlines() if line.split()[:1] == ["LOAD"]}
 
 

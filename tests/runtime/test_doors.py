@@ -84,12 +84,16 @@ def test_header_is_c99_and_cxx(tmp_path: Path) -> None:
         file = tmp_path / f"only.{suffix}"
         file.write_text(f'#include "{header}"\n')
         flags = [f"-std={standard}", "-Wall", "-Wextra", "-pedantic", "-Werror", "-fsyntax-only"]
-        subprocess.run([compiler, *flags, str(file)], check=True)
+        subprocess.run([compiler, *flags, str(file)], check=True, timeout=120.0)
 
 
 def test_only_the_doors_are_exported(model: Path) -> None:
     table = subprocess.run(
-        ["nm", "-D", "--defined-only", str(model)], capture_output=True, text=True, check=True
+        ["nm", "-D", "--defined-only", str(model)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120.0,
     )
     names = {line.split()[-1] for line in table.stdout.splitlines()}
     assert names == set(EXPORTED_SYMBOLS)
@@ -97,7 +101,7 @@ def test_only_the_doors_are_exported(model: Path) -> None:
 
 def test_needed_libraries(model: Path) -> None:
     dynamic = subprocess.run(
-        ["readelf", "-d", str(model)], capture_output=True, text=True, check=True
+        ["readelf", "-d", str(model)], capture_output=True, text=True, check=True, timeout=120.0
     ).stdout
     needed = {line.split("[")[1][:-1] for line in dynamic.splitlines() if "(NEEDED)" in line}
     system = {"libstdc++.so.6", "libm.so.6", "libc.so.6", "libdl.so.2", "libpthread.so.0"}

@@ -21,11 +21,19 @@ def explore(model: str, folder: Path, **defines: int) -> str:
         pytest.skip("no model checker: install spin")
     flags = [f"-D{name}={value}" for name, value in defines.items()]
     made = subprocess.run(
-        ["spin", *flags, "-a", str(_MODELS / model)], cwd=folder, capture_output=True, text=True
+        ["spin", *flags, "-a", str(_MODELS / model)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120.0,
     )
     assert made.returncode == 0, made.stdout
-    subprocess.run(["cc", "-O1", "-w", "-DSAFETY", "-o", "pan", "pan.c"], cwd=folder, check=True)
-    done = subprocess.run(["./pan", "-m100000"], cwd=folder, capture_output=True, text=True)
+    subprocess.run(
+        ["cc", "-O1", "-w", "-DSAFETY", "-o", "pan", "pan.c"], cwd=folder, check=True, timeout=120.0
+    )
+    done = subprocess.run(
+        ["./pan", "-m100000"], cwd=folder, capture_output=True, text=True, timeout=120.0
+    )
     assert "max search depth too small" not in done.stdout
     errors = re.search(r"errors: (\d+)", done.stdout)
     assert errors, done.stdout

@@ -96,10 +96,10 @@ def full_disk(folder: Path) -> Iterator[None]:
     """A small file system at `folder`; skips where tests may not mount one."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True).returncode != 0:
+    if subprocess.run(mount, capture_output=True, timeout=120.0).returncode != 0:
         pytest.skip("no right to mount a small file system: a preloaded `write` stands in for it")
     yield
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", str(folder)], check=True, timeout=120.0)
 
 
 @pytest.mark.usefixtures("full_disk")
@@ -112,7 +112,9 @@ def test_a_full_disk(openings: Openings, folder: Path) -> None:
 def test_a_disk_that_becomes_full(openings: Openings, folder: Path, tmp_path: Path) -> None:
     source, library = Path(fresh_process.__file__).with_name("full_disk.c"), tmp_path / "full.so"
     flags = ["-std=gnu99", "-Wall", "-Werror", "-shared", "-fPIC"]
-    subprocess.run(["cc", *flags, str(source), "-o", str(library), "-ldl"], check=True)
+    subprocess.run(
+        ["cc", *flags, str(source), "-o", str(library), "-ldl"], check=True, timeout=120.0
+    )
     answer = openings(["", ""], LD_PRELOAD=str(library))
     assert answer["found"] == ["miss", "miss"]
     assert list(folder.iterdir()) == []

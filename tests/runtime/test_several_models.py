@@ -141,7 +141,7 @@ def test_turns(tmp_path: Path) -> None:
     sources = runtime_folder() / "src"
     files = [Path(__file__).parents[1] / "support" / "turns.cc", sources / "base/priority_turn.cc"]
     command = ["g++", "-std=c++17", "-O1", "-pthread", f"-I{sources}", *map(str, files)]
-    subprocess.run([*command, "-o", str(program)], check=True)
+    subprocess.run([*command, "-o", str(program)], check=True, timeout=120.0)
     subprocess.run([str(program)], check=True, timeout=60)
 
 

@@ -116,7 +116,7 @@ class ArmMachine:
         program = self.folder / f"{source.stem}-arm"
         include = f"-I{runtime_folder() / 'include'}"
         command = [f"{TRIPLE}-gcc", "-std=c99", "-Wall", "-Werror", include, str(source)]
-        subprocess.run([*command, "-o", str(program), *flags, "-ldl"], check=True)
+        subprocess.run([*command, "-o", str(program), *flags, "-ldl"], check=True, timeout=120.0)
         return program
 
     def run(self, command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:

@@ -67,7 +67,7 @@ def build_application(folder: Path, source: str = "application.c") -> Path:
     program = folder / Path(source).stem
     flags = ["-std=c99", "-Wall", "-Werror", f"-I{runtime_folder() / 'include'}"]
     path = Path(__file__).with_name(source)
-    subprocess.run(["cc", *flags, str(path), "-o", str(program), "-ldl"], check=True)
+    subprocess.run(["cc", *flags, str(path), "-o", str(program), "-ldl"], check=True, timeout=120.0)
     return program
 
 
